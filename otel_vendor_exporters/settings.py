@@ -1,0 +1,288 @@
+"""
+Settings: how one setting is declared, read and checked; the one door to the environment.
+
+A vendor's settings are a frozen dataclass whose fields are made by `setting()`. The declaration is the
+only place a setting is described: keyword arguments (and so YAML keys), environment names, checks and
+the README table all come from it.
+
+Rule: keyword, else environment, else default. An empty environment variable counts as unset
+(OpenTelemetry specification, configuration/sdk-environment-variables).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+import math
+import os
+import types
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass
+from typing import Any, TypeVar
+
+from otel_vendor_exporters.errors import ConfigurationError
+
+__all__ = ["Secret", "internal_metrics_enabled", "read_settings", "setting", "table"]
+
+T = TypeVar("T")
+
+
+class Secret:
+    """A text that prints as stars. `reveal()` gives it to the code that needs it."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        """The text itself."""
+        return self._text
+
+    def __repr__(self) -> str:
+        return "Secret('*****')"
+
+    def __str__(self) -> str:
+        return "*****"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._text == self._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+
+def setting(
+    sentence: str,
+    *,
+    default: Any = MISSING,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    choices: tuple[Any, ...] = (),
+) -> Any:  # a dataclass field, typed by the annotation beside it
+    """
+    Declare one setting: a sentence for people, its default and what is allowed.
+
+    Without a default the setting is required. `minimum` and `maximum` are included in the range.
+    """
+    metadata = {
+        "sentence": sentence,
+        "default": default,
+        "minimum": minimum,
+        "maximum": maximum,
+        "choices": choices,
+    }
+    if isinstance(default, Mapping):  # dataclasses refuse what cannot be hashed as a plain default
+        return dataclasses.field(default_factory=lambda: default, kw_only=True, metadata=metadata)
+    return dataclasses.field(default=default, kw_only=True, metadata=metadata)
+
+
+def read_settings(
+    cls: type[T],
+    prefix: str,
+    keywords: Mapping[str, object],
+    environ: Mapping[str, str] | None = None,
+) -> T:
+    """
+    An instance of the settings class `cls` from keywords, else from `<prefix><FIELD>` variables.
+
+    A keyword of None counts as not given. Raises ConfigurationError for an unknown keyword, a missing
+    required setting and every value that cannot be what the declaration says.
+    """
+    environ = os.environ if environ is None else environ
+    declared = _declared(cls)
+    for name in keywords:
+        if name not in declared:
+            raise _unknown_keyword(name, prefix, declared)
+    values = {}
+    for name, one in declared.items():
+        given, source = _given(name, prefix, keywords, environ)
+        if given is not None:
+            values[name] = one.checked(given, source)
+        elif one.required:
+            message = f"{name} is missing: pass {name}= or set {prefix}{name.upper()}"
+            raise ConfigurationError(message, setting=name)
+    return cls(**values)
+
+
+def internal_metrics_enabled() -> bool:
+    """Whether the SDK and its exporters are to report metrics about themselves."""
+    return os.environ.get("OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED", "").strip().lower() == "true"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One setting as documentation shows it."""
+
+    name: str
+    environment: str
+    default: str
+    sentence: str
+
+
+def table(cls: type[object], prefix: str) -> tuple[Row, ...]:
+    """Every setting of `cls` as documentation shows it, in the order of declaration."""
+    return tuple(
+        Row(name, prefix + name.upper(), one.default_text, one.sentence)
+        for name, one in _declared(cls).items()
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Declared:
+    name: str
+    kind: Any  # the annotation without "| None"
+    required: bool
+    default_text: str
+    sentence: str
+    minimum: float | None
+    maximum: float | None
+    choices: tuple[Any, ...]
+
+    def checked(self, given: object, source: str) -> object:
+        """`given` as the declared type and inside the declared range."""
+        try:
+            value = _reader(self.kind)(given)
+        except (TypeError, ValueError) as error:
+            shown = "*****" if self.kind is Secret else repr(given)
+            message = f"{self.name} is {shown} (from {source}): expected {error}"
+            raise ConfigurationError(message, setting=self.name) from None
+        self._check_range(value, source)
+        return value
+
+    def _check_range(self, value: Any, source: str) -> None:
+        expected = ""
+        if self.choices and value not in self.choices:
+            expected = "one of " + ", ".join(str(choice) for choice in self.choices)
+        elif self.minimum is not None and value < self.minimum:
+            expected = f"at least {self.minimum}"
+        elif self.maximum is not None and value > self.maximum:
+            expected = f"at most {self.maximum}"
+        if expected:
+            message = f"{self.name} is {value!r} (from {source}): expected {expected}"
+            raise ConfigurationError(message, setting=self.name)
+
+
+def _declared(cls: type[object]) -> dict[str, _Declared]:
+    kinds = typing.get_type_hints(cls)
+    return {
+        field.name: _Declared(
+            name=field.name,
+            kind=_without_none(kinds[field.name]),
+            required=field.metadata["default"] is MISSING,
+            default_text=_shown(field.metadata["default"]),
+            sentence=field.metadata["sentence"],
+            minimum=field.metadata["minimum"],
+            maximum=field.metadata["maximum"],
+            choices=field.metadata["choices"],
+        )
+        for field in dataclasses.fields(typing.cast("Any", cls))
+    }
+
+
+def _without_none(kind: Any) -> Any:
+    if isinstance(kind, types.UnionType):
+        return next(part for part in kind.__args__ if part is not type(None))
+    return kind
+
+
+def _shown(default: Any) -> str:
+    if default is MISSING:
+        return "required"
+    if isinstance(default, Mapping) or default is None:
+        return "none"
+    return str(default).lower() if isinstance(default, bool) else str(default)
+
+
+def _given(
+    name: str, prefix: str, keywords: Mapping[str, object], environ: Mapping[str, str]
+) -> tuple[object, str]:
+    if keywords.get(name) is not None:
+        return keywords[name], f"keyword {name}"
+    variable = prefix + name.upper()
+    return (environ.get(variable, "").strip() or None), f"environment variable {variable}"
+
+
+def _unknown_keyword(name: str, prefix: str, declared: Mapping[str, _Declared]) -> ConfigurationError:
+    near = difflib.get_close_matches(name, declared, n=1)
+    hint = f"did you mean {near[0]}?" if near else "known: " + ", ".join(declared)
+    vendor = prefix.removeprefix("OTEL_EXPORTER_").rstrip("_").lower()
+    return ConfigurationError(f"{vendor} has no setting {name!r}: {hint}", setting=name)
+
+
+# Readers: each takes what was given (a YAML value, a keyword, a variable's text) and returns the type,
+# or raises ValueError whose text says what was expected.
+
+
+def _reader(kind: Any) -> Callable[[object], object]:
+    origin = typing.get_origin(kind) or kind
+    return _READERS[origin]
+
+
+def _text(given: object) -> str:
+    if not isinstance(given, str) or not given.strip():
+        raise ValueError("a text that is not empty")
+    return given.strip()
+
+
+def _secret(given: object) -> Secret:
+    return given if isinstance(given, Secret) else Secret(_text(given))
+
+
+def _number(given: object) -> float:
+    try:
+        number = math.nan if isinstance(given, bool) else float(given)  # type: ignore[arg-type]  # refused below
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError("a number")
+    return number
+
+
+def _whole_number(given: object) -> int:
+    number = _number(given)
+    if number != int(number):
+        raise ValueError("a whole number")
+    return int(number)
+
+
+def _yes_or_no(given: object) -> bool:
+    if isinstance(given, bool):
+        return given
+    text = str(given).strip().lower()
+    if text not in ("true", "false"):
+        raise ValueError("true or false")
+    return text == "true"
+
+
+def _pairs(given: object) -> Mapping[str, str]:
+    expectation = 'a mapping, or a text such as "name=Value,other=Value", or a JSON object'
+    if isinstance(given, str):
+        given = _pairs_in(given, expectation)
+    if not isinstance(given, Mapping) or not all(
+        isinstance(key, str) and isinstance(value, str) and key and value for key, value in given.items()
+    ):
+        raise ValueError(f"{expectation}; names and values are texts that are not empty")
+    return types.MappingProxyType(dict(given))
+
+
+def _pairs_in(text: str, expectation: str) -> Mapping[str, str]:
+    if text.lstrip().startswith("{"):
+        try:
+            return typing.cast("Mapping[str, str]", json.loads(text))
+        except json.JSONDecodeError:
+            raise ValueError(expectation) from None
+    parts = [part.rpartition("=") for part in text.split(",") if part.strip()]
+    return {key.strip(): value.strip() for key, _, value in parts}
+
+
+_READERS: dict[Any, Callable[[object], object]] = {
+    str: _text,
+    Secret: _secret,
+    float: _number,
+    int: _whole_number,
+    bool: _yes_or_no,
+    Mapping: _pairs,
+}
