@@ -1,0 +1,113 @@
+"""
+The backlog: what waits, and the books about it.
+
+Keeps the spool, the ledger and the callers' tickets in step: every method moves items in all three at once.
+Not thread-safe: `Delivery` holds its lock around each call.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Generic
+
+from otel_vendor_exporters.delivery.ledger import NO_LOSS, Ledger
+from otel_vendor_exporters.delivery.notices import Notices
+from otel_vendor_exporters.delivery.request import Item, Outcome, U, Verdict
+from otel_vendor_exporters.delivery.spool import MemorySpool, Put
+
+
+class Backlog(Generic[U]):
+    """Items of one vendor between `keep` and their outcome."""
+
+    def __init__(self, name: str, spool: MemorySpool[U], ledger: Ledger, notices: Notices) -> None:
+        self._name = name
+        self._spool = spool
+        self._ledger = ledger
+        self._notices = notices
+
+    def __len__(self) -> int:
+        """How many items wait in the spool."""
+        return len(self._spool)
+
+    def add(self, items: Sequence[Item[U]]) -> None:
+        """Keep new items; the oldest make room where there is none."""
+        self._ledger.accept(len(items))
+        self._note(self._spool.put(items))
+
+    def take(self, limit: int, now_unix_ms: float) -> list[Item[U]]:
+        """The next items that are still of use."""
+        self._count_dropped(self._spool.expire(now_unix_ms), "expired", was="waiting")
+        return self._spool.take(limit)
+
+    def put_back(self, items: Sequence[Item[U]]) -> None:
+        """Let items wait that were taken but did not leave."""
+        self._note(self._spool.give_back(items))
+
+    def leave(self, items: Sequence[Item[U]]) -> None:
+        """Items are about to go out."""
+        self._ledger.leave(len(items))
+
+    def come_back(self, items: Sequence[Item[U]]) -> None:
+        """Items that went out did not arrive and wait again."""
+        self._ledger.come_back(len(items))
+        self.put_back(items)
+
+    def divide(self, items: Sequence[Item[U]]) -> None:
+        """Items that went out are to be packed anew, at once."""
+        self._ledger.come_back(len(items))
+
+    def deliver(self, items: Sequence[Item[U]]) -> None:
+        """Items arrived."""
+        self._ledger.deliver(len(items))
+        self._spool.settle(items)
+        for item in items:
+            if item.ticket is not None:
+                item.ticket.delivered += 1
+
+    def lose(self, verdict: Verdict[U]) -> None:
+        """Items that went out are refused or dropped; said once."""
+        items, reason = verdict.items, verdict.reason or verdict.outcome.value
+        self._spool.settle(items)
+        if verdict.outcome is Outcome.DROPPED:
+            self._count_dropped(items, reason, was="in_flight", words=verdict.words)
+            return
+        self._ledger.refuse(reason, len(items))
+        for item in items:
+            if item.ticket is not None:
+                item.ticket.refused[reason] = item.ticket.refused.get(reason, 0) + 1
+        self._say("refused", reason, len(items), verdict.words)
+
+    def drop_all(self, reason: str) -> int:
+        """Give up everything that waits; how many that were."""
+        items = self._spool.drain()
+        self._count_dropped(items, reason, was="waiting")
+        return len(items)
+
+    def _note(self, put: Put[U]) -> None:
+        if put.merged:
+            self._ledger.merge(put.merged)
+        self._count_dropped(put.evicted, "queue_full", was="waiting")
+
+    def _count_dropped(self, items: Sequence[Item[U]], reason: str, *, was: str, words: str = "") -> None:
+        if not items:
+            return
+        self._ledger.drop(reason, len(items), was=was)
+        for item in items:
+            if item.ticket is not None:
+                item.ticket.dropped[reason] = item.ticket.dropped.get(reason, 0) + 1
+        self._say("dropped", reason, len(items), words)
+
+    def _say(self, done: str, reason: str, count: int, words: str) -> None:
+        if reason in NO_LOSS:
+            return
+        text = "%s: %d items %s: %s"
+        self._notices.say(
+            f"{done} {reason}",
+            logging.WARNING,
+            text,
+            self._name,
+            count,
+            done,
+            words or reason.replace("_", " "),
+        )

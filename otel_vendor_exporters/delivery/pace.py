@@ -1,0 +1,77 @@
+"""
+The pace: when a destination may be sent to, and by how many at once.
+
+Pure: times are monotonic seconds and arguments, as is chance. Not thread-safe: `Delivery` holds its lock.
+Rule: one pause for the whole destination, not one for each item; after it one request probes before the rest
+follow.
+"""
+
+from __future__ import annotations
+
+from otel_vendor_exporters.delivery import policy
+
+# A vendor that answers faster is served on one connection: more threads would only compete for the
+# interpreter.
+FAST_ANSWER_SECONDS = 0.002
+# Waits for the rate that are longer are spent in the queue: more will travel together when it may go.
+REPACK_AFTER_SECONDS = 1.0
+
+
+class Pace:
+    """Pauses, probes, connections and rate of one destination."""
+
+    def __init__(self, connections: int, rate: policy.TokenBucket | None) -> None:
+        self._connections = connections
+        self._rate = rate
+        self.renew()
+
+    def renew(self) -> None:
+        """Forget pauses and failures; the rate stays what it was."""
+        self.failures = 0
+        self.paused_until = 0.0
+        self._answer_seconds: float | None = None  # how long an answer takes, smoothed
+
+    @property
+    def lanes(self) -> int:
+        """How many requests may be under way."""
+        fast = self._answer_seconds is not None and self._answer_seconds < FAST_ANSWER_SECONDS
+        return 1 if fast or self.failures else self._connections
+
+    def answered(self, seconds: float) -> None:
+        """An answer took so long."""
+        last = self._answer_seconds
+        self._answer_seconds = seconds if last is None else (last + seconds) / 2
+
+    def wait_for_rate(self, cost: float, now: float) -> float:
+        """Spend `cost` of the rate and return 0, or return the seconds until that is possible."""
+        wait = 0.0 if self._rate is None else self._rate.seconds_until(cost, now)
+        if wait == 0 and self._rate is not None:
+            self._rate.take(cost, now)
+        return wait
+
+    def seconds_until_go(self, cost: float | None, now: float) -> float | None:
+        """Until pause and rate let a parcel of that cost go; None when neither holds it back."""
+        wait = max(self.paused_until - now, 0.0)
+        if wait == 0 and cost is not None and self._rate is not None:
+            wait = self._rate.seconds_until(cost, now)
+        return wait or None
+
+    def pause(self, seconds: float, now: float) -> None:
+        """Send nothing for so long."""
+        if seconds > 0:
+            self.paused_until = max(self.paused_until, now + seconds)
+
+    def fail(self, now: float, chance: float, *, slowly: bool, wait_seconds: float | None) -> bool:
+        """A request failed; False when somebody has told of this outage already."""
+        first = now >= self.paused_until
+        if first:
+            self.failures += 1
+            self.pause(policy.backoff_seconds(self.failures, chance, slowly=slowly), now)
+        self.pause(wait_seconds or 0.0, now)
+        return first
+
+    def recover(self) -> bool:
+        """A request succeeded; True when that ends an outage."""
+        had_failed = self.failures > 0
+        self.failures = 0
+        return had_failed

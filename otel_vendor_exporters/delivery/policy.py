@@ -1,0 +1,121 @@
+"""
+Policy: what a reply means, how long to wait, and the rate that must be kept.
+
+Pure: `now` and randomness are arguments. The table is delivery's default; a vendor may override rows.
+Rule: every reply has exactly one meaning, also those nobody has thought of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
+from types import MappingProxyType
+
+from otel_vendor_exporters.delivery.request import Failure, Outcome, Reply
+
+BACKOFF_BASE_SECONDS = 1.0
+BACKOFF_CAP_SECONDS = 60.0
+SLOW_BASE_SECONDS = 60.0
+SLOW_CAP_SECONDS = 600.0
+RETRY_AFTER_CAP_SECONDS = 600.0
+
+MEANING_OF_STATUS: Mapping[int, Outcome] = MappingProxyType(
+    {
+        401: Outcome.LATER_SLOWLY,
+        403: Outcome.LATER_SLOWLY,
+        407: Outcome.LATER_SLOWLY,
+        408: Outcome.LATER,
+        413: Outcome.DIVIDE,
+        420: Outcome.LATER,
+        425: Outcome.LATER,
+        429: Outcome.LATER,
+    }
+)
+_MEANING_OF_CLASS: Mapping[int, Outcome] = MappingProxyType(
+    {
+        2: Outcome.DELIVERED,
+        3: Outcome.REFUSED,  # a redirect would carry credentials elsewhere
+        4: Outcome.REFUSED,
+        5: Outcome.LATER,
+    }
+)
+
+
+def outcome_of(
+    reply: Reply,
+    *,
+    send_again_when_ambiguous: bool,
+    table: Mapping[int, Outcome] = MEANING_OF_STATUS,
+) -> Outcome:
+    """
+    What `reply` means for the items that were sent.
+
+    An answer that never came is ambiguous: where the vendor removes duplicates, or the user prefers them,
+    the items go again; otherwise they are dropped, so that nothing is counted twice.
+    """
+    if reply.failure is Failure.NOT_SENT:
+        return Outcome.LATER
+    if reply.failure is Failure.NO_ANSWER:
+        return Outcome.LATER if send_again_when_ambiguous else Outcome.DROPPED
+    return table.get(reply.status) or _MEANING_OF_CLASS.get(reply.status // 100, Outcome.REFUSED)
+
+
+def retry_after_seconds(reply: Reply, now: datetime) -> float | None:
+    """Seconds the vendor asked us to wait, if it asked; never more than ten minutes."""
+    text = reply.headers.get("retry-after", "").strip()
+    if not text:
+        return None
+    if text.isascii() and text.isdigit():
+        return min(float(text[:9]), RETRY_AFTER_CAP_SECONDS)
+    try:
+        moment = parsedate_to_datetime(text)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=timezone.utc)
+    return min(max((moment - now).total_seconds(), 0.0), RETRY_AFTER_CAP_SECONDS)
+
+
+def backoff_seconds(failures: int, chance: float, *, slowly: bool = False) -> float:
+    """
+    The pause after so many failures in a row: exponential, capped, full jitter.
+
+    `chance` is a random number in [0, 1). Slowly: for settings that look wrong, between half and the whole
+    of 60 s growing to 10 min.
+    """
+    doublings = min(failures - 1, 30)
+    if slowly:
+        return min(SLOW_BASE_SECONDS * 2.0**doublings, SLOW_CAP_SECONDS) * (0.5 + chance / 2)
+    return min(BACKOFF_BASE_SECONDS * 2.0**doublings, BACKOFF_CAP_SECONDS) * chance
+
+
+class TokenBucket:
+    """
+    A rate with a burst. Starts full.
+
+    Not thread-safe: its owner holds the lock. Times are monotonic seconds.
+    """
+
+    def __init__(self, per_second: float, burst: float) -> None:
+        self._per_second = per_second
+        self._burst = burst
+        self._tokens = burst
+        self._at: float | None = None
+
+    def available(self, now: float) -> float:
+        """Tokens there are at `now`."""
+        if self._at is not None and now > self._at:
+            self._tokens = min(self._burst, self._tokens + (now - self._at) * self._per_second)
+        self._at = now
+        return self._tokens
+
+    def seconds_until(self, cost: float, now: float) -> float:
+        """How long until `cost` can be taken; 0 when it can now. More than the burst costs the burst."""
+        missing = min(cost, self._burst) - self.available(now)
+        # A hair of tolerance, so that waiting exactly so long is always enough.
+        return missing / self._per_second if missing > 1e-9 else 0.0
+
+    def take(self, cost: float, now: float) -> None:
+        """Spend `cost`; may go below zero for a cost above the burst, which the next ones then wait out."""
+        self._tokens = self.available(now) - cost

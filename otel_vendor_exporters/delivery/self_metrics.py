@@ -1,0 +1,60 @@
+"""
+Self-metrics: the SDK's standard `otel.sdk.exporter.*` metrics for one exporter.
+
+They count source records (spans, data points, log records) at the door of `export()`: a record is exported
+when it is kept for delivery. What becomes of it then is in the ledger. Names and units are those of the
+semantic conventions 1.44, otel/sdk-metrics; they stand here because their package moves them.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+from collections.abc import Iterator
+from time import perf_counter
+
+from opentelemetry.metrics import MeterProvider, get_meter_provider
+
+from otel_vendor_exporters import __version__
+
+_UNITS = {"span": "{span}", "log": "{log_record}", "metric_data_point": "{data_point}"}
+_numbers: defaultdict[str, Iterator[int]] = defaultdict(itertools.count)
+
+
+class SelfMetrics:
+    """Counts what one exporter exports; without a meter provider it does nothing."""
+
+    def __init__(
+        self, component: str, record: str, meter_provider: MeterProvider | None, *, enabled: bool
+    ) -> None:
+        """`component` is an otel.component.type; `record` is span, log or metric_data_point."""
+        self._enabled = enabled or meter_provider is not None
+        if not self._enabled:
+            return
+        self._attributes = {
+            "otel.component.type": component,
+            "otel.component.name": f"{component}/{next(_numbers[component])}",
+        }
+        provider = meter_provider or get_meter_provider()
+        meter = provider.get_meter("otel_vendor_exporters", __version__)
+        name = f"otel.sdk.exporter.{record}"
+        self._inflight = meter.create_up_down_counter(f"{name}.inflight", _UNITS[record])
+        self._exported = meter.create_counter(f"{name}.exported", _UNITS[record])
+        self._duration = meter.create_histogram("otel.sdk.exporter.operation.duration", "s")
+
+    def begin(self, records: int) -> float:
+        """An export of so many records begins; give the result to `end`."""
+        if self._enabled:
+            self._inflight.add(records, self._attributes)
+        return perf_counter()
+
+    def end(self, began: float, records: int, error_type: str | None) -> None:
+        """It ended, well or with an error."""
+        if not self._enabled:
+            return
+        attributes = self._attributes
+        self._inflight.add(-records, attributes)
+        if error_type is not None:
+            attributes = {**attributes, "error.type": error_type}
+        self._exported.add(records, attributes)
+        self._duration.record(perf_counter() - began, attributes)

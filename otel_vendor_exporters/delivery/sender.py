@@ -1,0 +1,400 @@
+"""
+Sender: keep → pack → send → decide → settle or wait.
+
+`Delivery` owns everything that waits for one destination. `keep` is all that application threads call; it
+touches no socket. Packing and sending happen on the sender's own threads, started when there is work.
+Rule: whatever a reply, a fault or a signal does, every item ends in exactly one column of the ledger.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Generic, Protocol
+
+from otel_vendor_exporters.delivery import policy
+from otel_vendor_exporters.delivery.backlog import Backlog
+from otel_vendor_exporters.delivery.clock import Clock
+from otel_vendor_exporters.delivery.ledger import Ledger
+from otel_vendor_exporters.delivery.notices import Notices
+from otel_vendor_exporters.delivery.pace import REPACK_AFTER_SECONDS, Pace
+from otel_vendor_exporters.delivery.request import Item, Outcome, Parcel, Reply, Request, Ticket, U, Verdict
+from otel_vendor_exporters.delivery.spool import MemorySpool
+from otel_vendor_exporters.delivery.transport import Transport
+
+_logger = logging.getLogger(__name__)
+
+MOST_PACKED_AT_ONCE = 2048
+_FOREVER_SECONDS = 3600.0  # some platforms refuse to wait for longer
+
+
+@dataclass(frozen=True, slots=True)
+class Packed(Generic[U]):
+    """Parcels made of items, and verdicts on those that can never travel."""
+
+    parcels: Sequence[Parcel[U]]
+    verdicts: Sequence[Verdict[U]] = ()
+
+
+class Vendor(Protocol[U]):
+    """What Delivery asks of a vendor. Called on sender threads; `request` and `judge` on several at once."""
+
+    name: str
+
+    def prepare(self, timeout_seconds: float, *, hurry: bool) -> float:
+        """Fetch what sending needs; 0 when ready, else seconds until asking again. Hurry: try now."""
+        ...
+
+    def pack(self, items: Sequence[Item[U]]) -> Packed[U]:
+        """Parcels for `items`, each item in exactly one parcel or verdict."""
+        ...
+
+    def request(self, parcel: Parcel[U]) -> Request | None:
+        """The request, with credentials as they are now; None when `prepare` must come first."""
+        ...
+
+    def judge(self, parcel: Parcel[U], reply: Reply) -> Sequence[Verdict[U]]:
+        """What the reply means, for every item of the parcel."""
+        ...
+
+    def renew_after_fork(self) -> None:
+        """Forget what belongs to the parent process."""
+        ...
+
+
+class Delivery(Generic[U]):
+    """
+    The way of items to one destination.
+
+    Any thread may call anything. After a fork the child has an empty queue, fresh locks and no connections;
+    what waited stays with the parent.
+    """
+
+    def __init__(
+        self,
+        vendor: Vendor[U],
+        *,
+        spool: Callable[[], MemorySpool[U]],
+        transport: Transport,
+        clock: Clock,
+        notices: Notices,
+        timeout_seconds: float,
+        connections: int,
+        rate: policy.TokenBucket | None = None,
+    ) -> None:
+        self.ledger = Ledger()
+        self._vendor = vendor
+        self._make_spool = spool
+        self._transport = transport
+        self._clock = clock
+        self._notices = notices
+        self._timeout_seconds = timeout_seconds
+        self._pace = Pace(connections, rate)
+        self._closing_at: float | None = None  # monotonic deadline of the shutdown
+        self._stopped = False
+        self._reset()
+        _deliveries.add(self)
+
+    def _reset(self) -> None:
+        self._lock = threading.Lock()
+        self._work_to_do = threading.Condition(self._lock)  # workers wait here
+        self._news = threading.Condition(self._lock)  # callers of flush, wait_for and shutdown wait here
+        self._backlog = Backlog(self._vendor.name, self._make_spool(), self.ledger, self._notices)
+        self._ready: deque[Parcel[U]] = deque()  # packed, not yet under way
+        self._threads: list[threading.Thread] = []
+        self._packing = False
+        self._nudged = False
+        self._sending = 0
+        self._pace.renew()
+
+    # What other threads call
+
+    def keep(self, items: Sequence[Item[U]]) -> bool:
+        """Keep items for sending and return at once; False when shut down."""
+        with self._lock:
+            if self._closing_at is not None:
+                return False
+            self._backlog.add(items)
+            self._call_worker()
+        return True
+
+    def nudge(self) -> None:
+        """Let the vendor prepare, though nothing waits."""
+        with self._lock:
+            if self._closing_at is None and not self._nudged:
+                self._nudged = True
+                self._call_worker()
+
+    def flush(self, timeout_seconds: float) -> bool:
+        """
+        Wait until nothing waits; True when so.
+
+        Returns early, False, when the vendor is not to be asked again before the deadline.
+        """
+        deadline = self._clock.monotonic() + timeout_seconds
+        return self._wait(deadline, done=self._is_idle, hopeless=lambda: self._pace.paused_until > deadline)
+
+    def wait_for(self, ticket: Ticket, timeout_seconds: float) -> None:
+        """Wait until the items of `ticket` are settled, as long as `flush` would."""
+        deadline = self._clock.monotonic() + timeout_seconds
+
+        def settled() -> bool:
+            return ticket.settled >= ticket.expected
+
+        self._wait(deadline, done=settled, hopeless=lambda: self._pace.paused_until > deadline)
+
+    def shutdown(self, timeout_seconds: float) -> None:
+        """
+        Stop accepting, send what waits within the deadline, count what is left as dropped. Idempotent.
+
+        During an outage there is one last try: a vendor that is down does not hold up the application.
+        """
+        deadline = self._clock.monotonic() + timeout_seconds
+        with self._lock:
+            if self._closing_at is not None:
+                return
+            self._closing_at = deadline
+            failures_before = self._pace.failures
+            self._pace.paused_until = 0.0
+            self._work_to_do.notify_all()
+
+        def hopeless() -> bool:
+            again = self._pace.failures > failures_before > 0
+            return again or self._pace.paused_until > deadline
+
+        self._wait(deadline, done=self._is_idle, hopeless=hopeless)
+        self._stop(deadline)
+
+    def renew_after_fork(self) -> None:
+        """Make the child's Delivery independent of the parent's."""
+        self.ledger.renew_after_fork()
+        self._notices.renew_after_fork()
+        self._transport.renew_after_fork()
+        self._vendor.renew_after_fork()
+        self._stopped = self._closing_at is not None
+        self._reset()
+
+    # Waiting and stopping
+
+    def _wait(self, deadline: float, *, done: Callable[[], bool], hopeless: Callable[[], bool]) -> bool:
+        with self._lock:
+            while not done():
+                left = deadline - self._clock.monotonic()
+                if left <= 0 or self._stopped or hopeless():
+                    return False
+                self._call_worker()
+                if self._threads:
+                    self._clock.wait(self._news, left)
+                elif not self._work_here():
+                    return False
+            return True
+
+    def _work_here(self) -> bool:
+        """One job on the caller's thread: at interpreter exit no thread can be started any more."""
+        job = self._job()
+        if job is None:
+            return False
+        self._lock.release()
+        try:
+            job()
+        finally:
+            self._lock.acquire()
+        return True
+
+    def _is_idle(self) -> bool:
+        return not (self._packing or self._ready or self._sending or len(self._backlog))
+
+    def _stop(self, deadline: float) -> None:
+        with self._lock:
+            self._stopped = True
+            self._drop_rest()
+            threads = list(self._threads)
+            self._work_to_do.notify_all()
+        for thread in threads:
+            thread.join(max(deadline - self._clock.monotonic(), 0.0))
+        self._transport.close()
+        counts = self.ledger.counts()
+        if counts.lost:
+            text = "%s: shut down after %d items delivered, refused %s, dropped %s"
+            losses = dict(counts.refused), dict(counts.dropped)
+            _logger.warning(text, self._vendor.name, counts.delivered, *losses)
+
+    def _drop_rest(self) -> None:
+        self._unpack()
+        self._backlog.drop_all("shutdown")
+
+    # The sender's threads. Jobs run without the lock and take it to change anything.
+
+    def _call_worker(self) -> None:
+        """Make sure somebody does what there is to do. The caller holds the lock."""
+        if self._is_idle() and not self._nudged:
+            return
+        wanted = min(self._pace.lanes, max(len(self._ready) + self._sending, 1))
+        while len(self._threads) < wanted and not self._stopped:
+            thread = threading.Thread(target=self._work, name=f"{self._vendor.name}-sender", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # the interpreter is going down
+                return
+            self._threads.append(thread)
+        self._work_to_do.notify()
+
+    def _work(self) -> None:
+        while (job := self._next_job()) is not None:
+            job()
+
+    def _next_job(self) -> Callable[[], None] | None:
+        with self._lock:
+            while not self._stopped:
+                job = self._job()
+                if job is not None:
+                    return job
+                self._clock.wait(self._work_to_do, self._seconds_to_wait())
+        return None
+
+    def _job(self) -> Callable[[], None] | None:
+        """What may be done now."""
+        now = self._clock.monotonic()
+        if now < self._pace.paused_until or self._sending >= self._pace.lanes:
+            return None
+        if self._ready:
+            return self._departure(now)
+        if not self._packing and (len(self._backlog) or self._nudged):
+            self._packing = True
+            return self._pack
+        return None
+
+    def _departure(self, now: float) -> Callable[[], None] | None:
+        """The job that sends the next parcel, if the rate lets it go."""
+        wait = self._pace.wait_for_rate(self._ready[0].cost, now)
+        if wait > REPACK_AFTER_SECONDS:
+            self._unpack()
+            self._pace.pause(wait, now)
+        if wait > 0:
+            return None
+        parcel = self._ready.popleft()
+        self._sending += 1
+        self._backlog.leave(parcel.items)
+        return partial(self._send, parcel)
+
+    def _seconds_to_wait(self) -> float:
+        """Until the pause or the rate lets something go. The caller holds the lock."""
+        cost = self._ready[0].cost if self._ready else None
+        return self._pace.seconds_until_go(cost, self._clock.monotonic()) or _FOREVER_SECONDS
+
+    def _pack(self) -> None:
+        items: Sequence[Item[U]] = ()
+        packed: Packed[U] = Packed(())
+        wait = 0.0
+        try:
+            wait = self._vendor.prepare(self._seconds_for_request(), hurry=self._closing_at is not None)
+            if wait <= 0:
+                with self._lock:
+                    items = self._backlog.take(MOST_PACKED_AT_ONCE, self._clock.unix_ms())
+                packed = self._vendor.pack(items)
+        except Exception:  # noqa: BLE001  a fault of ours must neither end the thread nor lose count
+            packed = Packed((), [self._faulty(items)])
+        with self._lock:
+            self._packing = self._nudged = False
+            self._pace.pause(wait, self._clock.monotonic())
+            self._load(packed)
+            self._after_job()
+
+    def _send(self, parcel: Parcel[U]) -> None:
+        try:
+            request = self._vendor.request(parcel)
+            if request is None:
+                verdicts: Sequence[Verdict[U]] = [Verdict(parcel.items, Outcome.LATER, wait_seconds=0.0)]
+            else:
+                began = self._clock.monotonic()
+                reply = self._transport.send(request, self._seconds_for_request())
+                self._pace.answered(self._clock.monotonic() - began)
+                verdicts = self._vendor.judge(parcel, reply)
+        except Exception:  # noqa: BLE001  a fault of ours must neither end the thread nor lose count
+            verdicts = [self._faulty(parcel.items)]
+        with self._lock:
+            self._sending -= 1
+            for verdict in verdicts:
+                self._apply(verdict)
+            self._after_job(news=any(item.ticket is not None for item in parcel.items))
+
+    def _faulty(self, items: Sequence[Item[U]]) -> Verdict[U]:
+        _logger.exception("%s: a fault in this library; %d items dropped", self._vendor.name, len(items))
+        return Verdict(items, Outcome.DROPPED, "internal_error")
+
+    def _after_job(self, *, news: bool = True) -> None:
+        if self._stopped:
+            self._drop_rest()
+        self._call_worker()
+        # Waking a waiter for every parcel costs as much as sending it.
+        if news or self._pace.failures or self._is_idle():
+            self._news.notify_all()
+
+    def _seconds_for_request(self) -> float:
+        if self._closing_at is None:
+            return self._timeout_seconds
+        return min(self._timeout_seconds, max(self._closing_at - self._clock.monotonic(), 0.05))
+
+    # Deciding. The caller holds the lock.
+
+    def _load(self, packed: Packed[U], *, in_front: bool = False) -> None:
+        if in_front:
+            self._ready.extendleft(reversed(packed.parcels))
+        else:
+            self._ready.extend(packed.parcels)
+        for verdict in packed.verdicts:
+            self._backlog.leave(verdict.items)
+            self._apply(verdict)
+
+    def _apply(self, verdict: Verdict[U]) -> None:
+        outcome, items = verdict.outcome, verdict.items
+        if outcome is Outcome.DIVIDE and len(items) == 1:
+            verdict, outcome = replace(verdict, outcome=Outcome.REFUSED, reason="too_large"), Outcome.REFUSED
+        if outcome is Outcome.DELIVERED:
+            self._backlog.deliver(items)
+            if self._pace.recover():
+                self._notices.over("outage", "%s: delivering again", self._vendor.name)
+        elif outcome is Outcome.DIVIDE:
+            self._backlog.divide(items)
+            for half in (items[len(items) // 2 :], items[: len(items) // 2]):
+                self._load(self._vendor.pack(half), in_front=True)
+        elif outcome in (Outcome.LATER, Outcome.LATER_SLOWLY):
+            self._backlog.come_back(items)
+            if verdict.wait_seconds != 0:  # 0: nothing failed, something must be prepared first
+                self._fail(verdict)
+        else:
+            self._backlog.lose(verdict)
+
+    def _fail(self, verdict: Verdict[U]) -> None:
+        self._unpack()
+        slowly = verdict.outcome is Outcome.LATER_SLOWLY
+        chance = random.random()  # noqa: S311  jitter needs no secrecy
+        now = self._clock.monotonic()
+        if self._pace.fail(now, chance, slowly=slowly, wait_seconds=verdict.wait_seconds):
+            level = logging.ERROR if slowly else logging.WARNING
+            text = "%s: not delivering (%s); what waits is kept and tried again"
+            self._notices.say("outage", level, text, self._vendor.name, verdict.words)
+
+    def _unpack(self) -> None:
+        """Let everything that is packed but not under way wait in the queue again."""
+        while self._ready:
+            self._backlog.put_back(self._ready.pop().items)
+
+
+_deliveries: weakref.WeakSet[Delivery[Any]] = weakref.WeakSet()  # of whatever units
+
+
+def _renew_all_after_fork() -> None:
+    for delivery in list(_deliveries):
+        delivery.renew_after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_all_after_fork)

@@ -1,0 +1,133 @@
+"""
+The spool: where items wait.
+
+This is the in-memory queue. Its durable twin (SQLite, on disk) has the same methods and is to stand beside
+it; `Delivery` calls nothing else.
+Rule: an item that comes in goes out exactly once: taken and settled, merged, evicted or expired.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Generic
+
+from otel_vendor_exporters.delivery.request import Item, U
+
+
+@dataclass(frozen=True, slots=True)
+class Put(Generic[U]):
+    """What `put` and `give_back` did beyond keeping: how many merged into others, which had to make room."""
+
+    merged: int
+    evicted: Sequence[Item[U]]
+
+
+class MemorySpool(Generic[U]):
+    """
+    A queue bounded by count and bytes; the oldest make room.
+
+    Not thread-safe: its owner holds the lock. What was taken still counts against the bounds until it is
+    settled. Two lanes: items marked `first` (they merge by key and leave first) and the others, oldest first.
+    """
+
+    def __init__(self, *, max_items: int, max_bytes: int, merge: Callable[[U, U], U]) -> None:
+        self._max_items = max_items
+        self._max_bytes = max_bytes
+        self._merge = merge
+        self._first: dict[Hashable, Item[U]] = {}
+        self._others: deque[Item[U]] = deque()
+        self._taken = 0
+        self._bytes = 0
+
+    def __len__(self) -> int:
+        """How many items wait."""
+        return len(self._first) + len(self._others)
+
+    def put(self, items: Iterable[Item[U]]) -> Put[U]:
+        """Keep new items behind the others."""
+        merged = sum(self._add(item) for item in items)
+        return Put(merged, self._make_room())
+
+    def take(self, limit: int) -> list[Item[U]]:
+        """The next items, at most `limit`; they stay in the bounds until settled or given back."""
+        taken = [self._first.pop(key) for key in list(islice(self._first, limit))]
+        while self._others and len(taken) < limit:
+            taken.append(self._others.popleft())
+        self._taken += len(taken)
+        return taken
+
+    def give_back(self, items: Sequence[Item[U]]) -> Put[U]:
+        """Let taken items wait again, before the others."""
+        self._forget(items)
+        merged = 0
+        for item in reversed(items):
+            if item.first:
+                merged += self._add(item)
+            else:
+                self._others.appendleft(item)
+                self._bytes += item.size_bytes
+        return Put(merged, self._make_room())
+
+    def settle(self, items: Sequence[Item[U]]) -> None:
+        """Forget taken items: their outcome is known."""
+        self._forget(items)
+
+    def expire(self, now_unix_ms: float) -> list[Item[U]]:
+        """Remove and return what is too old: of the second lane, as far as it stands in front."""
+        keys = [key for key, item in self._first.items() if _is_expired(item, now_unix_ms)]
+        expired = [self._first.pop(key) for key in keys]
+        self._bytes -= sum(item.size_bytes for item in expired)
+        while self._others and _is_expired(self._others[0], now_unix_ms):
+            expired.append(self._pop_other())
+        return expired
+
+    def drain(self) -> list[Item[U]]:
+        """Remove and return everything that waits."""
+        taken = self.take(len(self))
+        self._forget(taken)
+        return taken
+
+    def _add(self, item: Item[U]) -> int:
+        self._bytes += item.size_bytes
+        if not item.first:
+            self._others.append(item)
+            return 0
+        key: Hashable = item.merge_key if item.merge_key is not None else id(item)
+        older = self._first.get(key)
+        if older is None:
+            self._first[key] = item
+            return 0
+        older.unit = self._merge(older.unit, item.unit)
+        older.expires_at_unix_ms = item.expires_at_unix_ms
+        self._bytes -= item.size_bytes
+        return 1
+
+    def _make_room(self) -> list[Item[U]]:
+        evicted: list[Item[U]] = []
+        while len(self) and self._is_over():
+            if self._others:
+                evicted.append(self._pop_other())
+            else:
+                item = self._first.pop(next(iter(self._first)))
+                self._bytes -= item.size_bytes
+                evicted.append(item)
+        return evicted
+
+    def _is_over(self) -> bool:
+        return len(self) + self._taken > self._max_items or self._bytes > self._max_bytes
+
+    def _pop_other(self) -> Item[U]:
+        item = self._others.popleft()
+        self._bytes -= item.size_bytes
+        return item
+
+    def _forget(self, taken: Sequence[Item[U]]) -> None:
+        self._taken -= len(taken)
+        self._bytes -= sum(item.size_bytes for item in taken)
+
+
+def _is_expired(item: Item[U], now_unix_ms: float) -> bool:
+    return item.expires_at_unix_ms is not None and item.expires_at_unix_ms < now_unix_ms
