@@ -1,0 +1,245 @@
+"""
+The mPulse app as this process knows it: what delivery asks when it packs, addresses and judges.
+
+Fetches the configuration when something is to be sent, packs units into beacons by the definitions as they
+are then, and puts the crumb on each beacon at the moment it leaves.
+"""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import random
+import uuid
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timezone
+
+from otel_vendor_exporters.delivery import policy
+from otel_vendor_exporters.delivery.clock import Clock
+from otel_vendor_exporters.delivery.notices import Notices
+from otel_vendor_exporters.delivery.request import (
+    Item,
+    Outcome,
+    Parcel,
+    Reply,
+    Request,
+    Verdict,
+)
+from otel_vendor_exporters.delivery.sender import Packed
+from otel_vendor_exporters.delivery.transport import Transport
+from otel_vendor_exporters.mpulse import app_config, budget
+from otel_vendor_exporters.mpulse.app_config import AppConfig, Definitions, Problem
+from otel_vendor_exporters.mpulse.contexts import ProcessSession
+from otel_vendor_exporters.mpulse.packing import Discard, Limits, pack
+from otel_vendor_exporters.mpulse.settings import MPulseSettings
+from otel_vendor_exporters.mpulse.units import How, Session, Timing, Unit
+from otel_vendor_exporters.mpulse.wire import Beacon, Envelope, beacon_request
+
+_logger = logging.getLogger(__name__)
+
+_MOST_NAMES_TOLD = 1000
+_MOST_NAMES_AT_ONCE = 10
+
+
+class App:
+    """One mPulse app: its configuration and its conventions. Implements delivery's `Vendor`."""
+
+    name = "mpulse"
+
+    def __init__(
+        self, settings: MPulseSettings, transport: Transport, clock: Clock, notices: Notices
+    ) -> None:
+        self._settings = settings
+        self._transport = transport
+        self._clock = clock
+        self._notices = notices
+        self._limits = Limits(
+            max_timers=settings.max_timers,
+            max_metrics=settings.max_metrics,
+            max_bytes=_most_bytes(settings),
+            time_bucket_ms=int(settings.time_bucket * 1000),
+            max_age_ms=int(settings.max_age * 1000),
+        )
+        self.renew_after_fork()
+
+    def renew_after_fork(self) -> None:
+        """Start without configuration and with a session of its own."""
+        now = self._clock.monotonic()
+        self._config: AppConfig | None = None
+        self._envelope: Envelope | None = None
+        self._stopped = False  # mPulse said that nothing may be sent
+        self._failures = 0
+        self._ask_at = now
+        self._told: set[str] = set()
+        self._session = ProcessSession(lambda: str(uuid.uuid4()), self._clock.unix_ms())
+        per_hour = self._settings.beacons_per_hour
+        self.sampler = None if per_hour is None else budget.Sampler(per_hour, now)
+
+    # What exporters ask, on application threads
+
+    @property
+    def definitions(self) -> Definitions | None:
+        """What the app defines, once that is known."""
+        config = self._config
+        return config.definitions if config else None
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the configuration should be asked for again."""
+        return self._clock.monotonic() >= self._ask_at
+
+    def process_session(self) -> Session | None:
+        """The session of what carries none."""
+        if self._settings.session == "none":
+            return None
+        config = self._config
+        idle = config.session_seconds if config else app_config.DEFAULT_SESSION_SECONDS
+        return self._session.at(self._clock.unix_ms(), idle)
+
+    def tell_undefined(self, names: Iterable[str], kind: str) -> None:
+        """Say once for each name that the app does not define it, with the nearest one it does."""
+        definitions = self.definitions or Definitions()
+        new = [name for name in names if f"{kind} {name}" not in self._told]
+        if not new or len(self._told) >= _MOST_NAMES_TOLD:
+            return
+        self._told.update(f"{kind} {name}" for name in new)
+        known = definitions.timers if kind == "timer" else definitions.metrics
+        told = ", ".join(_with_nearest(name, known) for name in new[:_MOST_NAMES_AT_ONCE])
+        more = f" and {len(new) - _MOST_NAMES_AT_ONCE} more" if len(new) > _MOST_NAMES_AT_ONCE else ""
+        _logger.warning("mpulse: not sent, because the app defines no such custom %s: %s%s", kind, told, more)
+
+    # What delivery asks, on its own threads
+
+    def prepare(self, timeout_seconds: float, *, hurry: bool) -> float:
+        """Have a configuration whose crumb is still good; else the seconds until it is asked for again."""
+        now = self._clock.monotonic()
+        if now >= self._ask_at or (hurry and not self._may_send(now)):
+            self._ask(timeout_seconds)
+            now = self._clock.monotonic()
+        return 0.0 if self._may_send(now) else max(self._ask_at - now, 0.001)
+
+    def pack(self, items: Sequence[Item[Unit]]) -> Packed[Unit]:
+        """Beacons for `items` by the definitions as they are now."""
+        config = self._config
+        assert config is not None  # prepare() said so
+        units = [item.unit for item in items]
+        loads, discards = pack(units, config.definitions, self._limits, self._clock.unix_ms())
+        parcels = [Parcel([items[index] for index in load.units], load.beacon) for load in loads]
+        return Packed(parcels, self._verdicts(items, discards))
+
+    def request(self, parcel: Parcel[Unit]) -> Request | None:
+        """The beacon with the crumb as it is now; an expired crumb is never sent."""
+        envelope = self._envelope
+        if envelope is None or not self._may_send(self._clock.monotonic()):
+            return None
+        beacon = parcel.content
+        assert isinstance(beacon, Beacon)  # what pack() put there
+        if self.sampler is not None:
+            self.sampler.sent(len(beacon.timers))
+        return beacon_request(beacon, envelope)
+
+    def judge(self, parcel: Parcel[Unit], reply: Reply) -> Sequence[Verdict[Unit]]:
+        """Settle the parcel: mPulse says 204 to anything; the rest is its infrastructure speaking."""
+        again = self._settings.duplicates == "allow"
+        outcome = policy.outcome_of(reply, send_again_when_ambiguous=again)
+        words = f"HTTP {reply.status}" if reply.failure is None else reply.words or reply.failure.value
+        if outcome is Outcome.DELIVERED and reply.status != 204:
+            text = "mpulse: beacons are answered %s instead of 204: check that config_url is mPulse's"
+            self._notices.say("not 204", logging.WARNING, text, words)
+        if outcome is Outcome.DELIVERED:
+            return [Verdict(parcel.items, outcome)]
+        reason = f"http_{reply.status}" if reply.failure is None else "ambiguous"
+        wait = policy.retry_after_seconds(reply, datetime.now(timezone.utc))
+        return [Verdict(parcel.items, outcome, reason, words, wait or None)]
+
+    # Configuration
+
+    def _may_send(self, now: float) -> bool:
+        config = self._config
+        return config is not None and not self._stopped and config.is_usable(now)
+
+    def _ask(self, timeout_seconds: float) -> None:
+        now, now_unix_ms = self._clock.monotonic(), self._clock.unix_ms()
+        request = app_config.config_request(self._settings, self._config, now_unix_ms)
+        reply = self._transport.send(request, timeout_seconds)
+        answer = app_config.read_answer(
+            reply, self._settings, self._config, asked_at=now, now_unix_ms=self._clock.unix_ms()
+        )
+        if isinstance(answer, Problem):
+            self._no_config(answer, policy.retry_after_seconds(reply, datetime.now(timezone.utc)))
+        else:
+            self._new_config(answer)
+
+    def _new_config(self, config: AppConfig) -> None:
+        for warning in config.warnings:
+            self._notices.say(warning, logging.WARNING, "mpulse: %s", warning)
+        self._envelope = _envelope(config, self._settings)
+        self._config = config
+        self._stopped = False
+        self._failures = 0
+        self._ask_at = self._clock.monotonic() + self._settings.config_refresh
+        self._notices.over("config", "mpulse: the app's configuration is available again")
+
+    def _no_config(self, problem: Problem, retry_after_seconds: float | None) -> None:
+        self._failures += 1
+        self._stopped = self._stopped or problem.stop
+        chance = random.random()  # noqa: S311  jitter needs no secrecy
+        wait = app_config.retry_seconds(self._failures, self._settings.config_retry, chance)
+        wait = max(wait, retry_after_seconds or 0.0)
+        self._ask_at = self._clock.monotonic() + wait
+        going_on = self._may_send(self._clock.monotonic())
+        until = "sending goes on with the last one until it expires" if going_on else "what waits is kept"
+        level = logging.WARNING if going_on else logging.ERROR
+        text = "mpulse: no configuration: %s; %s; asking again in %.0f s"
+        self._notices.say("config", level, text, problem.words, until, wait)
+
+    def _verdicts(self, items: Sequence[Item[Unit]], discards: Sequence[Discard]) -> list[Verdict[Unit]]:
+        by_reason: dict[str, list[Item[Unit]]] = {}
+        for discard in discards:
+            by_reason.setdefault(discard.reason, []).append(items[discard.unit])
+        undefined = [discard for discard in discards if discard.reason == "undefined"]
+        for kind, is_kind in (("timer", _is_timer), ("metric", _is_metric)):
+            self.tell_undefined({one.name for one in undefined if is_kind(items[one.unit].unit)}, kind)
+        outcomes = {"undefined": Outcome.DROPPED}
+        return [
+            Verdict(gone, outcomes.get(reason, Outcome.REFUSED), reason) for reason, gone in by_reason.items()
+        ]
+
+
+def _most_bytes(settings: MPulseSettings) -> int:
+    """What the variable part of a beacon may take; key, domain, crumb and conventions take the rest."""
+    whole = settings.max_url_length if settings.method == "get" else settings.max_body_bytes
+    fixed = 300 + 3 * (len(settings.api_key) + len(settings.domain or ""))
+    return max(whole - fixed, 1)
+
+
+def _envelope(config: AppConfig, settings: MPulseSettings) -> Envelope:
+    return Envelope(
+        beacon_url=config.beacon_url,
+        api_key=config.api_key,
+        domain=config.domain,
+        crumb=config.crumb,
+        crumb_unix_ms=config.crumb_unix_ms,
+        user_agent=settings.user_agent,
+        api_version=settings.api_version,
+        rt_start=settings.rt_start,
+        http_initiator=settings.http_initiator,
+        method=settings.method,
+        max_url_length=settings.max_url_length,
+    )
+
+
+def _is_timer(unit: Unit) -> bool:
+    return isinstance(unit, Timing) or unit.how is How.MEAN
+
+
+def _is_metric(unit: Unit) -> bool:
+    return not _is_timer(unit)
+
+
+def _with_nearest(name: str, known: Iterable[str]) -> str:
+    by_folded = {one.casefold(): one for one in known}
+    near = difflib.get_close_matches(name.casefold()[:100], by_folded, n=1, cutoff=0.0)
+    return (
+        f"{name[:100]!r} (nearest: {by_folded[near[0]]!r})" if near else f"{name[:100]!r} (none is defined)"
+    )

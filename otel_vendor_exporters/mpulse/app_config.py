@@ -1,0 +1,310 @@
+"""
+The mPulse app's configuration: asking for it, reading the answer, and knowing how long it holds.
+
+Pure. Source: "mPulse Beacon API (Version 2) Reference" (config), techdocs "Get a beacon configuration", and
+what the official clients do where those are silent.
+Rule: an answer either becomes a complete AppConfig or a Problem; nothing half-read is ever used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from email.utils import parsedate_to_datetime
+from functools import cached_property
+from types import MappingProxyType
+from urllib.parse import quote, urlsplit
+
+from otel_vendor_exporters.delivery.request import Reply, Request
+from otel_vendor_exporters.mpulse.settings import LOOPBACK_HOSTS, MPulseSettings
+
+CRUMB_LIFE_SECONDS = 600.0  # "Expires after 10 minutes": Beacon API reference, h.t
+DEFAULT_SESSION_SECONDS = 1800.0
+MOST_SKEW_MS = 300_000
+LONGEST_RETRY_SECONDS = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A custom metric's name on the wire and how its number is written: Number, Currency or Percentage."""
+
+    label: str
+    data_type: str = "Number"
+
+
+@dataclass(frozen=True)
+class Definitions:
+    """What the app defines: by the names people typed into mPulse. Anything else is not sent."""
+
+    timers: Mapping[str, str] = field(default_factory=dict)  # name → label
+    metrics: Mapping[str, Metric] = field(default_factory=dict)
+    dimensions: Mapping[str, str] = field(default_factory=dict)  # name → label
+
+    def metric_for(self, instrument: str) -> str | None:
+        """The custom metric an instrument feeds; the SDK writes instrument names in lower case."""
+        return instrument if instrument in self.metrics else self._metrics_folded.get(instrument.casefold())
+
+    def timer_for(self, instrument: str) -> str | None:
+        """The custom timer a histogram feeds, likewise."""
+        return instrument if instrument in self.timers else self._timers_folded.get(instrument.casefold())
+
+    @cached_property
+    def _metrics_folded(self) -> Mapping[str, str]:
+        return _unique_folded(self.metrics)
+
+    @cached_property
+    def _timers_folded(self) -> Mapping[str, str]:
+        return _unique_folded(self.timers)
+
+
+@dataclass(frozen=True, slots=True)
+class AppConfig:
+    """One good answer. `crumb` and `crumb_unix_ms` belong together and come from one answer."""
+
+    api_key: str
+    domain: str
+    beacon_url: str  # with scheme
+    beacon_url_as_given: str  # what a refresh reports as bcn
+    crumb: str = field(repr=False)
+    crumb_unix_ms: int
+    crumb_expires_at: float  # monotonic seconds
+    definitions: Definitions
+    session_seconds: float = DEFAULT_SESSION_SECONDS
+    warnings: tuple[str, ...] = ()
+
+    def is_usable(self, now: float) -> bool:
+        """Whether the crumb is still accepted at the monotonic time `now`."""
+        return now < self.crumb_expires_at
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why there is no configuration. `stop`: nothing may be sent, however good the crumb still is."""
+
+    words: str
+    stop: bool = False
+    retry_after_seconds: float | None = None
+
+
+def config_request(settings: MPulseSettings, current: AppConfig | None, now_unix_ms: int) -> Request:
+    """The request for a first configuration, or, when there is a current one, for its refresh."""
+    pairs = [("key", settings.api_key)]
+    if settings.rest_secret is not None:
+        signature = sign(settings.rest_secret.reveal(), settings.api_key, now_unix_ms)
+        pairs += [("t", str(now_unix_ms)), ("s", signature)]
+    else:
+        pairs += [("d", settings.domain or "")]
+    if current is not None:
+        pairs += [("r", ""), ("bcn", current.beacon_url_as_given)]
+    query = "&".join(f"{name}={quote(value, safe='')}" for name, value in pairs)
+    headers = {"User-Agent": settings.user_agent, "Accept": "application/json", "Accept-Encoding": "gzip"}
+    return Request("GET", f"{settings.resolved_config_url}?{query}", headers)
+
+
+def sign(secret: str, api_key: str, now_unix_ms: int) -> str:
+    """The `s` of a signed configuration request, as mpulse.js 1.3.8 makes it."""
+    message = f"key={api_key}&t={now_unix_ms}"
+    return hmac.new(secret.encode(), message.encode(), hashlib.sha256).hexdigest()
+
+
+def read_answer(
+    reply: Reply,
+    settings: MPulseSettings,
+    current: AppConfig | None,
+    *,
+    asked_at: float,
+    now_unix_ms: int,
+) -> AppConfig | Problem:
+    """
+    The configuration in `reply`, merged into the current one where the answer is a refresh.
+
+    `asked_at` is monotonic seconds. A refresh may hold only h.t and h.cr (mPulse's own test server): the
+    definitions, beacon URL and everything else then stay.
+    """
+    answer = _json_object(reply)
+    if isinstance(answer, Problem):
+        return answer
+    if answer.get("rate_limited"):
+        return Problem("mPulse limits the rate of this app", stop=True)
+    crumb = _crumb(answer)
+    beacon_url = answer.get("beacon_url")
+    if crumb is None or (beacon_url is None and current is None):
+        return _incomplete(answer)
+    if beacon_url is None and current is not None:
+        beacon_url = current.beacon_url_as_given
+    address = _beacon_address(beacon_url, settings)
+    if isinstance(address, Problem):
+        return address
+    config = AppConfig(
+        api_key=settings.api_key,
+        domain=_text(answer, "h.d") or (current.domain if current else None) or settings.domain or "",
+        beacon_url=address,
+        beacon_url_as_given=str(beacon_url),
+        crumb=crumb[0],
+        crumb_unix_ms=crumb[1],
+        crumb_expires_at=asked_at + CRUMB_LIFE_SECONDS - _age_seconds(reply, crumb[1]),
+        definitions=current.definitions if current else Definitions(),
+        session_seconds=_session_seconds(answer, current),
+    )
+    warnings = [*_doubts(answer, settings, now_unix_ms)]
+    page_params = answer.get("PageParams")
+    if isinstance(page_params, Mapping):
+        definitions, doubts = read_definitions(page_params)
+        config = replace(config, definitions=_same_or_new(config.definitions, definitions))
+        warnings += doubts
+    return replace(config, warnings=tuple(warnings))
+
+
+def read_definitions(page_params: Mapping[str, object]) -> tuple[Definitions, list[str]]:
+    """The definitions in PageParams, and what is odd about them. A list that is absent defines nothing."""
+    doubts: list[str] = []
+    timers = dict(_entries(page_params, "customTimers", doubts))
+    metrics = dict(_entries(page_params, "customMetrics", doubts))
+    dimensions = dict(_entries(page_params, "customDimensions", doubts))
+    definitions = Definitions(
+        timers=MappingProxyType({name: str(entry["label"]) for name, entry in timers.items()}),
+        metrics=MappingProxyType(
+            {
+                name: Metric(str(entry["label"]), str(entry.get("dataType") or "Number"))
+                for name, entry in metrics.items()
+            }
+        ),
+        dimensions=MappingProxyType({name: str(entry["label"]) for name, entry in dimensions.items()}),
+    )
+    return definitions, doubts
+
+
+def retry_seconds(failures: int, first_seconds: float, chance: float) -> float:
+    """The wait after so many failed requests in a row: doubling to 10 min, a fifth of jitter."""
+    ceiling = min(first_seconds * 2.0 ** min(failures - 1, 30), max(LONGEST_RETRY_SECONDS, first_seconds))
+    return ceiling * (0.9 + 0.2 * chance)
+
+
+def _json_object(reply: Reply) -> Mapping[str, object] | Problem:
+    if reply.failure is not None:
+        return Problem(f"no answer to the configuration request ({reply.words or reply.failure.value})")
+    if reply.status == 420:
+        return Problem("mPulse limits the rate of this app (HTTP 420)", stop=True)
+    if reply.truncated:
+        return Problem("the configuration is longer than this library reads")
+    try:
+        answer = json.loads(reply.body)
+    except (ValueError, RecursionError):
+        answer = None
+    message = _text(answer, "message") if isinstance(answer, Mapping) else None
+    if message is not None and (reply.status != 200 or "beacon_url" not in answer):
+        return Problem(f"mPulse says: {_one_line(message)}: check api_key and domain", stop=True)
+    if reply.status != 200:
+        wrong = 400 <= reply.status < 500
+        hint = ": check api_key, domain, config_url and user_agent" if wrong else ""
+        return Problem(f"the configuration request was answered HTTP {reply.status}{hint}")
+    if not isinstance(answer, Mapping):
+        return Problem("the answer to the configuration request is not a JSON object: check config_url")
+    return answer
+
+
+def _incomplete(answer: Mapping[str, object]) -> Problem:
+    missing = [name for name in ("beacon_url", "h.t", "h.cr") if not answer.get(name)]
+    return Problem(f"the configuration lacks {', '.join(missing)}: check api_key and domain")
+
+
+def _crumb(answer: Mapping[str, object]) -> tuple[str, int] | None:
+    crumb, moment = answer.get("h.cr"), answer.get("h.t")
+    if not isinstance(crumb, str) or not crumb or isinstance(moment, bool):
+        return None
+    if isinstance(moment, str) and moment.isascii() and moment.isdigit():
+        moment = int(moment[:18])
+    return (crumb, int(moment)) if isinstance(moment, (int, float)) and 0 < moment < 1e15 else None
+
+
+def _beacon_address(beacon_url: object, settings: MPulseSettings) -> str | Problem:
+    """The beacon URL with its scheme: https, or plain http where the sandbox on this machine says so."""
+    refused = Problem("the configuration names a beacon_url that is not https: nothing is sent there")
+    if not isinstance(beacon_url, str) or not beacon_url.isascii() or not beacon_url.isprintable():
+        return refused
+    try:
+        host = urlsplit(beacon_url).hostname
+        if beacon_url.startswith("//"):
+            scheme = "http:" if settings.loopback and host in LOOPBACK_HOSTS else "https:"
+            beacon_url = scheme + beacon_url
+        parts = urlsplit(beacon_url)
+        port_is_right = parts.port is None or parts.port > 0
+    except ValueError:
+        return refused
+    plain_is_right = settings.loopback and host in LOOPBACK_HOSTS
+    secure = parts.scheme == "https" or (parts.scheme == "http" and plain_is_right)
+    odd = "@" in parts.netloc or " " in beacon_url or parts.fragment
+    return beacon_url if secure and host and port_is_right and not odd else refused
+
+
+def _age_seconds(reply: Reply, crumb_unix_ms: int) -> float:
+    """How old the crumb was when it came, by the server's own clock, in case a cache kept the answer."""
+    try:
+        date = parsedate_to_datetime(reply.headers.get("date", ""))
+    except (TypeError, ValueError):
+        return 0.0
+    return min(max(date.timestamp() - crumb_unix_ms / 1000, 0.0), CRUMB_LIFE_SECONDS)
+
+
+def _session_seconds(answer: Mapping[str, object], current: AppConfig | None) -> float:
+    plugin = answer.get("RT")
+    value = plugin.get("session_exp") if isinstance(plugin, Mapping) else None
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0:
+        return float(value)
+    return current.session_seconds if current else DEFAULT_SESSION_SECONDS
+
+
+def _doubts(answer: Mapping[str, object], settings: MPulseSettings, now_unix_ms: int) -> Iterator[str]:
+    key, domain, crumb = _text(answer, "h.key"), _text(answer, "h.d"), _crumb(answer)
+    if key is not None and key != settings.api_key:
+        yield "the configuration is for another API key than api_key"
+    if domain is not None and settings.domain is not None and domain != settings.domain:
+        yield f"the configuration is for the domain {_one_line(domain)}, not {settings.domain}"
+    if crumb is not None and abs(crumb[1] - now_unix_ms) > MOST_SKEW_MS:
+        minutes = abs(crumb[1] - now_unix_ms) // 60_000
+        yield f"this machine's clock and mPulse's are {minutes} minutes apart"
+
+
+def _entries(
+    page_params: Mapping[str, object], kind: str, doubts: list[str]
+) -> Iterator[tuple[str, Mapping[str, object]]]:
+    """Name and entry of each usable definition; entries may be empty objects (iOS tests)."""
+    entries = page_params.get(kind)
+    names: set[str] = set()
+    labels: set[str] = set()
+    for entry in entries if isinstance(entries, list) else ():
+        name, label = _text(entry, "name"), _text(entry, "label")
+        if name is None or label is None:
+            continue
+        if name in names or label in labels:
+            doubts.append(f"{kind} defines {_one_line(name)} twice, or two with one label; the first is used")
+        elif kind == "customTimers" and ("," in label or "|" in label):
+            doubts.append(f"{kind}: the label of {_one_line(name)} cannot be sent")
+        else:
+            names.add(name)
+            labels.add(label)
+            yield name, entry
+
+
+def _unique_folded(names: Mapping[str, object]) -> Mapping[str, str]:
+    """Folded name to name, without those that differ in case alone."""
+    counts = Counter(name.casefold() for name in names)
+    return {name.casefold(): name for name in names if counts[name.casefold()] == 1}
+
+
+def _same_or_new(old: Definitions, new: Definitions) -> Definitions:
+    """The old object when nothing changed, so that what was derived from it holds on."""
+    return old if old == new else new
+
+
+def _text(source: object, name: str) -> str | None:
+    value = source.get(name) if isinstance(source, Mapping) else None
+    return value if isinstance(value, str) and value else None
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())[:200]

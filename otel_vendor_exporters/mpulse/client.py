@@ -1,0 +1,227 @@
+"""
+The client: the way of units to one mPulse app, and `MPulseClient` for direct use.
+
+A `Destination` is shared by all exporters and clients of one app in one process. Nothing here connects when
+it is made.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypedDict
+
+from otel_vendor_exporters import attributes as names
+from otel_vendor_exporters.delivery.clock import Clock
+from otel_vendor_exporters.delivery.ledger import Counts
+from otel_vendor_exporters.delivery.notices import Notices
+from otel_vendor_exporters.delivery.request import Item, Receipt, Ticket
+from otel_vendor_exporters.delivery.sender import Delivery
+from otel_vendor_exporters.delivery.shared import SharedDestinations
+from otel_vendor_exporters.delivery.spool import MemorySpool
+from otel_vendor_exporters.delivery.transport import Transport
+from otel_vendor_exporters.errors import EncodingError
+from otel_vendor_exporters.mpulse import budget
+from otel_vendor_exporters.mpulse.app import App
+from otel_vendor_exporters.mpulse.contexts import Contexts
+from otel_vendor_exporters.mpulse.settings import MPulseSettings
+from otel_vendor_exporters.mpulse.units import Context, How, Reading, Session, Timing, Unit, later_and_older
+from otel_vendor_exporters.mpulse.wire import timer_milliseconds
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+_ITEM_BYTES = 400  # about what a timing or reading takes in memory with its item
+_PAIR_BYTES = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """What the exporters and clients of one mPulse app in one process share."""
+
+    app: App
+    delivery: Delivery[Unit]
+    settings: MPulseSettings
+    clock: Clock
+
+    def keep(self, units: Iterable[Unit], ticket: Ticket | None = None) -> bool:
+        """Keep units for sending and return at once; False when shut down."""
+        max_age_ms = self.settings.max_age * 1000
+        return self.delivery.keep([_item(unit, max_age_ms, ticket) for unit in units])
+
+    def now(self) -> float:
+        """Monotonic seconds."""
+        return self.clock.monotonic()
+
+    def release(self, timeout_seconds: float) -> None:
+        """Leave: send what waits within the deadline; the last user ends the destination."""
+        if _destinations.release(_fingerprint(self.settings), self):
+            self.delivery.shutdown(timeout_seconds)
+        else:
+            self.delivery.flush(timeout_seconds)
+
+
+def destination_for(settings: MPulseSettings, clock: Clock | None = None) -> Destination:
+    """The destination for these settings, shared in this process. Does not connect."""
+    return _destinations.acquire(
+        _fingerprint(settings), settings, lambda: _destination(settings, clock or Clock())
+    )
+
+
+class Where(TypedDict, total=False):
+    """What may be said of one timer or metric besides its value; times are ms since the epoch."""
+
+    page_group: str
+    ab_test: str
+    dimensions: Mapping[str, object]  # dimension name to value
+    session: Session
+    end_unix_ms: int
+
+
+class MPulseClient:
+    """
+    Sends timers and metrics without OpenTelemetry. Settings are keywords, as for the exporters.
+
+    Calls wait for the outcome, at most `timeout`, and return a Receipt; they never raise for data or
+    network. Any thread may call. Use as a context manager, or call `close()`.
+    """
+
+    def __init__(self, **settings: object) -> None:
+        self._settings = MPulseSettings.read(**settings)
+        self._destination = destination_for(self._settings)
+        self._contexts = Contexts(self._settings)
+        self._open = True
+        atexit.register(self.close)
+
+    def send_timer(
+        self, name: str, milliseconds: float, *, timeout_seconds: float | None = None, **where: Unpack[Where]
+    ) -> Receipt:
+        """
+        Send one value of the custom timer `name`.
+
+        `where` are the keywords of `Where`; `timeout_seconds` 0 does not wait for the outcome. What mPulse
+        would ignore is said in the receipt: refused "bad_name" or "no_number", dropped "undefined".
+        """
+        try:
+            value = timer_milliseconds(milliseconds)
+        except (EncodingError, TypeError):
+            return _refused("no_number")
+        return self._send(Timing(name, value, *self._placed(**where)), timeout_seconds)
+
+    def send_metric(
+        self, name: str, value: float = 1, *, timeout_seconds: float | None = None, **where: Unpack[Where]
+    ) -> Receipt:
+        """Increment the custom metric `name` by `value`; else as `send_timer`."""
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not number or not math.isfinite(value) or (value < 0 and not self._settings.negative_metrics):
+            return _refused("no_number")
+        return self._send(Reading(name, How.ADD, value, 1, *self._placed(**where)), timeout_seconds)
+
+    def ledger(self) -> Counts:
+        """What became of everything sent to this app by this process."""
+        return self._destination.delivery.ledger.counts()
+
+    def close(self, timeout_seconds: float | None = None) -> None:
+        """Send what waits within the deadline and leave. Idempotent."""
+        if self._open:
+            self._open = False
+            atexit.unregister(self.close)
+            self._destination.release(self._settings.timeout if timeout_seconds is None else timeout_seconds)
+
+    def __enter__(self) -> MPulseClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _placed(
+        self,
+        *,
+        page_group: str | None = None,
+        ab_test: str | None = None,
+        dimensions: Mapping[str, object] | None = None,
+        session: Session | None = None,
+        end_unix_ms: int | None = None,
+    ) -> tuple[int, Context]:
+        """When and where, by the rules that hold for spans."""
+        attributes: dict[str, object] = {
+            names.MPULSE_DIMENSION_PREFIX + name: value for name, value in (dimensions or {}).items()
+        }
+        if page_group is not None:
+            attributes[names.MPULSE_PAGE_GROUP] = page_group
+        if ab_test is not None:
+            attributes[names.MPULSE_AB_TEST] = ab_test
+        app = self._destination.app
+        now_unix_ms = self._destination.clock.unix_ms()
+        context = self._contexts.context(
+            attributes,
+            None,
+            app.definitions,
+            session or app.process_session(),
+            now_unix_ms,
+            Counter(),
+            route=False,
+        )
+        return (now_unix_ms if end_unix_ms is None else end_unix_ms), context
+
+    def _send(self, unit: Unit, timeout_seconds: float | None) -> Receipt:
+        if not isinstance(unit.name, str) or not unit.name:
+            return _refused("bad_name")
+        ticket = Ticket(expected=1)
+        if not self._open or not self._destination.keep([unit], ticket):
+            return Receipt(dropped={"closed": 1})
+        timeout = self._settings.timeout if timeout_seconds is None else timeout_seconds
+        if timeout > 0:
+            self._destination.delivery.wait_for(ticket, timeout)
+        return ticket.receipt()
+
+
+def _refused(reason: str) -> Receipt:
+    return Receipt(refused={reason: 1})
+
+
+def _destination(settings: MPulseSettings, clock: Clock) -> Destination:
+    notices = Notices(logging.getLogger("otel_vendor_exporters.mpulse"), clock)
+    transport = Transport()
+    app = App(settings, transport, clock, notices)
+    per_hour = settings.beacons_per_hour
+
+    def spool() -> MemorySpool[Unit]:
+        return MemorySpool(
+            max_items=settings.max_queue_items, max_bytes=settings.max_queue_bytes, merge=later_and_older
+        )
+
+    delivery: Delivery[Unit] = Delivery(
+        app,
+        spool=spool,
+        transport=transport,
+        clock=clock,
+        notices=notices,
+        timeout_seconds=settings.timeout,
+        connections=settings.connections,
+        rate=None if per_hour is None else budget.bucket_for(per_hour),
+    )
+    return Destination(app, delivery, settings, clock)
+
+
+_destinations: SharedDestinations[MPulseSettings, Destination] = SharedDestinations(
+    MPulseSettings.conflict_with
+)
+
+
+def _fingerprint(settings: MPulseSettings) -> tuple[str, str | None, str]:
+    return settings.api_key, settings.domain, settings.resolved_config_url
+
+
+def _item(unit: Unit, max_age_ms: float, ticket: Ticket | None) -> Item[Unit]:
+    context = unit.context
+    size = _ITEM_BYTES if context.resolved else _ITEM_BYTES + _PAIR_BYTES * len(context.dimensions)
+    if isinstance(unit, Timing):
+        return Item(unit, size, expires_at_unix_ms=unit.end_unix_ms + max_age_ms, ticket=ticket)
+    expires = unit.end_unix_ms + max_age_ms if unit.how is How.MEAN else None
+    key = None if ticket is not None else (unit.name, unit.how, unit.context)
+    return Item(unit, size, expires_at_unix_ms=expires, merge_key=key, first=True, ticket=ticket)

@@ -1,0 +1,251 @@
+"""
+Metrics: from the SDK's metric points to readings.
+
+Pure. Monotonic sums become increments, whatever temporality they come in; gauges and up-down counters their
+last value; histograms a timer (the interval's mean) and, or, a metric (its sum), as the app defines.
+Rule: points that differ only in attributes without a dimension are added up, never sent twice.
+Source for resets: OpenTelemetry specification, metrics/data-model.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from opentelemetry.sdk.metrics.export import (
+    AggregationTemporality,
+    ExponentialHistogram,
+    Gauge,
+    Histogram,
+    Metric,
+    MetricsData,
+    Sum,
+)
+from opentelemetry.sdk.resources import Resource
+
+from otel_vendor_exporters.mpulse.app_config import Definitions
+from otel_vendor_exporters.mpulse.contexts import Contexts
+from otel_vendor_exporters.mpulse.mapping import Mapped, Names
+from otel_vendor_exporters.mpulse.settings import MPulseSettings
+from otel_vendor_exporters.mpulse.units import Context, How, Reading, Session, side_by_side
+from otel_vendor_exporters.mpulse.wire import MOST_MILLISECONDS
+
+# UCUM: case-sensitive, and a minute is "min".
+MILLISECONDS_OF_UNIT: Mapping[str, float] = {
+    "ns": 1e-6,
+    "us": 1e-3,
+    "ms": 1.0,
+    "s": 1000.0,
+    "min": 60_000.0,
+    "h": 3_600_000.0,
+    "d": 86_400_000.0,
+}
+_MOST_SERIES = 20_000
+
+
+class _Series(NamedTuple):
+    """What a cumulative point said last."""
+
+    start_unix_ns: int | None
+    value: float
+    samples: int
+
+
+class Increments:
+    """Turns cumulative points into increments, and non-monotonic deltas into levels. Bounded memory."""
+
+    def __init__(self) -> None:
+        self._series: OrderedDict[object, _Series] = OrderedDict()
+
+    def since_last(
+        self, key: object, start_unix_ns: int | None, value: float, samples: int
+    ) -> tuple[float, int]:
+        """
+        What came to a cumulative series since its last point.
+
+        A new start, or a value or count that fell, is a reset: everything counted since is new.
+        """
+        last = self._exchange(key, _Series(start_unix_ns, value, samples))
+        reset = last is None or last.start_unix_ns != start_unix_ns
+        if last is None or reset or value < last.value or samples < last.samples:
+            return value, samples
+        return value - last.value, samples - last.samples
+
+    def level(self, key: object, change: float) -> float:
+        """The level of a series of changes."""
+        last = self._series.get(key)
+        level = change + (last.value if last else 0)
+        self._exchange(key, _Series(None, level, 0))
+        return level
+
+    def _exchange(self, key: object, new: _Series) -> _Series | None:
+        last = self._series.pop(key, None)
+        self._series[key] = new
+        if len(self._series) > _MOST_SERIES:
+            self._series.popitem(last=False)
+        return last
+
+
+class _Point(NamedTuple):
+    """One data point of any kind: a number, or a histogram's sum and count."""
+
+    attributes: Mapping[str, object]
+    start_unix_ns: int | None
+    time_unix_ns: int
+    value: object
+    samples: int
+
+
+class MetricMapping:
+    """Maps collections of metrics. One thread at a time, as metric readers call exporters."""
+
+    def __init__(self, settings: MPulseSettings) -> None:
+        self._settings = settings
+        self._timers = Names(settings.timers)
+        self._metrics = Names(settings.metrics)
+        self._contexts = Contexts(settings)
+        self._increments = Increments()
+
+    def readings_from(
+        self, data: MetricsData, definitions: Definitions | None, process_session: Session | None
+    ) -> Mapped:
+        """The readings in `data`; while `definitions` are unknown every instrument may be defined."""
+        mapped = Mapped()
+        readings: dict[tuple[str, How, Context], Reading] = {}
+        for resource, scope, metric in _metrics_in(data):
+            targets = self._targets(metric, definitions)
+            points = list(_points_of(metric))
+            if not targets:
+                _ignore(mapped, metric, len(points))
+                continue
+            for point in points:
+                series = (scope, metric.name, _series_key(resource, point.attributes))
+                found = self._readings_of(metric, point, targets, series)
+                if isinstance(found, str):
+                    mapped.ignored[found] += 1
+                    continue
+                mapped.records += 1
+                context = self._contexts.context(
+                    point.attributes,
+                    resource,
+                    definitions,
+                    process_session,
+                    point.time_unix_ns // 1_000_000,
+                    mapped.left_out,
+                    route=False,
+                )
+                for reading in found:
+                    _add(readings, reading._replace(context=context))
+        mapped.units.extend(readings.values())
+        return mapped
+
+    def _targets(self, metric: Metric, definitions: Definitions | None) -> list[tuple[str, How]]:
+        """The definitions this instrument feeds: name and kind."""
+        targets: list[tuple[str, How]] = []
+        name = self._metrics.of(metric.name)
+        defined = name if definitions is None else definitions.metric_for(name)
+        if defined is not None:
+            targets.append((defined, _kind_of(metric)))
+        timer = self._timers.of(metric.name)
+        defined = timer if definitions is None else definitions.timer_for(timer)
+        if defined is not None and _is_histogram(metric):
+            targets.append((defined, How.MEAN))
+        return targets
+
+    def _readings_of(
+        self, metric: Metric, point: _Point, targets: list[tuple[str, How]], series: object
+    ) -> list[Reading] | str:
+        """The point's readings, or the reason why it has none."""
+        value, samples = point.value, point.samples
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not _is_finite(value):
+            return "not_a_finite_number"
+        if _is_cumulative(metric):
+            value, samples = self._increments.since_last(series, point.start_unix_ns, value, samples)
+        elif isinstance(metric.data, Sum) and not metric.data.is_monotonic and _is_delta(metric):
+            value = self._increments.level(series, value)
+        if value < 0 and not self._settings.negative_metrics:
+            return "negative_value"
+        end_unix_ms = point.time_unix_ns // 1_000_000
+        readings = []
+        reason = "zero"
+        for name, how in targets:
+            if how is How.MEAN:
+                factor = MILLISECONDS_OF_UNIT.get(metric.unit or "")
+                if factor is None or value * factor > MOST_MILLISECONDS * max(samples, 1):
+                    reason = "unit_is_no_time" if factor is None else "too_long"
+                elif samples > 0:
+                    readings.append(Reading(name, how, value * factor, samples, end_unix_ms, _NO_CONTEXT))
+            elif value != 0 or how is not How.ADD or self._settings.zero_metrics:
+                readings.append(Reading(name, how, value, samples, end_unix_ms, _NO_CONTEXT))
+        return readings or reason
+
+
+_NO_CONTEXT = Context()
+
+
+def _metrics_in(data: MetricsData) -> Iterator[tuple[Resource, str, Metric]]:
+    for of_resource in data.resource_metrics:
+        for of_scope in of_resource.scope_metrics:
+            for metric in of_scope.metrics:
+                yield of_resource.resource, of_scope.scope.name, metric
+
+
+def _points_of(metric: Metric) -> Iterator[_Point]:
+    data = metric.data
+    for point in data.data_points:
+        attributes = point.attributes or {}
+        start, time = point.start_time_unix_nano, point.time_unix_nano
+        if isinstance(data, (Histogram, ExponentialHistogram)):
+            yield _Point(attributes, start, time, point.sum, point.count)  # type: ignore[union-attr]  # a histogram's point
+        else:
+            yield _Point(attributes, start, time, point.value, 1)  # type: ignore[union-attr]  # a number's point
+
+
+def _kind_of(metric: Metric) -> How:
+    if isinstance(metric.data, Gauge):
+        return How.LAST
+    if isinstance(metric.data, Sum) and not metric.data.is_monotonic:
+        return How.LEVEL
+    return How.ADD
+
+
+def _is_histogram(metric: Metric) -> bool:
+    return isinstance(metric.data, (Histogram, ExponentialHistogram))
+
+
+def _is_delta(metric: Metric) -> bool:
+    return getattr(metric.data, "aggregation_temporality", None) == AggregationTemporality.DELTA
+
+
+def _is_cumulative(metric: Metric) -> bool:
+    """Whether increments must be taken from the difference to the last point."""
+    data = metric.data
+    counts = _is_histogram(metric) or (isinstance(data, Sum) and data.is_monotonic)
+    return counts and not _is_delta(metric)
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an int beyond what a float holds
+        return False
+
+
+def _series_key(resource: Resource, attributes: Mapping[str, object]) -> object:
+    return id(resource), repr(sorted(attributes.items(), key=lambda pair: pair[0]))
+
+
+def _ignore(mapped: Mapped, metric: Metric, points: int) -> None:
+    """Count points nobody defined. The SDK's metrics about itself are nothing anybody would miss."""
+    if metric.name.startswith("otel.sdk."):
+        mapped.ignored["undefined"] += points
+    else:
+        mapped.undefined[metric.name] += points
+
+
+def _add(readings: dict[tuple[str, How, Context], Reading], reading: Reading) -> None:
+    key = (reading.name, reading.how, reading.context)
+    known = readings.get(key)
+    readings[key] = reading if known is None else side_by_side(known, reading)
