@@ -30,7 +30,7 @@ from otel_vendor_exporters.delivery.transport import Transport
 from otel_vendor_exporters.mpulse import app_config, budget
 from otel_vendor_exporters.mpulse.app_config import AppConfig, Definitions, Problem
 from otel_vendor_exporters.mpulse.contexts import ProcessSession
-from otel_vendor_exporters.mpulse.packing import Discard, Limits, pack
+from otel_vendor_exporters.mpulse.packing import Discard, Limits, limits_for, pack
 from otel_vendor_exporters.mpulse.settings import MPulseSettings
 from otel_vendor_exporters.mpulse.units import How, Session, Timing, Unit
 from otel_vendor_exporters.mpulse.wire import Beacon, Envelope, beacon_request
@@ -53,13 +53,6 @@ class App:
         self._transport = transport
         self._clock = clock
         self._notices = notices
-        self._limits = Limits(
-            max_timers=settings.max_timers,
-            max_metrics=settings.max_metrics,
-            max_bytes=_most_bytes(settings),
-            time_bucket_ms=int(settings.time_bucket * 1000),
-            max_age_ms=int(settings.max_age * 1000),
-        )
         self.renew_after_fork()
 
     def renew_after_fork(self) -> None:
@@ -67,6 +60,7 @@ class App:
         now = self._clock.monotonic()
         self._config: AppConfig | None = None
         self._envelope: Envelope | None = None
+        self._limits = Limits()
         self._stopped = False  # mPulse said that nothing may be sent
         self._failures = 0
         self._ask_at = now
@@ -174,6 +168,7 @@ class App:
         for warning in config.warnings:
             self._notices.say(warning, logging.WARNING, "mpulse: %s", warning)
         self._envelope = _envelope(config, self._settings)
+        self._limits = limits_for(self._settings, self._envelope)
         self._config = config
         self._stopped = False
         self._failures = 0
@@ -204,13 +199,6 @@ class App:
         return [
             Verdict(gone, outcomes.get(reason, Outcome.REFUSED), reason) for reason, gone in by_reason.items()
         ]
-
-
-def _most_bytes(settings: MPulseSettings) -> int:
-    """What the variable part of a beacon may take; key, domain, crumb and conventions take the rest."""
-    whole = settings.max_url_length if settings.method == "get" else settings.max_body_bytes
-    fixed = 300 + 3 * (len(settings.api_key) + len(settings.domain or ""))
-    return max(whole - fixed, 1)
 
 
 def _envelope(config: AppConfig, settings: MPulseSettings) -> Envelope:

@@ -14,6 +14,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import timezone
 from email.utils import parsedate_to_datetime
 from functools import cached_property
 from types import MappingProxyType
@@ -24,6 +25,7 @@ from otel_vendor_exporters.mpulse.settings import LOOPBACK_HOSTS, MPulseSettings
 
 CRUMB_LIFE_SECONDS = 600.0  # "Expires after 10 minutes": Beacon API reference, h.t
 DEFAULT_SESSION_SECONDS = 1800.0
+LONGEST_SESSION_SECONDS = 86_400.0  # mPulse's UI takes 1 to 60 minutes
 MOST_SKEW_MS = 300_000
 LONGEST_RETRY_SECONDS = 600.0
 
@@ -128,10 +130,10 @@ def read_answer(
     answer = _json_object(reply)
     if isinstance(answer, Problem):
         return answer
-    if answer.get("rate_limited"):
+    if answer.get("rate_limited") not in (None, False):  # "only if `rate_limited` exists": mpulse.js, PR 29
         return Problem("mPulse limits the rate of this app", stop=True)
     crumb = _crumb(answer)
-    beacon_url = answer.get("beacon_url")
+    beacon_url = answer.get("beacon_url") or None
     if crumb is None or (beacon_url is None and current is None):
         return _incomplete(answer)
     if beacon_url is None and current is not None:
@@ -196,7 +198,7 @@ def _json_object(reply: Reply) -> Mapping[str, object] | Problem:
     except (ValueError, RecursionError):
         answer = None
     message = _text(answer, "message") if isinstance(answer, Mapping) else None
-    if message is not None and (reply.status != 200 or "beacon_url" not in answer):
+    if message is not None and (reply.status != 200 or not answer.get("beacon_url")):
         return Problem(f"mPulse says: {_one_line(message)}: check api_key and domain", stop=True)
     if reply.status != 200:
         wrong = 400 <= reply.status < 500
@@ -237,23 +239,31 @@ def _beacon_address(beacon_url: object, settings: MPulseSettings) -> str | Probl
         return refused
     plain_is_right = settings.loopback and host in LOOPBACK_HOSTS
     secure = parts.scheme == "https" or (parts.scheme == "http" and plain_is_right)
-    odd = "@" in parts.netloc or " " in beacon_url or parts.fragment
-    return beacon_url if secure and host and port_is_right and not odd else refused
+    odd = "@" in parts.netloc or any(one in beacon_url for one in " \\#")
+    if not (secure and host and port_is_right) or odd:
+        return refused
+    return beacon_url if parts.path else parts._replace(path="/").geturl()
 
 
 def _age_seconds(reply: Reply, crumb_unix_ms: int) -> float:
     """How old the crumb was when it came, by the server's own clock, in case a cache kept the answer."""
     try:
         date = parsedate_to_datetime(reply.headers.get("date", ""))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return 0.0
+    if date.tzinfo is None:
+        date = date.replace(tzinfo=timezone.utc)
     return min(max(date.timestamp() - crumb_unix_ms / 1000, 0.0), CRUMB_LIFE_SECONDS)
 
 
 def _session_seconds(answer: Mapping[str, object], current: AppConfig | None) -> float:
     plugin = answer.get("RT")
     value = plugin.get("session_exp") if isinstance(plugin, Mapping) else None
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0:
+    if (
+        isinstance(value, (int, float))
+        and not isinstance(value, bool)
+        and 0 < value <= LONGEST_SESSION_SECONDS
+    ):
         return float(value)
     return current.session_seconds if current else DEFAULT_SESSION_SECONDS
 
@@ -307,4 +317,6 @@ def _text(source: object, name: str) -> str | None:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())[:200]
+    """Text from outside, fit for a log."""
+    printable = "".join(one if one.isprintable() else " " for one in text[:1000])
+    return " ".join(printable.split())[:200]

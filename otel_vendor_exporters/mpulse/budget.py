@@ -21,15 +21,28 @@ _REST = ""
 
 
 def bucket_for(beacons_per_hour: float) -> TokenBucket:
-    """The budget as a rate: an hour's beacons an hour, a twelfth of them at once."""
-    return TokenBucket(beacons_per_hour / 3600, max(beacons_per_hour / 12, 1.0))
+    """
+    The budget as a rate: a twelfth of an hour's beacons at once, the rest of them spread over the hour.
+
+    So no 60 minutes see more than the budget, and those are what mPulse counts ("Beacon Rate Limiting").
+    """
+    return TokenBucket(_sustained(beacons_per_hour) / 3600, _burst(beacons_per_hour))
+
+
+def _burst(beacons_per_hour: float) -> float:
+    return max(beacons_per_hour / 12, 1.0)
+
+
+def _sustained(beacons_per_hour: float) -> float:
+    """Beacons an hour beside the burst; one more, which is there only when the hour is over."""
+    return beacons_per_hour + 1 - _burst(beacons_per_hour)
 
 
 class Sampler:
     """Decides which timings are kept. Any thread may call anything."""
 
     def __init__(self, beacons_per_hour: float, now: float) -> None:
-        self._per_period = beacons_per_hour * PERIOD_SECONDS / 3600
+        self._per_period = _sustained(beacons_per_hour) * PERIOD_SECONDS / 3600
         self._lock = threading.Lock()
         self._offered: Counter[str] = Counter()
         self._rates: Mapping[str, float] = {}

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import atexit
 import logging
-import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -30,7 +29,7 @@ from otel_vendor_exporters.mpulse.app import App
 from otel_vendor_exporters.mpulse.contexts import Contexts
 from otel_vendor_exporters.mpulse.settings import MPulseSettings
 from otel_vendor_exporters.mpulse.units import Context, How, Reading, Session, Timing, Unit, later_and_older
-from otel_vendor_exporters.mpulse.wire import timer_milliseconds
+from otel_vendor_exporters.mpulse.wire import metric_text, timer_milliseconds
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -108,7 +107,7 @@ class MPulseClient:
         """
         try:
             value = timer_milliseconds(milliseconds)
-        except (EncodingError, TypeError):
+        except EncodingError:
             return _refused("no_number")
         return self._send(Timing(name, value, *self._placed(**where)), timeout_seconds)
 
@@ -116,8 +115,11 @@ class MPulseClient:
         self, name: str, value: float = 1, *, timeout_seconds: float | None = None, **where: Unpack[Where]
     ) -> Receipt:
         """Increment the custom metric `name` by `value`; else as `send_timer`."""
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not number or not math.isfinite(value) or (value < 0 and not self._settings.negative_metrics):
+        try:
+            metric_text(value)
+        except EncodingError:
+            return _refused("no_number")
+        if value < 0 and not self._settings.negative_metrics:
             return _refused("no_number")
         return self._send(Reading(name, How.ADD, value, 1, *self._placed(**where)), timeout_seconds)
 

@@ -8,7 +8,6 @@ from values; attribute names stand in `otel_vendor_exporters.attributes`.
 
 from __future__ import annotations
 
-import math
 import re
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping
@@ -26,10 +25,12 @@ if TYPE_CHECKING:
 
 LONGEST_VALUE = 128  # no limit is documented; a bound of ours
 _MOST_REMEMBERED = 4096
+_LARGEST_NUMBER = 10**LONGEST_VALUE
 _NOT_IN_PAGE_GROUP = re.compile(r"[^A-Za-z0-9_ -]")
 _NOT_IN_DIMENSION = re.compile(r"[^A-Za-z0-9_. -]")
 _ROUTE_SEPARATORS = re.compile(r"[/.:]+")
 _SPACES = re.compile(r" {2,}")
+_OF_RESOURCE = "\0"  # in front of a resource's attribute name, in an unresolved context
 
 
 class ProcessSession:
@@ -58,7 +59,7 @@ class _Memory:
 
     definitions: Definitions | None
     wanted: Mapping[str, str]  # attribute name to dimension name, the strongest first
-    contexts: dict[object, Context]
+    contexts: dict[object, tuple[Resource | None, Context]]  # the resource: while held, its id is its own
     resources: dict[int, tuple[Resource, Mapping[str, str]]]  # by id; holding one keeps its id its own
 
 
@@ -100,13 +101,13 @@ class Contexts:
         session = process_session
         if names.SESSION_ID in attributes:
             session = self._session_of(attributes, seen_unix_ms, left_out) or process_session
-        key = (page_group, from_route, ab_test, session, id(resource), _said(attributes, memory))
+        key: object = (page_group, from_route, ab_test, session, id(resource), _said(attributes, memory))
         try:
             known = memory.contexts.get(key)
         except TypeError:  # a value that cannot be hashed has no place; it is left out below
-            known = None
+            known = key = None
         if known is not None:
-            return known
+            return known[1]
         before = left_out.total()
         context = Context(
             page_group=self._page_group(page_group, left_out, from_route=from_route),
@@ -115,8 +116,8 @@ class Contexts:
             dimensions=self._dimensions(attributes, resource, memory, left_out),
             resolved=definitions is not None,
         )
-        if left_out.total() == before:  # else it is to be counted again
-            _remember(memory.contexts, key, context)
+        if key is not None and left_out.total() == before:  # else it is to be counted again
+            _remember(memory.contexts, key, (resource, context))
         return context
 
     def _memory_for(self, definitions: Definitions | None) -> _Memory:
@@ -133,7 +134,7 @@ class Contexts:
             text = self._cleaned(text, _NOT_IN_PAGE_GROUP)
             if text:
                 return text
-        if value is not None:
+        if value is not None and value != "/":  # the route of the front page says nothing, and loses nothing
             left_out["page_group"] += 1
         default = self._settings.page_group
         return self._cleaned(default, _NOT_IN_PAGE_GROUP) or None if default else None
@@ -151,7 +152,7 @@ class Contexts:
         """The session an attribute names; its start, where none is told, is when we first heard of it."""
         session_id = attributes[names.SESSION_ID]
         if not isinstance(session_id, str) or not session_id:
-            left_out["session"] += 1
+            left_out["session"] += session_id is not None
             return None
         session_id = session_id[:LONGEST_VALUE]
         start = attributes.get(names.MPULSE_SESSION_START_UNIX_MS)
@@ -202,12 +203,12 @@ class Contexts:
     def _wanted_by(self, definitions: Definitions | None) -> Mapping[str, str]:
         """Attribute name to dimension name, the strongest first: explicit, setting, name, label."""
         dimensions = definitions.dimensions if definitions else {}
-        setting = {key: name for key, name in self._settings.dimensions.items() if name in dimensions}
+        taken = {*dimensions, *self._settings.dimensions}
         return {
             **{names.MPULSE_DIMENSION_PREFIX + name: name for name in dimensions},
-            **setting,
-            **{name: name for name in dimensions if name not in setting},
-            **{label: name for name, label in dimensions.items() if label not in setting},
+            **{key: name for key, name in self._settings.dimensions.items() if name in dimensions},
+            **{name: name for name in dimensions if name not in self._settings.dimensions},
+            **{label: name for name, label in dimensions.items() if label not in taken},
         }
 
     def _of_resource(self, resource: Resource, memory: _Memory) -> Mapping[str, str]:
@@ -221,15 +222,24 @@ class Contexts:
         self, attributes: Mapping[str, object], resource: Resource | None
     ) -> tuple[tuple[str, str], ...]:
         """All attributes that could be a dimension, until it is known which are."""
+        found = self._candidates(attributes)
+        of_resource = self._candidates(resource.attributes) if resource is not None else {}
+        inherited = {_OF_RESOURCE + key: text for key, text in of_resource.items() if key not in found}
+        return tuple(sorted({**found, **inherited}.items()))
+
+    def _candidates(self, attributes: Mapping[str, object]) -> dict[str, str]:
+        """Attribute name to text; what the setting names stands under its dimension's explicit name."""
+        setting = self._settings.dimensions
         found: dict[str, str] = {}
-        for source in (attributes, resource.attributes if resource is not None else {}):
-            for key, value in source.items():
-                setting = self._settings.dimensions.get(key)
-                name = key if setting is None else names.MPULSE_DIMENSION_PREFIX + setting
-                text = None if name in found else self._value(value)
-                if text is not None:
-                    found[name] = text
-        return tuple(sorted(found.items()))
+        ordered = [(key, key) for key in attributes if key not in setting]
+        ordered += [
+            (key, names.MPULSE_DIMENSION_PREFIX + setting[key]) for key in setting if key in attributes
+        ]
+        for key, name in ordered:
+            text = None if name in found else self._value(attributes[key])
+            if text is not None:
+                found[name] = text
+        return found
 
     def _value(self, value: object) -> str | None:
         text = _as_text(value)
@@ -265,7 +275,10 @@ def resolved(context: Context, definitions: Definitions) -> Context:
     values = dict(context.dimensions)
     found: dict[str, str] = {}
     for name, label in definitions.dimensions.items():
-        for key in (names.MPULSE_DIMENSION_PREFIX + name, name, label):
+        keys = [names.MPULSE_DIMENSION_PREFIX + name, name]
+        if label not in definitions.dimensions:
+            keys.append(label)
+        for key in (*keys, *[_OF_RESOURCE + key for key in keys]):  # a span's own word goes first
             if key in values:
                 found[name] = values[key]
                 break
@@ -278,10 +291,9 @@ def _as_text(value: object) -> str | None:
         return value
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, int):
-        return str(value) if abs(value) < 10**LONGEST_VALUE else None
-    if isinstance(value, float) and math.isfinite(value):
-        return metric_text(value)
+    if isinstance(value, (int, float)) and abs(value) < _LARGEST_NUMBER:
+        text = metric_text(value)
+        return text if len(text) <= LONGEST_VALUE else None  # part of a number is another number
     return None
 
 

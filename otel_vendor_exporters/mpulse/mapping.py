@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from opentelemetry.util.types import Attributes
 
 _MOST_REMEMBERED = 10_000
+_TOO_LONG_NANOSECONDS = MOST_MILLISECONDS * 1_000_000 + 500_000  # would be rounded to more than the most
 Keeps = Callable[[str, int, int], bool]  # timer name, trace id, span id
 
 
@@ -47,7 +48,9 @@ class Names:
         self._known: dict[str, str] = {}
 
     def of(self, name: str) -> str:
-        """The definition name for `name`."""
+        """The definition name for `name`; what is no text stays what it is."""
+        if not isinstance(name, str):  # the SDK takes anything for a span's name
+            return name
         known = self._known.get(name)
         if known is None:
             match = (to for glob, to in self._globs.items() if fnmatchcase(name, glob))
@@ -112,8 +115,10 @@ def _reason_to_ignore(timer: object, start: int | None, end: int | None) -> str 
         return "timer_name_is_not_text"
     if start is None or end is None:
         return "not_ended"
+    if not isinstance(start, int) or not isinstance(end, int):
+        return "time_is_not_whole_nanoseconds"  # the SDK takes start_time=time.time() * 1e9
     if end < start:
         return "negative_duration"
-    if (end - start) // 1_000_000 >= MOST_MILLISECONDS:
+    if end - start >= _TOO_LONG_NANOSECONDS:
         return "too_long"
     return None

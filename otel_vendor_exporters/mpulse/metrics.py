@@ -9,7 +9,6 @@ Source for resets: OpenTelemetry specification, metrics/data-model.
 
 from __future__ import annotations
 
-import math
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
@@ -30,7 +29,7 @@ from otel_vendor_exporters.mpulse.contexts import Contexts
 from otel_vendor_exporters.mpulse.mapping import Mapped, Names
 from otel_vendor_exporters.mpulse.settings import MPulseSettings
 from otel_vendor_exporters.mpulse.units import Context, How, Reading, Session, side_by_side
-from otel_vendor_exporters.mpulse.wire import MOST_MILLISECONDS
+from otel_vendor_exporters.mpulse.wire import MOST_MILLISECONDS, MOST_NUMBER
 
 # UCUM: case-sensitive, and a minute is "min".
 MILLISECONDS_OF_UNIT: Mapping[str, float] = {
@@ -43,6 +42,7 @@ MILLISECONDS_OF_UNIT: Mapping[str, float] = {
     "d": 86_400_000.0,
 }
 _MOST_SERIES = 20_000
+_MOST_RESOURCES = 100
 
 
 class _Series(NamedTuple):
@@ -60,14 +60,17 @@ class Increments:
         self._series: OrderedDict[object, _Series] = OrderedDict()
 
     def since_last(
-        self, key: object, start_unix_ns: int | None, value: float, samples: int
+        self, key: object, start_unix_ns: int | None, time_unix_ns: int, value: float, samples: int
     ) -> tuple[float, int]:
         """
         What came to a cumulative series since its last point.
 
-        A new start, or a value or count that fell, is a reset: everything counted since is new.
+        A new start, or a value or count that fell, is a reset: everything counted since is new. But a point
+        without duration is a reset at an unknown time: it says where the series stands, and adds nothing.
         """
         last = self._exchange(key, _Series(start_unix_ns, value, samples))
+        if start_unix_ns == time_unix_ns:
+            return 0, 0
         reset = last is None or last.start_unix_ns != start_unix_ns
         if last is None or reset or value < last.value or samples < last.samples:
             return value, samples
@@ -103,10 +106,11 @@ class MetricMapping:
 
     def __init__(self, settings: MPulseSettings) -> None:
         self._settings = settings
-        self._timers = Names(settings.timers)
-        self._metrics = Names(settings.metrics)
+        self._timers = Names(_folded(settings.timers))
+        self._metrics = Names(_folded(settings.metrics))
         self._contexts = Contexts(settings)
         self._increments = Increments()
+        self._resources: dict[int, tuple[Resource, str]] = {}  # by id; holding one keeps its id its own
 
     def readings_from(
         self, data: MetricsData, definitions: Definitions | None, process_session: Session | None
@@ -120,9 +124,9 @@ class MetricMapping:
             if not targets:
                 _ignore(mapped, metric, len(points))
                 continue
+            stream = (self._told_by(resource), scope, metric.name, metric.unit, type(metric.data))
             for point in points:
-                series = (scope, metric.name, _series_key(resource, point.attributes))
-                found = self._readings_of(metric, point, targets, series)
+                found = self._readings_of(metric, point, targets, (stream, _told(point.attributes)))
                 if isinstance(found, str):
                     mapped.ignored[found] += 1
                     continue
@@ -144,11 +148,11 @@ class MetricMapping:
     def _targets(self, metric: Metric, definitions: Definitions | None) -> list[tuple[str, How]]:
         """The definitions this instrument feeds: name and kind."""
         targets: list[tuple[str, How]] = []
-        name = self._metrics.of(metric.name)
+        name = _named(metric.name, self._metrics)
         defined = name if definitions is None else definitions.metric_for(name)
         if defined is not None:
             targets.append((defined, _kind_of(metric)))
-        timer = self._timers.of(metric.name)
+        timer = _named(metric.name, self._timers)
         defined = timer if definitions is None else definitions.timer_for(timer)
         if defined is not None and _is_histogram(metric):
             targets.append((defined, How.MEAN))
@@ -159,10 +163,12 @@ class MetricMapping:
     ) -> list[Reading] | str:
         """The point's readings, or the reason why it has none."""
         value, samples = point.value, point.samples
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not _is_finite(value):
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= MOST_NUMBER:
             return "not_a_finite_number"
         if _is_cumulative(metric):
-            value, samples = self._increments.since_last(series, point.start_unix_ns, value, samples)
+            value, samples = self._increments.since_last(
+                series, point.start_unix_ns, point.time_unix_ns, value, samples
+            )
         elif isinstance(metric.data, Sum) and not metric.data.is_monotonic and _is_delta(metric):
             value = self._increments.level(series, value)
         if value < 0 and not self._settings.negative_metrics:
@@ -181,15 +187,36 @@ class MetricMapping:
                 readings.append(Reading(name, how, value, samples, end_unix_ms, _NO_CONTEXT))
         return readings or reason
 
+    def _told_by(self, resource: Resource) -> str:
+        """The resource as a key: two that say the same are the same, whichever objects they are."""
+        known = self._resources.get(id(resource))
+        if known is None:
+            if len(self._resources) >= _MOST_RESOURCES:
+                self._resources = {}
+            known = self._resources[id(resource)] = (resource, _told(resource.attributes))
+        return known[1]
+
 
 _NO_CONTEXT = Context()
 
 
-def _metrics_in(data: MetricsData) -> Iterator[tuple[Resource, str, Metric]]:
+def _folded(globs: Mapping[str, str]) -> Mapping[str, str]:
+    return {glob.casefold(): name for glob, name in globs.items()}
+
+
+def _named(instrument: str, names: Names) -> str:
+    """The name for an instrument; in globs case does not matter, since the SDK writes it in lower case."""
+    folded = instrument.casefold()
+    name = names.of(folded)
+    return instrument if name == folded else name
+
+
+def _metrics_in(data: MetricsData) -> Iterator[tuple[Resource, tuple[str, str | None], Metric]]:
     for of_resource in data.resource_metrics:
         for of_scope in of_resource.scope_metrics:
+            scope = of_scope.scope
             for metric in of_scope.metrics:
-                yield of_resource.resource, of_scope.scope.name, metric
+                yield of_resource.resource, (scope.name, scope.version), metric
 
 
 def _points_of(metric: Metric) -> Iterator[_Point]:
@@ -226,15 +253,9 @@ def _is_cumulative(metric: Metric) -> bool:
     return counts and not _is_delta(metric)
 
 
-def _is_finite(value: float) -> bool:
-    try:
-        return math.isfinite(value)
-    except OverflowError:  # an int beyond what a float holds
-        return False
-
-
-def _series_key(resource: Resource, attributes: Mapping[str, object]) -> object:
-    return id(resource), repr(sorted(attributes.items(), key=lambda pair: pair[0]))
+def _told(attributes: Mapping[str, object]) -> str:
+    """Attributes as a key: types matter, and values that cannot be hashed have a text, too."""
+    return repr(sorted(attributes.items(), key=lambda pair: pair[0]))
 
 
 def _ignore(mapped: Mapped, metric: Metric, points: int) -> None:

@@ -20,17 +20,26 @@ from typing import NamedTuple
 from otel_vendor_exporters.errors import EncodingError
 from otel_vendor_exporters.mpulse.app_config import Definitions
 from otel_vendor_exporters.mpulse.contexts import resolved
+from otel_vendor_exporters.mpulse.settings import MPulseSettings
 from otel_vendor_exporters.mpulse.units import Context, How, Reading, Timing, Unit, side_by_side
-from otel_vendor_exporters.mpulse.wire import Beacon, context_text, metric_text, quoted, timer_milliseconds
+from otel_vendor_exporters.mpulse.wire import (
+    Beacon,
+    Envelope,
+    context_text,
+    metric_text,
+    quoted,
+    timer_milliseconds,
+)
 
-_LONGEST_FIXED_PART = 80  # rt.end, rt.tstart, http.initiator and t_other with two times of 13 digits
-_LONGEST_MILLISECONDS = 10
+# Characters besides envelope, context and entries; times have 13 digits until the year 2286.
+_FIXED_PART = len("&rt.end=&rt.tstart=&http.initiator=api_custom_metric") + 2 * 13
+_TIMERS_PART = len("&t_other=timer") - len("metric%2C")  # the last timer has no comma behind it
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """
-    The bounds of one beacon. `max_bytes` is what its variable part may take, encoded.
+    The bounds of one beacon. `max_bytes` is what may be between its envelope's start and end, encoded.
 
     `max_age_ms`: metrics never get too old to be sent, but no beacon is dated earlier than so long ago.
     """
@@ -40,6 +49,22 @@ class Limits:
     max_bytes: int = 16384
     time_bucket_ms: int = 5000
     max_age_ms: int = 600_000
+
+
+def limits_for(settings: MPulseSettings, envelope: Envelope) -> Limits:
+    """The bounds that settings set, for beacons in this envelope."""
+    around = len(envelope.start) + len(envelope.end)
+    if settings.method == "get":
+        max_bytes = settings.max_url_length - len(envelope.url_start) - around
+    else:
+        max_bytes = settings.max_body_bytes - around
+    return Limits(
+        max_timers=settings.max_timers,
+        max_metrics=settings.max_metrics,
+        max_bytes=max_bytes,
+        time_bucket_ms=int(settings.time_bucket * 1000),
+        max_age_ms=int(settings.max_age * 1000),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,49 +140,46 @@ def _grouped(
             else:
                 group.timers.append(_Entry(label, unit.milliseconds, unit.end_unix_ms, (index,)))
         else:
-            _add_reading(group, unit, index)
+            name = _defined(unit, definitions)
+            if name is None:
+                discards.append(Discard("undefined", index, unit.name))
+            else:
+                _add_reading(group, name, unit, index)
     return groups.values()
 
 
-def _add_reading(group: _Group, reading: Reading, index: int) -> None:
-    known = group.readings.get((reading.name, reading.how))
+def _defined(reading: Reading, definitions: Definitions) -> str | None:
+    """The definition's name: a reading made before there were definitions has the instrument's."""
+    of_kind = definitions.timer_for if reading.how is How.MEAN else definitions.metric_for
+    return of_kind(reading.name)
+
+
+def _add_reading(group: _Group, name: str, reading: Reading, index: int) -> None:
+    known = group.readings.get((name, reading.how))
     if known is None:
-        group.readings[reading.name, reading.how] = (reading, [index])
+        group.readings[name, reading.how] = (reading, [index])
     else:
         known[1].append(index)
-        group.readings[reading.name, reading.how] = (side_by_side(known[0], reading), known[1])
+        group.readings[name, reading.how] = (side_by_side(known[0], reading), known[1])
 
 
 def _entries_of_readings(group: _Group, definitions: Definitions, discards: list[Discard]) -> list[_Entry]:
     """Metric entries; means join the group's timers."""
-    metrics: dict[str, _Entry] = {}
+    metrics: list[_Entry] = []
     for (name, how), (reading, units) in group.readings.items():
         try:
-            entry = _entry(reading, tuple(units), definitions)
+            entry = _entry(name, reading, tuple(units), definitions)
         except EncodingError:
             discards.extend(Discard("no_number", unit) for unit in units)
             continue
-        if entry is None:
-            discards.extend(Discard("undefined", unit, name) for unit in units)
-        elif how is How.MEAN:
-            group.timers.append(entry)
-        elif entry.label in metrics:  # an instrument of another kind feeds the same metric
-            discards.extend(Discard("two_kinds_for_one_metric", unit) for unit in units)
-        else:
-            metrics[entry.label] = entry
-    return list(metrics.values())
+        (group.timers if how is How.MEAN else metrics).append(entry)
+    return metrics
 
 
-def _entry(reading: Reading, units: tuple[int, ...], definitions: Definitions) -> _Entry | None:
+def _entry(name: str, reading: Reading, units: tuple[int, ...], definitions: Definitions) -> _Entry:
     if reading.how is How.MEAN:
-        timer = definitions.timer_for(reading.name)
-        if timer is None:
-            return None
-        label = definitions.timers[timer]
-        return _Entry(label, timer_milliseconds(reading.value / reading.samples), reading.end_unix_ms, units)
-    name = definitions.metric_for(reading.name)
-    if name is None:
-        return None
+        milliseconds = timer_milliseconds(reading.value / reading.samples)
+        return _Entry(definitions.timers[name], milliseconds, reading.end_unix_ms, units)
     metric = definitions.metrics[name]
     return _Entry(metric.label, metric_text(reading.value, metric.data_type), reading.end_unix_ms, units)
 
@@ -171,6 +193,7 @@ def _loads_of(
     discards: list[Discard],
 ) -> list[Load]:
     timers = sorted(group.timers, key=_LABEL)
+    metrics = sorted(metrics, key=_LABEL)
     place = _place(group.context, definitions, limits)
     slices = _dealt(timers, metrics, limits)
     if not all(place.fits(*one) for one in slices):
@@ -184,11 +207,12 @@ def _dealt(
     """
     Deal the entries to the fewest beacons, like cards.
 
-    The timers stand sorted by label, so that equal labels are neighbours and fall to different beacons.
+    They stand sorted by label, so that equal labels are neighbours and fall to different beacons: two timings
+    of one timer, or two kinds of reading of one metric.
     """
-    most_of_one = max(Counter(map(_LABEL, timers)).values(), default=0)
     count = max(
-        most_of_one,
+        max(Counter(map(_LABEL, timers)).values(), default=0),
+        max(Counter(map(_LABEL, metrics)).values(), default=0),
         -(-len(timers) // limits.max_timers),
         -(-len(metrics) // limits.max_metrics),
     )
@@ -203,22 +227,39 @@ def _first_fit(
     discards: list[Discard],
 ) -> list[tuple[list[_Entry], list[_Entry]]]:
     """Where bytes bind: each entry into the first beacon that has room and lacks its label."""
-    slices: list[tuple[list[_Entry], list[_Entry]]] = []
+    slices: list[_Slice] = []
     for kind, entries, most in ((0, timers, limits.max_timers), (1, metrics, limits.max_metrics)):
+        opening = place.fixed_bytes + (0 if kind else _TIMERS_PART)
         for entry in entries:
-            one: tuple[list[_Entry], list[_Entry]] = ([], [])
-            one[kind].append(entry)
-            if not place.fits(*one):
+            size = _length_of_metric(entry) if kind else _length_of_timer(entry)
+            if opening + size > place.max_bytes:
                 discards.extend(Discard("too_large", unit) for unit in entry.units)
                 continue
-            for target in slices:
-                labels = [other.label for other in target[kind]]
-                if len(labels) < most and entry.label not in labels and place.has_room(target, one):
-                    target[kind].append(entry)
-                    break
-            else:
-                slices.append(one)
-    return slices
+            room = place.max_bytes - size
+            fitting = (one for one in slices if one.bytes <= room and one.takes(kind, entry.label, most))
+            target = next(fitting, None)
+            if target is None:
+                target = _Slice(opening)
+                slices.append(target)
+            target.add(kind, entry, size)
+    return [one.entries for one in slices]
+
+
+@dataclass(slots=True)
+class _Slice:
+    """The entries of one beacon to be, timers and metrics, and what they take with all else, encoded."""
+
+    bytes: int
+    entries: tuple[list[_Entry], list[_Entry]] = field(default_factory=lambda: ([], []))
+    labels: tuple[set[str], set[str]] = field(default_factory=lambda: (set(), set()))
+
+    def takes(self, kind: int, label: str, most: int) -> bool:
+        return len(self.entries[kind]) < most and label not in self.labels[kind]
+
+    def add(self, kind: int, entry: _Entry, size: int) -> None:
+        self.entries[kind].append(entry)
+        self.labels[kind].add(entry.label)
+        self.bytes += size
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,12 +272,10 @@ class _Place:
     max_bytes: int
 
     def fits(self, timers: Sequence[_Entry], metrics: Sequence[_Entry]) -> bool:
-        return self.fixed_bytes + _length(timers, metrics) <= self.max_bytes
-
-    def has_room(
-        self, one: tuple[list[_Entry], list[_Entry]], other: tuple[list[_Entry], list[_Entry]]
-    ) -> bool:
-        return self.fixed_bytes + _length(*one) + _length(*other) <= self.max_bytes
+        length = self.fixed_bytes + sum(map(_length_of_metric, metrics))
+        if timers:
+            length += _TIMERS_PART + sum(map(_length_of_timer, timers))
+        return length <= self.max_bytes
 
     def load(
         self, timers: Sequence[_Entry], metrics: Sequence[_Entry], earliest_unix_ms: int, latest_unix_ms: int
@@ -259,11 +298,12 @@ def _place(context: Context, definitions: Definitions, limits: Limits) -> _Place
     labels = definitions.dimensions
     dimensions = tuple([(labels[name], value) for name, value in context.dimensions if name in labels])
     text = context_text(context.page_group, context.ab_test, context.session, dimensions)
-    return _Place(context, dimensions, _LONGEST_FIXED_PART + len(text), limits.max_bytes)
+    return _Place(context, dimensions, _FIXED_PART + len(text), limits.max_bytes)
 
 
-def _length(timers: Sequence[_Entry], metrics: Sequence[_Entry]) -> int:
-    """An upper bound of what entries take, encoded: a timer's separators are three characters each."""
-    return sum([len(quoted(entry.label)) + _LONGEST_MILLISECONDS + 6 for entry in timers]) + sum(
-        [len(quoted(entry.label)) + len(str(entry.value)) + 2 for entry in metrics]
-    )
+def _length_of_timer(entry: _Entry) -> int:
+    return len(quoted(entry.label)) + len(str(entry.value)) + len("%7C%2C")
+
+
+def _length_of_metric(entry: _Entry) -> int:
+    return len(quoted(entry.label)) + len(str(entry.value)) + len("&=")

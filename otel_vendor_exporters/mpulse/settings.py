@@ -121,6 +121,9 @@ class MPulseSettings:
         if self.ab_test is not None and not AB_TEST.fullmatch(self.ab_test):
             expected = "1 to 25 of letters, digits, space, '_' and '-'"
             raise ConfigurationError(f"ab_test is {self.ab_test!r}: expected {expected}", setting="ab_test")
+        for name in ("api_key", "domain"):
+            _check_printable(name, getattr(self, name) or "")
+        _check_printable("rest_secret", self.rest_secret.reveal() if self.rest_secret else "")
         _check_config_url(self.resolved_config_url)
         _check_user_agent(self.user_agent)
 
@@ -161,12 +164,25 @@ def _check_config_url(url: str) -> None:
     try:
         parts = urlsplit(url)
         right = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK_HOSTS)
-        right = right and bool(parts.hostname) and not parts.query and (parts.port or 443) > 0
+        right = right and bool(parts.hostname and parts.path) and parts.port != 0
+        right = right and url.isascii() and url.isprintable() and not any(one in url for one in "@?# \\")
     except ValueError:
         right = False
     if not right:
-        expected = "an https URL without a query (http only on this machine, for the sandbox)"
-        raise ConfigurationError(f"config_url is {url!r}: expected {expected}", setting="config_url")
+        expected = "an https URL with a path, without user and query (http only on this machine)"
+        raise ConfigurationError(f"config_url is {_shown(url)!r}: expected {expected}", setting="config_url")
+
+
+def _shown(url: str) -> str:
+    """The URL without what may be a password."""
+    scheme, _, rest = url.rpartition("//")
+    return f"{scheme}//…@{rest.rpartition('@')[2]}" if "@" in rest else url
+
+
+def _check_printable(name: str, text: str) -> None:
+    """Refuse what cannot be sent: bytes of the environment that are no UTF-8, line breaks."""
+    if not text.isprintable():
+        raise ConfigurationError(f"{name} holds characters that cannot be sent", setting=name)
 
 
 def _check_user_agent(user_agent: str) -> None:

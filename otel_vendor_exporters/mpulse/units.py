@@ -72,13 +72,13 @@ def later_and_older(older: Unit, newer: Unit) -> Unit:
     assert isinstance(newer, Reading)
     if older.how in (How.ADD, How.MEAN):
         return _summed(older, newer)
-    return max(older, newer, key=lambda reading: reading.end_unix_ms)
+    return max(newer, older, key=lambda reading: reading.end_unix_ms)
 
 
 def side_by_side(one: Reading, other: Reading) -> Reading:
     """Two readings of one name and context that differed in attributes without a dimension, as one."""
     if one.how is How.LAST or (one.how is How.LEVEL and one.end_unix_ms != other.end_unix_ms):
-        return max(one, other, key=lambda reading: reading.end_unix_ms)
+        return max(other, one, key=lambda reading: reading.end_unix_ms)
     return _summed(one, other)
 
 

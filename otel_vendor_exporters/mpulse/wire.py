@@ -18,6 +18,7 @@ from otel_vendor_exporters.errors import EncodingError
 from otel_vendor_exporters.mpulse.units import Session
 
 MOST_MILLISECONDS = 2_147_483_647  # the native SDKs' beacons hold an int32
+MOST_NUMBER = 1e300  # of a metric: finite, and so are sums of a few
 FORM = "application/x-www-form-urlencoded"
 _EXACT = Context(prec=400)  # more digits than a float or any sensible integer has
 _CENT = Decimal("0.01")
@@ -129,7 +130,7 @@ def quoted(text: str) -> str:
 
 def timer_milliseconds(milliseconds: float) -> int:
     """A timer's value for the wire: rounded half up, as mpulse.js does. Raises EncodingError."""
-    if isinstance(milliseconds, bool) or not 0 <= milliseconds <= MOST_MILLISECONDS:  # NaN fails here, too
+    if not _is_number(milliseconds) or not 0 <= milliseconds <= MOST_MILLISECONDS:  # NaN fails here, too
         raise EncodingError(f"a timer takes 0 to {MOST_MILLISECONDS} milliseconds", field="milliseconds")
     return int(milliseconds + 0.5)
 
@@ -140,9 +141,9 @@ def metric_text(value: float, data_type: str = "Number") -> str:
 
     For Currency a number without a point would be read as cents (techdocs, "Send custom data with mPulse").
     """
-    exact = Decimal(value) if isinstance(value, int) else Decimal(repr(float(value)))
-    if not exact.is_finite():
+    if not _is_number(value) or not abs(value) <= MOST_NUMBER:  # NaN fails here, too
         raise EncodingError("a metric takes a finite number", field="value")
+    exact = Decimal(value) if isinstance(value, int) else Decimal(repr(float(value)))
     if data_type == "Currency":
         return _without_minus_zero(format(exact.quantize(_CENT, ROUND_HALF_UP, _EXACT), "f"))
     text = format(exact, "f")
@@ -158,6 +159,10 @@ def browser_session_id(session_id: str, start_unix_ms: int) -> str:
         seconds, digit = divmod(seconds, 36)
         digits = _BASE_36[digit] + digits
     return f"{session_id}-{digits or '0'}"
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _without_minus_zero(text: str) -> str:
