@@ -1,0 +1,272 @@
+"""
+Captures: what is read off a call, and how it may be shown.
+
+Nothing is captured that was not named; what is captured under a secret's name is shown as `[redacted]`.
+Leaves recording to `probes`. Rule: what fails in here is reported at its site and left out.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import re
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property, partial
+from string import Formatter
+from threading import Lock
+from typing import Any, Final, TypeAlias
+
+from opentelemetry import metrics
+from opentelemetry.util.types import AttributeValue
+
+SCOPE: Final = "instrumentation.decorators"
+REDACTED: Final = "[redacted]"
+RESULT: Final = "result"
+MAX_TEXT: Final = 256
+
+_logger = logging.getLogger(SCOPE)
+
+
+Arguments: TypeAlias = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One finished call, as an `attributes=` function sees it."""
+
+    arguments: Arguments
+    result: object = None
+    error: BaseException | None = None
+
+
+Attributes: TypeAlias = Mapping[str, AttributeValue] | Iterable[str] | Callable[[Call], Mapping[str, object]]
+"""Constants, or names of arguments (and "result"), or a function of the call."""
+
+
+class Secrets:
+    """
+    The names whose values are never shown, compared without case, as parts of longer names.
+
+    Any thread may add to it; what was decorated before follows.
+    """
+
+    def __init__(self, *names: str) -> None:
+        self._lock = Lock()
+        self._names: tuple[str, ...] = ()
+        self.add(*names)
+
+    def add(self, *names: str) -> None:
+        """From now on, values under these names are redacted too."""
+        with self._lock:
+            self._names += names
+            words = "|".join(re.escape(name).replace("_", "[ _-]?") for name in self._names)
+            self._name = re.compile(words, re.IGNORECASE)
+            self._key = re.compile(rf"(?:{words})[\w-]*[\"']?\s*[=:]", re.IGNORECASE)
+
+    def named_by(self, name: str) -> bool:
+        """Whether a value of this name is a secret."""
+        return self._name.search(name) is not None
+
+    def told_by(self, text: str) -> bool:
+        """Whether the text of some object shows a secret among its fields."""
+        return self._key.search(text) is not None
+
+
+SECRETS: Final = Secrets(
+    "password",
+    "passwd",
+    "passphrase",
+    "pwd",
+    "secret",
+    "token",
+    "authorization",
+    "credential",
+    "cookie",
+    "api_key",
+    "private_key",
+    "card",
+    "cvv",
+    "cvc",
+    "iban",
+)
+
+
+def redact(*names: str) -> None:
+    """Redact arguments, results and attributes with these names too, in the whole process."""
+    SECRETS.add(*names)
+
+
+def shown(name: str, value: object) -> str | bool | int | float:
+    """The value as an attribute may show it."""
+    if SECRETS.named_by(name):
+        return REDACTED
+    if isinstance(value, (str, bool, int, float)):
+        return value
+    return shown_text(str(value))
+
+
+def shown_text(text: str) -> str:
+    """The text of an object: cut, or redacted when it tells a secret."""
+    text = text[:MAX_TEXT]
+    return REDACTED if SECRETS.told_by(text) else text
+
+
+class Site:
+    """The function or the block (`function` is None) that a decorator stands at."""
+
+    def __init__(self, name: str | None, function: Callable[..., Any] | None = None) -> None:
+        qualname, code_name = _names_of(function)
+        self.function = function
+        self.has_given_name = name is not None
+        self.name = name if name is not None else qualname
+        self.code_name = code_name
+        self._reported: dict[str, object] = {}
+
+    def arguments(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> dict[str, object]:
+        """The call's arguments by name, with defaults; those caught by `**` under their own names."""
+        if self.function is None:
+            return {}
+        try:
+            bound = self._signature.bind(*args, **kwargs)
+        except (TypeError, ValueError) as fault:  # a wrong call, or a builtin that has no signature
+            self.report("arguments", fault)
+            return {}
+        bound.apply_defaults()
+        caught = bound.arguments.get(self._catch_all, {})
+        return {**caught, **bound.arguments}
+
+    @cached_property
+    def _signature(self) -> inspect.Signature:
+        assert self.function is not None
+        return inspect.signature(self.function)
+
+    @cached_property
+    def _catch_all(self) -> str:
+        kinds = self._signature.parameters.values()
+        return next((each.name for each in kinds if each.kind is each.VAR_KEYWORD), "")
+
+    def report(self, part: str, fault: Exception) -> None:
+        """
+        Say once that a part of the instrumentation failed here, and count it every time.
+
+        The message names the type only: the fault's own words may hold user data.
+        """
+        error_type = type_name(fault)
+        ticket = object()
+        if self._reported.setdefault(part, ticket) is ticket:  # one step, so only one thread says it
+            _logger.warning(
+                "%s of %r (%s) failed with %s: the call went on without it, more of the same is only counted",
+                part,
+                self.name,
+                self.code_name,
+                error_type,
+            )
+        with suppress(Exception):  # counting a fault is the last that can be done about it
+            faults = metrics.get_meter(SCOPE).create_counter("instrumentation.faults", "1")
+            faults.add(1, {"instrumentation.part": part, "error.type": error_type})
+
+
+def _names_of(function: Callable[..., Any] | None) -> tuple[str, str]:
+    """A function's qualified name, without and with its module; of an object, its class's."""
+    if function is None:
+        return "", "block"
+    while isinstance(function, partial):
+        function = function.func
+    named: Any = function if hasattr(function, "__qualname__") else function.__class__
+    return named.__qualname__, f"{named.__module__}.{named.__qualname__}"
+
+
+def type_name(error: BaseException) -> str:
+    """The value of `error.type`: the class, with its module unless it is a builtin."""
+    kind = type(error)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+class Capture:
+    """What one `attributes=` asks for, taken apart when the function is decorated."""
+
+    def __init__(self, site: Site, attributes: Attributes | None) -> None:
+        self._site = site
+        self.constants: dict[str, AttributeValue] = {}
+        self._names: tuple[str, ...] = ()
+        self._function: Callable[[Call], Mapping[str, object]] | None = None
+        if isinstance(attributes, Mapping):
+            self.constants = dict(attributes)
+        elif callable(attributes):
+            self._function = attributes
+        elif attributes is not None:
+            self._names = (attributes,) if isinstance(attributes, str) else tuple(attributes)
+        self.needs_arguments = bool(self._names or self._function)
+        self.needs_end = self._function is not None or RESULT in self._names
+
+    def of_start(self, arguments: Arguments) -> dict[str, AttributeValue]:
+        """The constants and the named arguments."""
+        if not self._names:
+            return self.constants
+        found = dict(self.constants)
+        for name in self._names:
+            if name in arguments:
+                found.update(self._guarded(partial(_only, name, arguments[name])))
+            elif name != RESULT:
+                self._site.report("attributes", KeyError(name))
+        return found
+
+    def of_end(self, call: Call) -> dict[str, AttributeValue]:
+        """What only the end of the call tells: the result, and what the function makes of the call."""
+        if self._function is not None:
+            return self._guarded(partial(self._function, call))
+        if RESULT not in call.arguments and call.error is None:
+            return self._guarded(partial(_only, RESULT, call.result))
+        return {}
+
+    def of_whole(
+        self, arguments: Arguments, result: object, error: BaseException | None
+    ) -> dict[str, AttributeValue]:
+        """All of it, for what is recorded at the end."""
+        found = self.of_start(arguments)
+        return {**found, **self.of_end(Call(arguments, result, error))} if self.needs_end else found
+
+    def _guarded(self, read: Callable[[], Mapping[str, object]]) -> dict[str, AttributeValue]:
+        try:
+            return {name: shown(name, value) for name, value in read().items()}
+        except Exception as fault:  # noqa: BLE001 - application code
+            self._site.report("attributes", fault)
+            return {}
+
+
+def _only(name: str, value: object) -> dict[str, object]:
+    return {name: value}
+
+
+class Template(Formatter):
+    """A name with arguments in braces, "Checkout {step}", filled with what may be shown."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self.text = site.name
+
+    def filled(self, arguments: Arguments) -> str:
+        """The name for this call; the template itself when it cannot be filled."""
+        try:
+            return self.vformat(self.text, (), arguments)
+        except Exception as fault:  # noqa: BLE001 - formatting runs the arguments' own code
+            self._site.report("name", fault)
+            return self.text
+
+    def get_field(self, field_name: str, args: Any, kwargs: Any) -> Any:  # Any: as Formatter has it
+        """The argument a field stands for."""
+        if SECRETS.named_by(field_name):
+            return REDACTED, field_name
+        return super().get_field(field_name, args, kwargs)
+
+    def convert_field(self, value: Any, conversion: Any) -> Any:  # Any: as Formatter has it
+        """The text of `{field!r}`, as it may be shown."""
+        converted = super().convert_field(value, conversion)
+        return converted if conversion is None else shown_text(str(converted))
+
+    def format_field(self, value: Any, format_spec: str) -> str:  # Any: as Formatter has it
+        """The text of `{field}`, as it may be shown."""
+        text: str = super().format_field(value, format_spec)
+        return text if isinstance(value, (str, bool, int, float)) else shown_text(text)

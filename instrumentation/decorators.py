@@ -1,0 +1,268 @@
+"""
+Decorators: time, count and report what application code does.
+
+    @timed("Checkout")                          a span, or a duration; for blocks: with timed("Checkout"):
+    @counted("revenue", value="amount")         a counter
+    @event("order.placed", attributes=["sku"])  an OpenTelemetry event
+
+They stand on functions, coroutines, generators, methods, properties, callable objects and classes, in any
+order, and work from any thread or task. Without an SDK, or where instrumentation is suppressed, they do
+nothing. What is recorded stands in `probes`, what is read off a call in `captures`, what replaces the
+function in `wrapping`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from functools import _lru_cache_wrapper, cached_property, partial
+from types import FunctionType, TracebackType
+from typing import Any, Literal, TypeAlias, TypeVar, get_args, overload
+
+from opentelemetry.trace import INVALID_SPAN, Span
+
+from instrumentation.captures import Attributes, Site
+from instrumentation.probes import CounterProbe, DurationProbe, EventProbe, On, Probe, SpanProbe, Value
+
+Record = Literal["span", "metric"]
+# Any, through this module: what is decorated may take and return anything, and keeps its exact type.
+Method: TypeAlias = "classmethod[Any, Any, Any] | staticmethod[Any, Any]"
+Decorated = TypeVar("Decorated", bound="Callable[..., Any] | property | cached_property[Any] | Method")
+
+_entered: ContextVar[tuple[_Entry, ...]] = ContextVar("instrumentation_entered_blocks", default=())
+
+
+@overload
+def timed(
+    target: str | None = None,
+    /,
+    *,
+    name: str | None = None,
+    attributes: Attributes | None = None,
+    record: Record = "span",
+) -> TimedDecorator: ...
+@overload
+def timed(
+    target: Decorated,
+    /,
+    *,
+    name: str | None = None,
+    attributes: Attributes | None = None,
+    record: Record = "span",
+) -> Decorated: ...
+def timed(
+    target: Any = None,
+    /,
+    *,
+    name: str | None = None,
+    attributes: Attributes | None = None,
+    record: Record = "span",
+) -> Any:
+    """
+    Time a function or a block: as a span, or for hot functions in a histogram of seconds (`record="metric"`).
+
+    The name is the function's qualified name unless given; it may name arguments: "Checkout {step}".
+    Attributes are constants (a mapping), names of arguments (and "result"), or a function of the `Call`.
+    An `Exception` marks the span as failed and goes on to the caller.
+    """
+    _check("record", record, Record)
+    probe = SpanProbe if record == "span" else DurationProbe
+    return _applied(TimedDecorator, target, name, partial(probe, attributes=attributes))
+
+
+@overload
+def counted(
+    target: str | None = None,
+    /,
+    *,
+    name: str | None = None,
+    value: Value = 1,
+    attributes: Attributes | None = None,
+    on: On = "return",
+) -> Decorator: ...
+@overload
+def counted(
+    target: Decorated,
+    /,
+    *,
+    name: str | None = None,
+    value: Value = 1,
+    attributes: Attributes | None = None,
+    on: On = "return",
+) -> Decorated: ...
+def counted(
+    target: Any = None,
+    /,
+    *,
+    name: str | None = None,
+    value: Value = 1,
+    attributes: Attributes | None = None,
+    on: On = "return",
+) -> Any:
+    """
+    Count a function's calls or a block's runs when they return, raise an `Exception`, or both.
+
+    They count one, or `value`: a number, the name of an argument, or a function of the result (revenue).
+    Attributes as in `timed`. A generator closed early has returned; a cancelled call has done neither.
+    """
+    _check("on", on, On)
+    if callable(value) and on != "return":
+        raise ValueError(
+            f"value= is a function of the result, and on={on!r} has calls without one: use on='return'"
+        )
+    return _applied(Decorator, target, name, partial(CounterProbe, attributes=attributes, value=value, on=on))
+
+
+@overload
+def event(
+    target: str | None = None,
+    /,
+    *,
+    name: str | None = None,
+    attributes: Attributes | None = None,
+    on: On = "return",
+) -> Decorator: ...
+@overload
+def event(
+    target: Decorated,
+    /,
+    *,
+    name: str | None = None,
+    attributes: Attributes | None = None,
+    on: On = "return",
+) -> Decorated: ...
+def event(
+    target: Any = None,
+    /,
+    *,
+    name: str | None = None,
+    attributes: Attributes | None = None,
+    on: On = "return",
+) -> Any:
+    """
+    Emit an OpenTelemetry event when a function or block returns, raises an `Exception`, or both.
+
+    Attributes as in `timed`, ends of a call as in `counted`.
+    """
+    _check("on", on, On)
+    return _applied(Decorator, target, name, partial(EventProbe, attributes=attributes, on=on))
+
+
+def _applied(kind: type[Decorator], target: Any, name: str | None, probe_for: Callable[[Site], Probe]) -> Any:
+    if isinstance(target, str):
+        if name is not None:
+            raise TypeError(f"two names are given: {target!r} and {name!r}")
+        return kind(target, probe_for)
+    decorator = kind(name, probe_for)
+    return decorator if target is None else decorator(target)
+
+
+def _check(setting: str, value: str, choices: Any) -> None:
+    if value not in get_args(choices):
+        raise ValueError(f"{setting}={value!r} is not known: use one of {', '.join(get_args(choices))}")
+
+
+class _Entry:
+    """One run of a block, until it is left."""
+
+    __slots__ = ("is_open", "owner", "scope")
+
+    def __init__(self, owner: Decorator, scope: Any) -> None:
+        self.owner = owner
+        self.scope = scope
+        self.is_open = True
+
+
+class Decorator:
+    """
+    What `timed(...)`, `counted(...)` and `event(...)` give: put it on a function or a class, or enter it.
+
+    It may be used many times, nested, and from any thread or task.
+    """
+
+    def __init__(self, name: str | None, probe_for: Callable[[Site], Probe]) -> None:
+        self._name = name
+        self._probe_for = probe_for
+        self._open: list[_Entry] = []
+
+    def __call__(self, target: Decorated) -> Decorated:
+        decorated: Any = self._decorated(target)
+        return decorated  # type: ignore[no-any-return]  # of the same kind as the target
+
+    def _decorated(self, target: Any) -> Any:
+        if isinstance(target, type):
+            return self._decorated_class(target)
+        if isinstance(target, (classmethod, staticmethod)):
+            return type(target)(self._decorated(target.__func__))
+        if isinstance(target, property):
+            return target.getter(self._decorated(target.fget))
+        if isinstance(target, cached_property):
+            return type(target)(self._decorated(target.func))
+        if not callable(target):
+            raise TypeError(f"{target!r} can not be decorated: it is not callable")
+        from instrumentation.wrapping import Instrumented  # only here: wrapt is slow to import
+
+        return Instrumented(target, self._probe_for(Site(self._name, target)), self)
+
+    def _decorated_class(self, cls: type) -> type:
+        """The same class; its own public methods are decorated."""
+        for name, member in list(vars(cls).items()):
+            if not name.startswith("_") and _is_method(member):
+                method_name = None if self._name is None else f"{self._name}.{name}"
+                setattr(cls, name, type(self)(method_name, self._probe_for)(member))
+        return cls
+
+    def __enter__(self) -> Any:
+        self._enter()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._exit(error)
+
+    async def __aenter__(self) -> Any:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._exit(error)
+
+    @cached_property
+    def _block_probe(self) -> Probe:
+        if self._name is None:
+            raise TypeError('a block needs a name: with timed("Checkout"): ...')
+        return self._probe_for(Site(self._name))
+
+    def _enter(self) -> Any:
+        entry = _Entry(self, self._block_probe.start((), {}))
+        self._open.append(entry)
+        _entered.set((*(each for each in _entered.get() if each.is_open), entry))
+        return entry.scope
+
+    def _exit(self, error: BaseException | None) -> None:
+        entry = self._last_entry()
+        entry.is_open = False
+        self._open.remove(entry)
+        if entry.scope is not None:
+            self._block_probe.stop(entry.scope, None, error)
+
+    def _last_entry(self) -> _Entry:
+        """The latest run that was entered in this context; when there is none, one entered elsewhere."""
+        here = (each for each in reversed(_entered.get()) if each.owner is self and each.is_open)
+        return next(here, None) or self._open[-1]
+
+
+class TimedDecorator(Decorator):
+    """A decorator whose block gives its span: `with timed("Checkout") as span:`."""
+
+    def __enter__(self) -> Span:
+        return getattr(self._enter(), "span", INVALID_SPAN)
+
+    async def __aenter__(self) -> Span:
+        return self.__enter__()
+
+
+def _is_method(member: object) -> bool:
+    function = member.__func__ if isinstance(member, (classmethod, staticmethod)) else member
+    return isinstance(function, (FunctionType, _lru_cache_wrapper))

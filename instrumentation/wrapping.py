@@ -1,0 +1,208 @@
+"""
+Wrapping: what stands in the place of a decorated function.
+
+A transparent proxy (wrapt) whose body drives the function's own, between the start and the stop of a probe.
+Imported at the first decoration: wrapt takes longer to import than all the rest of this package.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import inspect
+import sys
+from collections.abc import AsyncGenerator, Callable, Generator
+from types import FunctionType, MethodType
+from typing import Any, TypeAlias
+
+import wrapt
+
+from instrumentation.probes import NO_PROBE, Args, Kwargs, Probe
+
+# Any, all through this module: what is decorated may take and return anything.
+Function: TypeAlias = Callable[..., Any]
+Decorate: TypeAlias = Callable[[Any], Any]
+
+
+class Instrumented(wrapt.CallableObjectProxy):  # type: ignore[type-arg]  # wrapt 1 can not be subscripted
+    """
+    A decorated function: looks, pickles and copies like the function itself.
+
+    Calls go straight to the body, which was chosen at decoration. A plain function is bound by Python's own
+    method type, so methods bind, pickle and compare as any other.
+    """
+
+    def __init__(self, function: Function, probe: Probe, decorate: Decorate) -> None:
+        super().__init__(function)
+        self._self_body = _body_of(function)(function, probe)
+        self._self_decorate = decorate
+        self._self_is_plain = _is_plain(function)
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        return self._self_body(*args, **kwargs)
+
+    def __get__(self, instance: object, owner: type | None = None) -> Any:
+        if self._self_is_plain:
+            return self if instance is None else MethodType(self, instance)
+        return self._bound_by_itself(instance, owner)
+
+    def _bound_by_itself(self, instance: object, owner: type | None) -> Any:
+        """What descriptors of other libraries bind to is theirs to say; it is decorated anew."""
+        bind = getattr(self.__wrapped__, "__get__", None)
+        bound = self.__wrapped__ if bind is None else bind(instance, owner)
+        return self if bound is self.__wrapped__ else self._self_decorate(bound)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        if self._self_is_plain:
+            return self.__wrapped__.__qualname__
+        return self._self_decorate, (self.__wrapped__,)
+
+    def __copy__(self) -> Any:
+        return self if self._self_is_plain else self._self_decorate(copy.copy(self.__wrapped__))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        return self if self._self_is_plain else self._self_decorate(copy.deepcopy(self.__wrapped__, memo))
+
+
+def _is_plain(function: Function) -> bool:
+    if isinstance(function, Instrumented):
+        return bool(function._self_is_plain)
+    return type(function) in (FunctionType, functools._lru_cache_wrapper)
+
+
+def _body_of(function: Function) -> Callable[[Function, Probe], Function]:
+    """The body that fits the kind of function; of callable objects, their class's `__call__` tells it."""
+    for candidate in (function, getattr(function.__class__, "__call__", None)):  # noqa: B004 - not a test for callability
+        for is_kind, body in _BODIES:
+            if is_kind(candidate):
+                return body
+    return _plain_body
+
+
+def _plain_body(function: Function, probe: Probe) -> Function:
+    start, stop = probe.start, probe.stop
+
+    def body(*args: Any, **kwargs: Any) -> Any:
+        scope = start(args, kwargs)
+        if scope is None:
+            return function(*args, **kwargs)
+        try:
+            result = function(*args, **kwargs)
+        except BaseException as error:
+            stop(scope, None, error)
+            raise
+        stop(scope, result, None)
+        return result
+
+    return body
+
+
+def _coroutine_body(function: Function, probe: Probe) -> Function:
+    start, stop = probe.start, probe.stop
+
+    async def body(*args: Any, **kwargs: Any) -> Any:
+        scope = start(args, kwargs)
+        if scope is None:
+            return await function(*args, **kwargs)
+        try:
+            result = await function(*args, **kwargs)
+        except BaseException as error:
+            stop(scope, None, error)
+            raise
+        stop(scope, result, None)
+        return result
+
+    _name_like(function, body)
+    return body
+
+
+def _generator_body(function: Function, probe: Probe) -> Function:
+    def body(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        return drive(function(*args, **kwargs), args, kwargs)
+
+    def drive(generator: Any, args: Args, kwargs: Kwargs) -> Generator[Any, Any, Any]:
+        scope = probe.start(args, kwargs)
+        recorder = NO_PROBE if scope is None else probe
+        step, sent = generator.send, None
+        try:
+            while True:
+                item = step(sent)
+                recorder.suspend(scope)
+                try:
+                    step, sent = generator.send, (yield item)
+                except BaseException as thrown:  # noqa: BLE001 - whatever it is, it is meant for the generator
+                    step, sent = generator.throw, thrown
+                recorder.resume(scope)
+        except StopIteration as end:
+            recorder.stop(scope, end.value, None)
+            return end.value
+        except GeneratorExit:  # closed early: the consumer had enough
+            recorder.stop(scope, None, None)
+            raise
+        except BaseException as error:
+            recorder.stop(scope, None, error)
+            raise
+        finally:
+            del sent  # an error thrown in would hold this frame, and this frame the error
+
+    _name_like(function, drive)
+    return body
+
+
+def _async_generator_body(function: Function, probe: Probe) -> Function:
+    def body(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+        return drive(function(*args, **kwargs), args, kwargs)
+
+    async def drive(generator: Any, args: Args, kwargs: Kwargs) -> AsyncGenerator[Any, Any]:
+        scope = probe.start(args, kwargs)
+        recorder = NO_PROBE if scope is None else probe
+        step = _first_step(generator)
+        try:
+            while True:
+                item = await step
+                recorder.suspend(scope)
+                try:
+                    step = generator.asend((yield item))
+                except BaseException as thrown:  # noqa: BLE001 - whatever it is, it is meant for the generator
+                    step = generator.athrow(thrown)
+                recorder.resume(scope)
+        except StopAsyncIteration:
+            recorder.stop(scope, None, None)
+        except GeneratorExit:  # closed early: the consumer had enough
+            recorder.stop(scope, None, None)
+            raise
+        except BaseException as error:
+            recorder.stop(scope, None, error)
+            raise
+        finally:
+            del step  # an error thrown in would hold this frame, and this frame the error
+
+    _name_like(function, drive)
+    return body
+
+
+def _first_step(generator: Any) -> Any:
+    """
+    Begin the generator without telling the event loop of it.
+
+    The loop knows the generator around it. Knowing both, at its end it would close both at once, and fail.
+    """
+    hooks = sys.get_asyncgen_hooks()
+    sys.set_asyncgen_hooks(None, None)
+    try:
+        return generator.asend(None)
+    finally:
+        sys.set_asyncgen_hooks(*hooks)
+
+
+def _name_like(function: Function, body: Function) -> None:
+    """Tasks, warnings and tracebacks show the function's name."""
+    body.__name__ = getattr(function, "__name__", body.__name__)
+    body.__qualname__ = getattr(function, "__qualname__", body.__qualname__)
+
+
+_BODIES: tuple[tuple[Callable[[Any], bool], Callable[[Function, Probe], Function]], ...] = (
+    (inspect.iscoroutinefunction, _coroutine_body),
+    (inspect.isgeneratorfunction, _generator_body),
+    (inspect.isasyncgenfunction, _async_generator_body),
+)

@@ -1,0 +1,173 @@
+"""Decorators as blocks: `with timed("Checkout"):`."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from contextvars import copy_context
+from typing import TYPE_CHECKING
+
+import pytest
+from opentelemetry import trace
+
+from instrumentation import counted, event, timed
+from instrumentation.decorators import Decorator, _entered
+
+if TYPE_CHECKING:
+    from tests.instrumentation.conftest import Telemetry
+
+BLOCKS: dict[str, Callable[[], Decorator]] = {
+    "span": lambda: timed("checkout", attributes={"channel": "web"}),
+    "duration": lambda: timed("checkout", attributes={"channel": "web"}, record="metric"),
+    "counter": lambda: counted("checkout", attributes={"channel": "web"}, on="both"),
+    "event": lambda: event("checkout", attributes={"channel": "web"}, on="both"),
+}
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_records_a_block(block: str, telemetry: Telemetry) -> None:
+    """A block is recorded once, with its constant attributes."""
+    with BLOCKS[block]():
+        pass
+
+    assert telemetry.names() == ["checkout"]
+    assert telemetry.attributes() == [{"channel": "web"}]
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_records_an_async_block_that_raises(block: str, telemetry: Telemetry) -> None:
+    """The exception of an async block goes on, and its type is recorded."""
+
+    async def main() -> None:
+        async with BLOCKS[block]():
+            await asyncio.sleep(0)
+            raise LookupError("sold out")
+
+    with pytest.raises(LookupError):
+        asyncio.run(main())
+
+    assert telemetry.attributes() == [{"channel": "web", "error.type": "LookupError"}]
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_block_does_nothing_without_an_sdk(block: str) -> None:
+    """Without an SDK a block runs as if nothing was around it."""
+    with BLOCKS[block]():
+        pass
+
+
+def test_gives_the_span_of_the_block(telemetry: Telemetry) -> None:
+    """`with timed(...) as span` gives the current span, to be enriched."""
+    with timed("checkout") as span:
+        assert span is trace.get_current_span()
+        span.set_attribute("items", 3)
+
+    assert telemetry.attributes() == [{"items": 3}]
+
+
+def test_gives_a_span_that_records_nothing_when_there_is_none(telemetry: Telemetry) -> None:
+    """A block that records no span gives one that may be written to all the same."""
+    with timed("around"), timed("checkout", record="metric") as span:
+        span.set_attribute("items", 3)
+
+    assert telemetry.attributes() == [{}, {}]
+
+
+def test_one_object_nests_in_itself(telemetry: Telemetry) -> None:
+    """The same object, entered while it is entered, makes a child of its own span."""
+    checkout = timed("checkout")
+
+    with checkout as outer, checkout as inner:
+        pass
+
+    first, second = telemetry.spans()
+    assert first.context == inner.get_span_context()
+    assert first.parent == outer.get_span_context()
+    assert second.parent is None
+
+
+def test_one_object_serves_interleaved_tasks(telemetry: Telemetry) -> None:
+    """Tasks that share one object and overlap each end their own span."""
+    checkout = timed("checkout")
+
+    async def task(before: asyncio.Event, after: asyncio.Event) -> tuple[int, int]:
+        async with checkout as span:
+            after.set()
+            await before.wait()
+        return span.get_span_context().span_id, telemetry.spans()[-1].context.span_id
+
+    async def main() -> tuple[tuple[int, int], ...]:
+        first, second, third = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        # The first entered leaves first, so the order of entering is not the order of leaving.
+        return await asyncio.gather(task(second, first), task(third, second), task(first, third))
+
+    for entered, ended in asyncio.run(main()):
+        assert entered == ended
+
+
+def test_one_object_serves_many_threads(telemetry: Telemetry) -> None:
+    """Threads that share one object end as many spans as they began, each its own."""
+    checkout = timed("checkout")
+    mixed_up: list[object] = []
+    barrier = threading.Barrier(4)
+
+    def work() -> None:
+        barrier.wait()
+        for _ in range(50):
+            with checkout as outer, checkout as inner:
+                if trace.get_current_span() is not inner:
+                    mixed_up.append(inner)
+            if outer.is_recording() or inner.is_recording():
+                mixed_up.append(outer)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert mixed_up == []
+    assert len(telemetry.spans()) == 400
+
+
+def test_ends_in_another_context_than_it_began(
+    telemetry: Telemetry, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A block that is left in another context, as with halves of a fixture, ends its span in peace."""
+    checkout = timed("checkout")
+    copy_context().run(checkout.__enter__)
+
+    copy_context().run(checkout.__exit__, None, None, None)
+
+    assert telemetry.names() == ["checkout"]
+    assert caplog.records == []
+    assert trace.get_current_span() is trace.INVALID_SPAN
+
+
+def test_runs_that_ended_elsewhere_are_forgotten(telemetry: Telemetry) -> None:
+    """A context that only enters blocks does not gather them."""
+    orders = counted("orders")
+
+    def enter_only() -> int:
+        for _ in range(3):
+            orders.__enter__()
+            copy_context().run(orders.__exit__, None, None, None)
+        return len(_entered.get())
+
+    assert copy_context().run(enter_only) == 1
+    assert telemetry.names() == ["orders"] * 3
+
+
+def test_block_without_a_name_says_what_is_missing() -> None:
+    """A block has no function to be named after, so it must be named."""
+    with pytest.raises(TypeError, match="a block needs a name"), timed():
+        pass
+
+
+def test_braces_in_the_name_of_a_block_stay(telemetry: Telemetry) -> None:
+    """A block has no arguments, so its name is no template."""
+    with timed("GET /{id}"):
+        pass
+
+    assert telemetry.names() == ["GET /{id}"]

@@ -1,0 +1,344 @@
+"""Every decorator on every kind of callable, in every way of use."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import AsyncIterator, Callable, Iterator
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from instrumentation import counted, event, timed
+
+if TYPE_CHECKING:
+    from tests.instrumentation.conftest import Telemetry
+
+# Any: the table mixes what has no common type.
+Decorate = Callable[..., Any]
+Work = Callable[[], object]
+KINDS: dict[str, Callable[[Decorate, Work], object]] = {}
+
+
+def kind(run: Callable[[Decorate, Work], object]) -> Callable[[Decorate, Work], object]:
+    KINDS[run.__name__] = run
+    return run
+
+
+@kind
+def function(decorate: Decorate, work: Work) -> object:
+    @decorate
+    def target(first: int, *, second: int = 2) -> object:
+        return work()
+
+    return target(1, second=2)
+
+
+@kind
+def coroutine(decorate: Decorate, work: Work) -> object:
+    @decorate
+    async def target() -> object:
+        await asyncio.sleep(0)
+        return work()
+
+    return asyncio.run(target())
+
+
+@kind
+def generator(decorate: Decorate, work: Work) -> object:
+    @decorate
+    def target() -> Iterator[object]:
+        yield 1
+        yield work()
+
+    return list(target())[1]
+
+
+@kind
+def async_generator(decorate: Decorate, work: Work) -> object:
+    @decorate
+    async def target() -> AsyncIterator[object]:
+        yield 1
+        await asyncio.sleep(0)
+        yield work()
+
+    async def consume() -> object:
+        return [item async for item in target()][1]
+
+    return asyncio.run(consume())
+
+
+@kind
+def method(decorate: Decorate, work: Work) -> object:
+    class Shop:
+        @decorate
+        def target(self, first: int) -> object:
+            assert isinstance(self, Shop)
+            return work()
+
+    return Shop().target(1)
+
+
+@kind
+def method_called_on_class(decorate: Decorate, work: Work) -> object:
+    class Shop:
+        @decorate
+        def target(self) -> object:
+            assert isinstance(self, Shop)
+            return work()
+
+    return Shop.target(Shop())
+
+
+@kind
+def inherited_method(decorate: Decorate, work: Work) -> object:
+    class Shop:
+        @decorate
+        def target(self) -> object:
+            return work()
+
+    class Bakery(Shop):
+        def target(self) -> object:
+            return super().target()
+
+    return Bakery().target()
+
+
+@kind
+def async_method(decorate: Decorate, work: Work) -> object:
+    class Shop:
+        @decorate
+        async def target(self) -> object:
+            return work()
+
+    return asyncio.run(Shop().target())
+
+
+@kind
+def over_classmethod(decorate: Decorate, work: Work) -> object:
+    class Shop:
+        @decorate
+        @classmethod
+        def target(cls) -> object:
+            assert cls is Shop
+            return work()
+
+    return Shop.target()
+
+
+@kind
+def under_classmethod(decorate: Decorate, work: Work) -> object:
+    class Shop:
+        @classmethod
+        @decorate
+        def target(cls) -> object:
+            assert cls is Shop
+            return work()
+
+    return Shop().target()
+
+
+@kind
+def over_staticmethod(decorate: Decorate, work: Work) -> object:
+    class Shop:
+        @decorate
+        @staticmethod
+        def target() -> object:
+            return work()
+
+    return Shop().target()
+
+
+@kind
+def under_staticmethod(decorate: Decorate, work: Work) -> object:
+    class Shop:
+        @staticmethod
+        @decorate
+        def target() -> object:
+            return work()
+
+    return Shop.target()
+
+
+@kind
+def over_property(decorate: Decorate, work: Work) -> object:
+    class Shop:
+        @decorate  # type: ignore[prop-decorator]  # mypy knows no decorator above a property
+        @property
+        def target(self) -> object:
+            return work()
+
+    return Shop().target
+
+
+@kind
+def under_property(decorate: Decorate, work: Work) -> object:
+    class Shop:
+        @property
+        @decorate
+        def target(self) -> object:
+            return work()
+
+    return Shop().target
+
+
+@kind
+def over_cached_property(decorate: Decorate, work: Work) -> object:
+    class Shop:
+        @decorate  # type: ignore[prop-decorator]  # mypy knows no decorator above a property
+        @functools.cached_property
+        def target(self) -> object:
+            return work()
+
+    return Shop().target
+
+
+@kind
+def callable_object(decorate: Decorate, work: Work) -> object:
+    class Target:
+        def __call__(self) -> object:
+            return work()
+
+    return decorate(Target())()
+
+
+@kind
+def async_callable_object(decorate: Decorate, work: Work) -> object:
+    class Target:
+        async def __call__(self) -> object:
+            return work()
+
+    return asyncio.run(decorate(Target())())
+
+
+@kind
+def partial(decorate: Decorate, work: Work) -> object:
+    def target(first: int) -> object:
+        return work()
+
+    return decorate(functools.partial(target, 1))()
+
+
+@kind
+def bound_method(decorate: Decorate, work: Work) -> object:
+    class Shop:
+        def target(self) -> object:
+            return work()
+
+    return decorate(Shop().target)()
+
+
+@kind
+def whole_class(decorate: Decorate, work: Work) -> object:
+    @decorate
+    class Shop:
+        def target(self) -> object:
+            return self._private()
+
+        def _private(self) -> object:
+            return work()
+
+    return Shop().target()
+
+
+@kind
+def over_cache(decorate: Decorate, work: Work) -> object:
+    @decorate
+    @functools.cache
+    def target() -> object:
+        return work()
+
+    return target()
+
+
+@kind
+def under_cache(decorate: Decorate, work: Work) -> object:
+    @functools.cache
+    @decorate
+    def target() -> object:
+        return work()
+
+    target()
+    return target()
+
+
+DECORATORS: dict[str, Decorate] = {
+    "span": timed,
+    "duration": functools.partial(timed, record="metric"),
+    "counter": functools.partial(counted, on="both"),
+    "event": functools.partial(event, on="both"),
+}
+WAYS: dict[str, Callable[[Any], Decorate]] = {
+    "bare": lambda decorator: decorator,
+    "called": lambda decorator: decorator(),
+    "named": lambda decorator: decorator("Checkout"),
+    "by keyword": lambda decorator: decorator(name="Checkout", attributes={"channel": "web"}),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("decorator", DECORATORS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_records_a_call_that_returns(kind: str, decorator: str, way: str, telemetry: Telemetry) -> None:
+    """Every decorator records one call of every kind of callable, and its result comes through."""
+    result = KINDS[kind](WAYS[way](DECORATORS[decorator]), lambda: 7)
+
+    assert result == 7
+    assert [is_named(name, way, kind) for name in telemetry.names()] == [True]
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("decorator", DECORATORS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_records_a_call_that_raises(kind: str, decorator: str, way: str, telemetry: Telemetry) -> None:
+    """An exception goes through every decorator unchanged and is recorded as the call's error type."""
+    error = LookupError("sold out")
+
+    def work() -> object:
+        raise error
+
+    with pytest.raises(LookupError) as raised:
+        KINDS[kind](WAYS[way](DECORATORS[decorator]), work)
+
+    assert raised.value is error
+    assert [is_named(name, way, kind) for name in telemetry.names()] == [True]
+    assert [found["error.type"] for found in telemetry.attributes()] == ["LookupError"]
+
+
+@pytest.mark.parametrize("decorator", DECORATORS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_does_nothing_without_an_sdk(kind: str, decorator: str) -> None:
+    """Without an SDK every kind of callable runs as if it were not decorated."""
+    assert KINDS[kind](DECORATORS[decorator], lambda: 7) == 7
+
+
+@pytest.mark.parametrize("outer", DECORATORS)
+@pytest.mark.parametrize("inner", DECORATORS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_stacks_in_any_order(kind: str, inner: str, outer: str, telemetry: Telemetry) -> None:
+    """Two decorators on one callable record one call each, whichever is on top."""
+
+    def decorate(target: Any) -> Any:
+        return DECORATORS[outer](DECORATORS[inner]("inner")(target), name="outer")
+
+    assert KINDS[kind](decorate, lambda: 7) == 7
+    assert sorted(str(name).split(".")[0] for name in telemetry.names()) == ["inner", "outer"]
+
+
+def is_named(name: str | None, way: str, kind: str) -> bool:
+    """Whether it bears the given name, or the target's own; the SDK lowers the names of instruments."""
+    given = "checkout.target" if kind == "whole_class" else "checkout"
+    found = str(name).lower()
+    return found == given if way in ("named", "by keyword") else found.endswith("target")
+
+
+def test_typing_examples_can_be_imported() -> None:
+    """The examples that type checkers read are real: they import without an error."""
+    path = Path(__file__).with_name("typing_api.py")
+    spec = spec_from_file_location("typing_api", path)
+    assert spec is not None
+    assert spec.loader is not None
+
+    spec.loader.exec_module(module_from_spec(spec))
