@@ -1,0 +1,114 @@
+"""
+The command line: `python -m otel_vendor_exporters sandbox`.
+
+One function for each subcommand, which imports what it needs when it runs. The only place that prints.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from otel_vendor_exporters.sandbox import MPulseApp, Record, Sandbox
+
+DEFAULT_PORT = 8700
+LOOK_SECONDS = 1.0
+FAILURE = 1
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one subcommand; the exit status is its result."""
+    parser = argparse.ArgumentParser(prog="python -m otel_vendor_exporters", description=_DESCRIPTION)
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="command")
+    for add in _SUBCOMMANDS:
+        add(subparsers)
+    options = parser.parse_args(arguments)
+    run: Callable[[argparse.Namespace], int] = options.run
+    return run(options)
+
+
+def _add_sandbox(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = subparsers.add_parser("sandbox", help="stand in for the vendors on this machine")
+    parser.add_argument(
+        "--port", type=_port, default=DEFAULT_PORT, help="default %(default)s; 0 takes a free one"
+    )
+    parser.add_argument(
+        "--definitions",
+        metavar="FILE",
+        help='JSON: {"timers": ["Checkout"], "metrics": {"Revenue": "Currency"}, "dimensions": ["Country"]}, '
+        "or a configuration answer saved from mPulse",
+    )
+    parser.add_argument(
+        "--learn", action="store_true", help="accept labels that are not defined, and list them"
+    )
+    parser.set_defaults(run=_run_sandbox)
+
+
+def _run_sandbox(options: argparse.Namespace) -> int:
+    from otel_vendor_exporters.sandbox import Sandbox
+
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        with Sandbox(_mpulse_app(options), port=options.port) as sandbox:
+            _say(_greeting(sandbox))
+            _tell_findings(sandbox)
+    except KeyboardInterrupt:
+        return 0
+    except (OSError, ValueError) as error:
+        print(f"sandbox: {error}", file=sys.stderr)
+        return FAILURE
+
+
+def _mpulse_app(options: argparse.Namespace) -> MPulseApp:
+    from otel_vendor_exporters.sandbox import MPulseApp
+
+    if options.definitions is None:
+        return MPulseApp(learn=options.learn)
+    return MPulseApp.from_file(options.definitions, learn=options.learn)
+
+
+def _greeting(sandbox: Sandbox) -> Iterable[str]:
+    app = sandbox.mpulse
+    return (
+        f"The sandbox listens on {sandbox.url}",
+        "Point the exporter at it:",
+        f"  export OTEL_EXPORTER_MPULSE_API_KEY={app.key}",
+        f"  export OTEL_EXPORTER_MPULSE_DOMAIN={app.domain}",
+        f"  export OTEL_EXPORTER_MPULSE_CONFIG_URL={sandbox.config_url}",
+        f"What arrived: {sandbox.url}/sandbox/received.json. Ctrl-C ends it.",
+    )
+
+
+def _tell_findings(sandbox: Sandbox) -> NoReturn:
+    position = 0
+    while True:
+        records, position = sandbox.inbox.after(position, LOOK_SECONDS)
+        _say(line for record in records for line in _finding_lines(record))
+
+
+def _finding_lines(record: Record) -> Iterable[str]:
+    for finding in record.findings:
+        yield f"{finding.severity}: {record.vendor} {record.kind}: {finding.code}: {finding.sentence}"
+
+
+def _say(lines: Iterable[str]) -> None:
+    for line in lines:
+        print(line, flush=True)
+
+
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) > 65_535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port: use 0 to 65535")
+    return int(text)
+
+
+def _interrupt(signal_number: int, frame: object) -> NoReturn:  # noqa: ARG001 - signal's
+    raise KeyboardInterrupt
+
+
+_DESCRIPTION = "OpenTelemetry data from Python into Akamai mPulse, mParticle and mParticle Analytics."
+_SUBCOMMANDS = (_add_sandbox,)

@@ -1,0 +1,35 @@
+"""
+The sandbox stands where the vendors stand, on this machine, and says what they would have thrown away.
+
+    from otel_vendor_exporters.sandbox import Sandbox
+
+    with Sandbox() as sandbox:
+        ...  # run the application with config_url=sandbox.config_url
+        assert sandbox.received.timers == [("MyTimer", 10)]
+        assert not sandbox.received.findings
+
+Written from the vendors' documents; imports nothing else of this package, so it cannot repeat our mistakes.
+"""
+
+from otel_vendor_exporters.sandbox.inbox import Counts, Finding, Inbox, Record
+from otel_vendor_exporters.sandbox.mpulse import MPulseApp
+from otel_vendor_exporters.sandbox.mpulse_beacons import Beacon, Dimension, Metric, Session, Timer
+from otel_vendor_exporters.sandbox.mpulse_config import Switches
+from otel_vendor_exporters.sandbox.received import Received
+from otel_vendor_exporters.sandbox.server import Sandbox
+
+__all__ = [
+    "Beacon",
+    "Counts",
+    "Dimension",
+    "Finding",
+    "Inbox",
+    "MPulseApp",
+    "Metric",
+    "Received",
+    "Record",
+    "Sandbox",
+    "Session",
+    "Switches",
+    "Timer",
+]

@@ -1,0 +1,259 @@
+"""
+The sandbox: stands where the vendors stand, on this machine, with no account.
+
+Holds the list of vendors and what belongs to none of them: the journal, faults to come, the side API
+(`/sandbox/...`) for other processes. A new vendor is one file beside this one and one line in `VENDORS`.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
+from types import TracebackType
+from typing import TypedDict
+from urllib.parse import urlsplit
+
+from otel_vendor_exporters.sandbox.exchange import Answer, Request, Vendor
+from otel_vendor_exporters.sandbox.faults import ANY, Fault, FaultQueue, fault_from_json
+from otel_vendor_exporters.sandbox.inbox import Finding, Inbox, Record
+from otel_vendor_exporters.sandbox.listener import Listener, loopback
+from otel_vendor_exporters.sandbox.mpulse import MPulseApp
+from otel_vendor_exporters.sandbox.received import Received
+
+VENDORS: tuple[type[Vendor], ...] = (MPulseApp,)
+RECENT = 100
+_JSON = (("Content-Type", "application/json"),)
+_TEXT = (("Content-Type", "text/plain; charset=utf-8"),)
+
+
+class MPulseSettings(TypedDict):
+    """What an mPulse exporter or client needs to know to send here."""
+
+    api_key: str
+    domain: str
+    config_url: str
+
+
+class Sandbox:
+    """
+    A vendor on the loopback interface.
+
+        with Sandbox() as sandbox:
+            ...                      # point the exporter at sandbox.config_url
+            assert sandbox.received.timers == [("MyTimer", 10)]
+            assert not sandbox.received.findings
+
+    `start` and `stop` belong to one thread; everything else may be called from any.
+    """
+
+    def __init__(
+        self,
+        mpulse: MPulseApp | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        inbox: Inbox | None = None,
+    ) -> None:
+        loopback(host)
+        self.mpulse = mpulse or MPulseApp()
+        self.inbox = inbox or Inbox()
+        self._vendors = _with_defaults((self.mpulse,))
+        self._faults = FaultQueue(kind for vendor in self._vendors for kind in vendor.kinds)
+        self._address = (host, port)
+        self._listener: Listener | None = None
+
+    def start(self) -> Sandbox:
+        """Listen. Raises OSError when the port is taken."""
+        if self._listener is not None:
+            raise RuntimeError("the sandbox is already started")
+        listener = Listener(self._respond, *self._address)
+        listener.start()
+        self._listener = listener
+        return self
+
+    def stop(self) -> None:
+        """Stop listening and end every connection. What was received stays readable. Idempotent."""
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            listener.stop()
+
+    def __enter__(self) -> Sandbox:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def url(self) -> str:
+        """http://127.0.0.1:port, while started."""
+        if self._listener is None:
+            raise RuntimeError("the sandbox has no address before start()")
+        return f"http://{self._listener.authority}"
+
+    @property
+    def config_url(self) -> str:
+        """The plain configuration address of mPulse: OTEL_EXPORTER_MPULSE_CONFIG_URL."""
+        return f"{self.url}/api/config.json"
+
+    @property
+    def signed_config_url(self) -> str:
+        """The signed configuration address of mPulse, for clients that have the REST secret."""
+        return f"{self.url}/api/v2/config.json"
+
+    @property
+    def mpulse_settings(self) -> MPulseSettings:
+        """The settings that point an mPulse exporter or client here: keywords, or environment in capitals."""
+        return {"api_key": self.mpulse.key, "domain": self.mpulse.domain, "config_url": self.config_url}
+
+    @property
+    def received(self) -> Received:
+        """What arrived."""
+        return Received(self.inbox)
+
+    def reset(self) -> None:
+        """Forget what arrived and what was ordered; vendors are friendly again."""
+        self.inbox.clear()
+        self._faults.clear()
+        for vendor in self._vendors:
+            vendor.reset()
+
+    def answer_next(
+        self,
+        status: int = 503,
+        times: int = 1,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        on: str = ANY,
+        delay_seconds: float = 0.0,
+        close: bool = False,
+        reset: bool = False,
+        counted: bool = False,
+    ) -> None:
+        """
+        Answer the next `times` requests of a kind (`beacon`, `config`, `any`) like this.
+
+        `close` drops the connection without an answer, `reset` does so with a TCP reset. With `counted` the
+        vendor takes the request all the same: only the answer is lost, as on a network that fails.
+        """
+        answer = Answer(status, body, tuple((headers or {}).items()), delay_seconds, close, reset)
+        self._faults.add(Fault(answer, on, times, counted))
+
+    def as_wire(self) -> dict[str, object]:
+        """The JSON form of everything received, as /sandbox/received.json gives it."""
+        counts, records = self.inbox.counts, self.inbox.records
+        vendors: dict[str, dict[str, object]] = {v.name: v.summary(records) for v in self._vendors}
+        requests: dict[str, dict[str, int]] = {vendor.name: {} for vendor in self._vendors}
+        for name, kind, count in counts.requests:
+            requests.setdefault(name, {})[kind] = count
+        return {
+            "requests": requests,
+            "vendors": vendors,
+            "findings": [{**asdict(finding), "count": count} for finding, count in counts.findings],
+            "forgotten": counts.forgotten,
+            "recent": [asdict(record) for record in records[-RECENT:]],
+        }
+
+    def _respond(self, request: Request) -> Answer:
+        if request.path == "/" or request.path.startswith("/sandbox/"):
+            return self._side_api(request)
+        for vendor in self._vendors:
+            kind = vendor.kind_of(request)
+            if kind is not None:
+                return self._vendor_answer(vendor, kind, request)
+        return self._unknown_path(request)
+
+    def _vendor_answer(self, vendor: Vendor, kind: str, request: Request) -> Answer:
+        fault = self._faults.take(kind)
+        if fault is not None and not fault.counted:
+            self.inbox.add(_record_of_fault(vendor.name, kind, request, fault.answer))
+            return fault.answer
+        answer, record = vendor.answer(request)
+        self.inbox.add(record)
+        return fault.answer if fault is not None else answer
+
+    def _unknown_path(self, request: Request) -> Answer:
+        names = ", ".join(vendor.name for vendor in self._vendors)
+        finding = Finding(
+            "unknown_path", "error", f"Nothing lives at this path; the sandbox stands for {names}."
+        )
+        self.inbox.add(_record("", "unknown", request, 404, (finding,)))
+        return Answer(404, finding.sentence.encode(), _TEXT)
+
+    def _side_api(self, request: Request) -> Answer:
+        """For people and other processes on this machine; a web page that rebinds its name is kept out."""
+        if not _is_local(request.host):
+            return Answer(403, b"ask by the loopback address", _TEXT)
+        handler = _SIDE_API.get((request.method, request.path))
+        if handler is None:
+            return Answer(
+                404, b"there is " + ", ".join(" ".join(route) for route in _SIDE_API).encode(), _TEXT
+            )
+        return handler(self, request)
+
+    def _show_summary(self, _: Request) -> Answer:
+        return Answer(200, _summary_text(self.as_wire()).encode(), _TEXT)
+
+    def _show_received(self, _: Request) -> Answer:
+        return Answer(200, json.dumps(self.as_wire()).encode(), _JSON)
+
+    def _take_reset(self, _: Request) -> Answer:
+        self.reset()
+        return Answer(204)
+
+    def _take_answer_next(self, request: Request) -> Answer:
+        try:
+            self._faults.add(fault_from_json(request.body))
+        except (ValueError, TypeError, RecursionError) as error:
+            return Answer(400, str(error)[:500].encode(), _TEXT)
+        return Answer(204)
+
+
+_SIDE_API: dict[tuple[str, str], Callable[[Sandbox, Request], Answer]] = {
+    ("GET", "/"): Sandbox._show_summary,
+    ("GET", "/sandbox/received.json"): Sandbox._show_received,
+    ("POST", "/sandbox/reset"): Sandbox._take_reset,
+    ("POST", "/sandbox/answer-next"): Sandbox._take_answer_next,
+}
+
+
+def _with_defaults(given: Iterable[Vendor]) -> tuple[Vendor, ...]:
+    """Every vendor there is: the given ones, and the others as they come."""
+    by_name = {vendor.name: vendor for vendor in given}
+    return tuple(by_name.get(vendor.name) or vendor() for vendor in VENDORS)
+
+
+def _record_of_fault(vendor: str, kind: str, request: Request, answer: Answer) -> Record:
+    """A request the vendor never saw; status 0 when it got no answer at all."""
+    return _record(vendor, kind, request, 0 if answer.close or answer.reset else answer.status)
+
+
+def _record(
+    vendor: str, kind: str, request: Request, status: int, findings: tuple[Finding, ...] = ()
+) -> Record:
+    return Record(
+        vendor=vendor,
+        kind=kind,
+        method=request.method,
+        path=request.path,
+        arrived_unix_ms=int(time.time() * 1000),
+        status=status,
+        findings=findings,
+    )
+
+
+def _is_local(host: str) -> bool:
+    try:
+        name = urlsplit(f"//{host}").hostname or "localhost"
+        return name == "localhost" or ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def _summary_text(wire: dict[str, object]) -> str:
+    parts = {part: wire[part] for part in ("requests", "vendors", "findings")}
+    return f"otel_vendor_exporters sandbox\n\n{json.dumps(parts, indent=2)}\n\nmore: /sandbox/received.json\n"
