@@ -1,0 +1,143 @@
+"""`MPulseClient` over real HTTP: timers and metrics without OpenTelemetry, and truthful receipts."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from otel_vendor_exporters.delivery.request import Receipt
+from otel_vendor_exporters.errors import ConfigurationError, RefusedError, TransportError
+from otel_vendor_exporters.mpulse import MPulseClient, Session
+from otel_vendor_exporters.sandbox import Sandbox
+from otel_vendor_exporters.sandbox import Session as SandboxSession
+from tests.conftest import ForwardClock
+
+
+@pytest.fixture
+def client(sandbox: Sandbox) -> Iterator[MPulseClient]:
+    with MPulseClient(**sandbox.mpulse_settings, timeout=3) as running:
+        yield running
+
+
+def test_a_timer_arrives_with_everything_said_of_it(sandbox: Sandbox, client: MPulseClient) -> None:
+    """Page group, A/B bucket, dimensions and session given to the call arrive with the timer (W10)."""
+    receipt = client.send_timer(
+        "Checkout",
+        231.5,
+        page_group="My Page Group",
+        ab_test="AB Test 1",
+        dimensions={"Country": "DE", "Plan": 3},
+        session=Session("abc-123", 1_700_000_000_000, 4),
+    )
+
+    (beacon,) = sandbox.received.beacons
+    assert receipt == Receipt(delivered=1)
+    assert beacon.timers == (("Checkout", 232),)
+    assert (beacon.page_group, beacon.ab_test) == ("My Page Group", "AB Test 1")
+    assert sorted(beacon.dimensions) == [("Country", "DE"), ("Plan", "3")]
+    assert beacon.session == SandboxSession("abc-123", 1_700_000_000_000, 4)
+    assert sandbox.received.findings == ()
+
+
+def test_a_metric_counts_one_unless_told_otherwise(sandbox: Sandbox, client: MPulseClient) -> None:
+    """W3: the default value is 1; amounts of money keep their cents."""
+    client.send_metric("Orders")
+    client.send_metric("Revenue", 19.9)
+
+    assert sandbox.received.metrics == {"Orders": 1, "Revenue": pytest.approx(19.9)}
+    assert sandbox.received.findings == ()
+
+
+@pytest.mark.parametrize(
+    ("call", "reason"),
+    [
+        (lambda client: client.send_timer("Checkout", -1), "no_number"),
+        (lambda client: client.send_timer("Checkout", float("nan")), "no_number"),
+        (lambda client: client.send_timer("Checkout", True), "no_number"),
+        (lambda client: client.send_timer("Checkout", "12"), "no_number"),
+        (lambda client: client.send_timer("Checkout", 2**31), "no_number"),
+        (lambda client: client.send_timer("", 1), "bad_name"),
+        (lambda client: client.send_timer(None, 1), "bad_name"),
+        (lambda client: client.send_metric("Orders", float("inf")), "no_number"),
+        (lambda client: client.send_metric("Orders", -1), "no_number"),
+        (lambda client: client.send_metric("Orders", 10**400), "no_number"),
+    ],
+)
+def test_what_mpulse_would_ignore_is_refused(
+    sandbox: Sandbox, client: MPulseClient, call: Any, reason: str
+) -> None:
+    """Bad values are refused in the receipt, raise nothing and are not sent."""
+    assert call(client) == Receipt(refused={reason: 1})
+    assert sandbox.received.beacons == ()
+
+
+def test_an_undefined_name_is_in_the_receipt(sandbox: Sandbox, client: MPulseClient) -> None:
+    """A name the app does not define is dropped, and raises only for callers who ask."""
+    receipt = client.send_timer("Chekout", 1)
+
+    assert receipt == Receipt(dropped={"undefined": 1})
+    with pytest.raises(RefusedError, match="1 undefined"):
+        receipt.raise_for_losses()
+
+
+def test_an_unreachable_mpulse_leaves_the_item_waiting() -> None:
+    """With nobody there the call returns soon, the item waits, and asking for losses says so."""
+    client = MPulseClient(api_key="K", domain="d", config_url="http://127.0.0.1:9/config.json", timeout=5)
+
+    receipt = client.send_timer("Checkout", 1)
+
+    assert receipt == Receipt(waiting=1)
+    with pytest.raises(TransportError, match="1 waiting"):
+        receipt.raise_for_losses()
+    client.close()
+    assert client.ledger().dropped == {"shutdown": 1}
+
+
+def test_not_waiting_is_possible(sandbox: Sandbox, client: MPulseClient) -> None:
+    """With timeout_seconds=0 the call returns at once and close() delivers."""
+    receipts = [client.send_timer("Checkout", number, timeout_seconds=0) for number in range(50)]
+    client.close()
+
+    assert {receipt.waiting for receipt in receipts} <= {0, 1}
+    assert len(sandbox.received.timers) == 50
+    assert client.send_timer("Checkout", 1) == Receipt(dropped={"closed": 1})
+
+
+def test_wrong_settings_are_named() -> None:
+    """Construction fails for what is missing or misspelt, and says what would be right."""
+    with pytest.raises(
+        ConfigurationError, match="api_key is missing: pass api_key= or set OTEL_EXPORTER_MPULSE_API_KEY"
+    ):
+        MPulseClient(domain="d")
+    with pytest.raises(ConfigurationError, match="did you mean domain"):
+        MPulseClient(api_key="K", domian="d")
+
+
+def test_exit_without_close_delivers(sandbox: Sandbox) -> None:
+    """A script that ends without closing its client has its timer delivered at exit."""
+    script = (
+        "from otel_vendor_exporters.mpulse import MPulseClient\n"
+        f"MPulseClient(**{sandbox.mpulse_settings!r}).send_timer('Checkout', 7, timeout_seconds=0)\n"
+    )
+
+    subprocess.run([sys.executable, "-W", "error", "-c", script], check=True, timeout=30)
+
+    assert sandbox.received.timers == [("Checkout", 7)]
+
+
+def test_signed_configuration_requests_are_understood(sandbox: Sandbox, clock: ForwardClock) -> None:
+    """With a REST secret the configuration is asked for with a signature, and without a domain (W15)."""
+    settings = {
+        "api_key": sandbox.mpulse.key,
+        "rest_secret": sandbox.mpulse.rest_secret,
+        "config_url": sandbox.signed_config_url,
+    }
+    with MPulseClient(**settings) as client:
+        assert client.send_timer("Checkout", 1) == Receipt(delivered=1)
+
+    assert sandbox.received.findings == ()
+    assert "secret" not in str(sandbox.received.records)
