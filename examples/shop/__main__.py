@@ -1,0 +1,95 @@
+"""
+The main job, as README's first command runs it: shop, load and sandbox in one go, no account needed.
+
+Starts the local sandbox in place of mPulse, the shop as a real web server with its telemetry, sends it a
+few hundred real requests, shuts telemetry down as a service would, and prints what each vendor received.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from werkzeug.serving import make_server
+
+from examples.shop import app, telemetry
+from otel_vendor_exporters.sandbox import MPulseApp, Sandbox
+
+
+def main() -> int:
+    """Run everything; the exit code is 1 when a vendor would have thrown something away."""
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # the report is what is to be seen
+    mpulse = MPulseApp(timers=telemetry.TIMERS, metrics=telemetry.METRICS, dimensions=telemetry.DIMENSIONS)
+    with Sandbox(mpulse=mpulse) as sandbox:
+        providers = telemetry.start(sandbox.mpulse_settings)
+        began = time.monotonic()
+        with shop() as url:
+            requests = visitors(url)
+        for provider in providers:
+            provider.shutdown()
+        seconds = time.monotonic() - began
+        print(f"{requests} requests to the shop in {seconds:.1f} s\n")
+        return report(sandbox)
+
+
+def visitors(url: str) -> int:
+    """Let the visitors come; how many requests they made."""
+    command = [sys.executable, "-m", "examples.shop.load", url]
+    return int(subprocess.run(command, check=True, stdout=subprocess.PIPE, timeout=120).stdout)
+
+
+@contextmanager
+def shop() -> Iterator[str]:
+    """The shop, served on a free port of this machine; its URL."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    server = make_server("127.0.0.1", port, app.create_app(url), threaded=True)
+    thread = threading.Thread(target=server.serve_forever, name="shop")
+    thread.start()
+    try:
+        yield url
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def report(sandbox: Sandbox) -> int:
+    """Print what mPulse received; 1 if anything of it would have been thrown away."""
+    received = sandbox.received
+    values = defaultdict(list)
+    for name, milliseconds in received.timers:
+        values[name].append(milliseconds)
+    print(f"mPulse received {len(received.beacons)} beacons")
+    print(f"  {'custom timer':<16}{'count':>7}{'median ms':>11}{'max ms':>9}")
+    for name, times in sorted(values.items()):
+        print(f"  {name:<16}{len(times):>7}{statistics.median(times):>11.0f}{max(times):>9}")
+    print(f"  {'custom metric':<16}{'total':>7}")
+    for name, total in sorted(received.metrics.items()):
+        print(f"  {name:<16}{total:>7,.0f}")
+    countries = Counter(dict(beacon.dimensions).get("Country", "-") for beacon in received.beacons)
+    print(
+        "  beacons by Country: " + ", ".join(f"{name} {count}" for name, count in sorted(countries.items()))
+    )
+    groups = Counter(beacon.page_group or "-" for beacon in received.beacons)
+    print(
+        "  beacons by page group: " + ", ".join(f"{name} {count}" for name, count in sorted(groups.items()))
+    )
+    print(f"  findings (what the real mPulse would have thrown away): {len(received.findings) or 'none'}")
+    for finding in received.findings:
+        print(f"    {finding}")
+    return 1 if received.findings else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
