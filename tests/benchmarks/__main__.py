@@ -1,0 +1,11 @@
+"""All benchmarks, one after the other; exits with 1 when one misses a limit."""
+
+from __future__ import annotations
+
+import sys
+
+from tests.benchmarks import bench_decorators, bench_mpulse
+
+if __name__ == "__main__":
+    results = [bench.main() for bench in (bench_mpulse, bench_decorators)]
+    sys.exit(max(results))
