@@ -1,0 +1,86 @@
+"""
+Outlet: what the exporters of every vendor do alike.
+
+They let a vendor map and keep, count that, flush and end. Nothing here raises into the application, and
+nothing touches a socket. Any thread may call anything, at any time, also during and after shutdown.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from opentelemetry.metrics import MeterProvider
+
+from otel_vendor_exporters.delivery.ledger import Counts
+from otel_vendor_exporters.delivery.self_metrics import SelfMetrics
+from otel_vendor_exporters.delivery.sender import Delivery
+
+
+class Destination(Protocol):
+    """What the exporters and clients of one account in one process share."""
+
+    @property
+    def delivery(self) -> Delivery[Any]: ...
+
+    def release(self, timeout_seconds: float) -> None:
+        """Leave: send what waits within the deadline; the last user ends the destination."""
+
+
+class Outlet:
+    """One exporter's way to its destination."""
+
+    def __init__(
+        self,
+        destination: Destination,
+        *,
+        vendor: str,
+        component: str,
+        record: str,
+        timeout_seconds: float,
+        meter_provider: MeterProvider | None,
+        internal_metrics: bool,
+    ) -> None:
+        """`component` is an otel.component.type; `record` is span, log or metric_data_point."""
+        self._destination = destination
+        self._vendor = vendor
+        self._timeout_seconds = timeout_seconds
+        self._metrics = SelfMetrics(component, record, meter_provider, enabled=internal_metrics)
+        self._logger = logging.getLogger(f"otel_vendor_exporters.{vendor}")
+        self._open = True
+
+    def export(self, records: int, keep: Callable[[], bool]) -> bool:
+        """Map and keep so many records by calling `keep`; whether everything that could be mapped is kept."""
+        if not self._open:
+            self._logger.warning("%s: export after shutdown; %d records ignored", self._vendor, records)
+            return False
+        began = self._metrics.begin(records)
+        error: str | None = None
+        try:
+            if not keep():
+                error = "already_shutdown"
+        except Exception as fault:  # telemetry never hurts the application, whatever is wrong with us
+            self._logger.exception("%s: a fault in this library; %d records ignored", self._vendor, records)
+            self._destination.delivery.ledger.saw(0, {"internal_error": records})
+            error = type(fault).__qualname__
+        self._metrics.end(began, records, error)
+        return error is None
+
+    def flush(self, timeout_millis: float) -> bool:
+        """Wait until everything kept is sent; False when the deadline came first."""
+        return not self._open or self._destination.delivery.flush(self._seconds(timeout_millis))
+
+    def close(self, timeout_millis: float) -> None:
+        """Send what waits within the deadline and leave. Idempotent."""
+        if self._open:
+            self._open = False
+            self._destination.release(self._seconds(timeout_millis))
+
+    def counts(self) -> Counts:
+        """What became of everything sent to this destination by this process."""
+        return self._destination.delivery.ledger.counts()
+
+    def _seconds(self, timeout_millis: float) -> float:
+        """The SDK's deadlines are not ours to trust: the last collection passes its interval."""
+        return min(timeout_millis / 1000, self._timeout_seconds)
