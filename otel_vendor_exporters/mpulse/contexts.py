@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -92,16 +92,21 @@ class Contexts:
 
         `route`: whether http.route may name the page group.
         """
-        memory = self._memory_for(definitions)
+        memory = self._memory
+        if memory.definitions is not definitions:
+            memory = self._memory = _Memory(definitions, self._wanted_by(definitions), {}, {})
         page_group = attributes.get(names.MPULSE_PAGE_GROUP)
         from_route = page_group is None and route
         if from_route:
             page_group = attributes.get(names.HTTP_ROUTE)
         ab_test = attributes.get(names.MPULSE_AB_TEST)
         session = process_session
+        which_session: object = id(session)  # the context in the memory holds it, so its id is its own
         if names.SESSION_ID in attributes:
             session = self._session_of(attributes, seen_unix_ms, left_out) or process_session
-        key: object = (page_group, from_route, ab_test, session, id(resource), _said(attributes, memory))
+            which_session = session
+        said = _said(attributes, memory)
+        key: object = (page_group, from_route, ab_test, which_session, id(resource), said)
         try:
             known = memory.contexts.get(key)
         except TypeError:  # a value that cannot be hashed has no place; it is left out below
@@ -119,12 +124,6 @@ class Contexts:
         if key is not None and left_out.total() == before:  # else it is to be counted again
             _remember(memory.contexts, key, (resource, context))
         return context
-
-    def _memory_for(self, definitions: Definitions | None) -> _Memory:
-        memory = self._memory
-        if memory.definitions is not definitions:
-            memory = self._memory = _Memory(definitions, self._wanted_by(definitions), {}, {})
-        return memory
 
     # Page group, A/B bucket, session
 
@@ -253,13 +252,11 @@ class Contexts:
 
 def _said(attributes: Mapping[str, object], memory: _Memory) -> tuple[object, ...]:
     """What the attributes say of dimensions, as a key: types matter, since 1 and True are equal."""
-    wanted = attributes if memory.definitions is None else attributes.keys() & memory.wanted.keys()
-    return tuple(
-        [
-            (key, value) if type(value) is str else (key, type(value), value)
-            for key, value in [(key, attributes[key]) for key in wanted]
-        ]
-    )
+    if memory.definitions is None:
+        said: Iterable[tuple[str, object]] = attributes.items()
+    else:
+        said = [(key, attributes[key]) for key in memory.wanted if key in attributes]
+    return tuple([one if type(one[1]) is str else (*one, type(one[1])) for one in said])
 
 
 def _remember(memory: dict[Any, Any], key: object, value: object) -> None:

@@ -71,18 +71,20 @@ def timings_from(
 ) -> Mapped:
     """A timing for every span that is a timer. While `definitions` are unknown every span may be one."""
     mapped = Mapped()
+    defined = None if definitions is None else definitions.timers
     for span in spans:
         attributes = _plain(span.attributes)
         timer = attributes.get(names.MPULSE_TIMER) or timers.of(span.name)
         start, end = span.start_time, span.end_time
-        reason = _reason_to_ignore(timer, start, end)
-        if reason:
-            mapped.ignored[reason] += 1
+        if (
+            not isinstance(timer, str)
+            or not isinstance(start, int)
+            or not isinstance(end, int)
+            or not 0 <= end - start < _TOO_LONG_NANOSECONDS
+        ):
+            mapped.ignored[_reason_to_ignore(timer, start, end)] += 1
             continue
-        assert isinstance(timer, str)  # else there is a reason
-        assert start is not None
-        assert end is not None
-        if definitions is not None and timer not in definitions.timers:
+        if defined is not None and timer not in defined:
             mapped.undefined[timer] += 1
             continue
         if keeps is not None and not keeps(timer, span.context.trace_id, span.context.span_id):
@@ -110,15 +112,11 @@ def _plain(attributes: Attributes) -> Mapping[str, object]:
     return copy() if copy is not None else dict(attributes or {})
 
 
-def _reason_to_ignore(timer: object, start: int | None, end: int | None) -> str | None:
+def _reason_to_ignore(timer: object, start: int | None, end: int | None) -> str:
     if not isinstance(timer, str):
         return "timer_name_is_not_text"
     if start is None or end is None:
         return "not_ended"
     if not isinstance(start, int) or not isinstance(end, int):
         return "time_is_not_whole_nanoseconds"  # the SDK takes start_time=time.time() * 1e9
-    if end < start:
-        return "negative_duration"
-    if end - start >= _TOO_LONG_NANOSECONDS:
-        return "too_long"
-    return None
+    return "negative_duration" if end < start else "too_long"

@@ -23,6 +23,7 @@ from otel_vendor_exporters.mpulse.contexts import resolved
 from otel_vendor_exporters.mpulse.settings import MPulseSettings
 from otel_vendor_exporters.mpulse.units import Context, How, Reading, Timing, Unit, side_by_side
 from otel_vendor_exporters.mpulse.wire import (
+    MOST_MILLISECONDS,
     Beacon,
     Envelope,
     context_text,
@@ -33,6 +34,7 @@ from otel_vendor_exporters.mpulse.wire import (
 
 # Characters besides envelope, context and entries; times have 13 digits until the year 2286.
 _FIXED_PART = len("&rt.end=&rt.tstart=&http.initiator=api_custom_metric") + 2 * 13
+_LONGEST_TIMER = len("%7C%2C") + len(str(MOST_MILLISECONDS))  # besides its label
 _TIMERS_PART = len("&t_other=timer") - len("metric%2C")  # the last timer has no comma behind it
 
 
@@ -125,11 +127,12 @@ def _grouped(
     same: dict[Context, Context] = {}
     timers = definitions.timers
     for index, unit in enumerate(units):
+        end_unix_ms = unit.end_unix_ms
         context = contexts.get(id(unit.context))
         if context is None:
             context = resolved(unit.context, definitions)
             context = contexts[id(unit.context)] = same.setdefault(context, context)
-        key = (id(context), unit.end_unix_ms // bucket_ms if bucket_ms else unit.end_unix_ms)
+        key = (id(context), end_unix_ms // bucket_ms if bucket_ms else end_unix_ms)
         group = groups.get(key)
         if group is None:
             group = groups[key] = _Group(context)
@@ -138,7 +141,7 @@ def _grouped(
             if label is None:
                 discards.append(Discard("undefined", index, unit.name))
             else:
-                group.timers.append(_Entry(label, unit.milliseconds, unit.end_unix_ms, (index,)))
+                group.timers.append(_Entry(label, unit.milliseconds, end_unix_ms, (index,)))
         else:
             name = _defined(unit, definitions)
             if name is None:
@@ -195,14 +198,15 @@ def _loads_of(
     timers = sorted(group.timers, key=_LABEL)
     metrics = sorted(metrics, key=_LABEL)
     place = _place(group.context, definitions, limits)
-    slices = _dealt(timers, metrics, limits)
-    if not all(place.fits(*one) for one in slices):
+    labels = Counter(map(_LABEL, timers))
+    slices = _dealt(timers, metrics, max(labels.values(), default=0), limits)
+    if not place.is_ample(labels, slices, metrics) and not all(place.fits(*one) for one in slices):
         slices = _first_fit(timers, metrics, limits, place, discards)
     return [place.load(*one, now_unix_ms - limits.max_age_ms, now_unix_ms) for one in slices]
 
 
 def _dealt(
-    timers: list[_Entry], metrics: list[_Entry], limits: Limits
+    timers: list[_Entry], metrics: list[_Entry], most_of_one_timer: int, limits: Limits
 ) -> list[tuple[list[_Entry], list[_Entry]]]:
     """
     Deal the entries to the fewest beacons, like cards.
@@ -211,7 +215,7 @@ def _dealt(
     of one timer, or two kinds of reading of one metric.
     """
     count = max(
-        max(Counter(map(_LABEL, timers)).values(), default=0),
+        most_of_one_timer,
         max(Counter(map(_LABEL, metrics)).values(), default=0),
         -(-len(timers) // limits.max_timers),
         -(-len(metrics) // limits.max_metrics),
@@ -271,7 +275,20 @@ class _Place:
     fixed_bytes: int
     max_bytes: int
 
+    def is_ample(
+        self,
+        labels: Iterable[str],
+        slices: Sequence[tuple[Sequence[_Entry], Sequence[_Entry]]],
+        metrics: Sequence[_Entry],
+    ) -> bool:
+        """Whether the longest timers and all metrics would fit into each: asked once, it saves `fits`."""
+        longest = max([len(quoted(label)) for label in labels], default=0) + _LONGEST_TIMER
+        most = max([len(timers) for timers, _ in slices], default=0)
+        length = self.fixed_bytes + _TIMERS_PART + most * longest + sum(map(_length_of_metric, metrics))
+        return length <= self.max_bytes
+
     def fits(self, timers: Sequence[_Entry], metrics: Sequence[_Entry]) -> bool:
+        """Whether one beacon carries these, exactly."""
         length = self.fixed_bytes + sum(map(_length_of_metric, metrics))
         if timers:
             length += _TIMERS_PART + sum(map(_length_of_timer, timers))
@@ -281,17 +298,18 @@ class _Place:
         self, timers: Sequence[_Entry], metrics: Sequence[_Entry], earliest_unix_ms: int, latest_unix_ms: int
     ) -> Load:
         context = self.context
-        end_unix_ms = max([entry.end_unix_ms for entry in (*timers, *metrics)])
+        entries = [*timers, *metrics] if metrics else timers
+        end_unix_ms = max([entry.end_unix_ms for entry in entries])
         beacon = Beacon(
             end_unix_ms=min(max(end_unix_ms, earliest_unix_ms), latest_unix_ms),
-            timers=tuple([(entry.label, entry.value) for entry in timers]),  # type: ignore[misc]  # a timer's is an int
-            metrics=tuple([(entry.label, entry.value) for entry in metrics]),  # type: ignore[misc]  # a metric's is text
+            timers=tuple([entry[:2] for entry in timers]),  # type: ignore[misc]  # a timer's value is an int
+            metrics=tuple([entry[:2] for entry in metrics]),  # type: ignore[misc]  # a metric's is text
             page_group=context.page_group,
             ab_test=context.ab_test,
             session=context.session,
             dimensions=self.dimensions,
         )
-        return Load(beacon, [unit for entry in (*timers, *metrics) for unit in entry.units])
+        return Load(beacon, [unit for entry in entries for unit in entry.units])
 
 
 def _place(context: Context, definitions: Definitions, limits: Limits) -> _Place:
