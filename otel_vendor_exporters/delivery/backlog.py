@@ -2,7 +2,7 @@
 The backlog: what waits, and the books about it.
 
 Keeps the spool, the ledger and the callers' tickets in step: every method moves items in all three at once.
-Not thread-safe: `Delivery` holds its lock around each call.
+Not thread-safe: `Delivery` holds its lock around each call, and tells what was noted when it is free.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class Backlog(Generic[U]):
         if reason in NO_LOSS:
             return
         text = "%s: %d items %s: %s"
-        self._notices.say(
+        self._notices.note(
             f"{done} {reason}",
             logging.WARNING,
             text,

@@ -29,6 +29,9 @@ class Pace:
         """Forget pauses and failures; the rate stays what it was."""
         self.failures = 0
         self.paused_until = 0.0
+        self._told_until = (
+            0.0  # failures before belong to one that was counted: the requests were sent together
+        )
         self._answer_seconds: float | None = None  # how long an answer takes, smoothed
 
     @property
@@ -61,13 +64,19 @@ class Pace:
         if seconds > 0:
             self.paused_until = max(self.paused_until, now + seconds)
 
+    def resume(self) -> None:
+        """End the pause; failures stay counted."""
+        self.paused_until = self._told_until = 0.0
+
     def fail(self, now: float, chance: float, *, slowly: bool, wait_seconds: float | None) -> bool:
         """A request failed; False when somebody has told of this outage already."""
-        first = now >= self.paused_until
+        first = now >= self._told_until
+        wait = wait_seconds or 0.0
         if first:
             self.failures += 1
-            self.pause(policy.backoff_seconds(self.failures, chance, slowly=slowly), now)
-        self.pause(wait_seconds or 0.0, now)
+            wait = max(wait, policy.backoff_seconds(self.failures, chance, slowly=slowly))
+        self._told_until = max(self._told_until, now + wait)
+        self.pause(wait, now)
         return first
 
     def recover(self) -> bool:

@@ -7,6 +7,7 @@ Rule: every reply has exactly one meaning, also those nobody has thought of.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
@@ -105,16 +106,19 @@ class TokenBucket:
 
     def available(self, now: float) -> float:
         """Tokens there are at `now`."""
-        if self._at is not None and now > self._at:
+        if self._at is None:
+            self._at = now
+        if now > self._at:  # a clock that goes back gives nothing, and nothing again when it catches up
             self._tokens = min(self._burst, self._tokens + (now - self._at) * self._per_second)
-        self._at = now
+            self._at = now
         return self._tokens
 
     def seconds_until(self, cost: float, now: float) -> float:
         """How long until `cost` can be taken; 0 when it can now. More than the burst costs the burst."""
         missing = min(cost, self._burst) - self.available(now)
-        # A hair of tolerance, so that waiting exactly so long is always enough.
-        return missing / self._per_second if missing > 1e-9 else 0.0
+        # What times lose by rounding is forgiven, so that waiting exactly so long is always enough.
+        rounding = 1e-9 + 4 * math.ulp(now) * self._per_second
+        return missing / self._per_second if missing > rounding else 0.0
 
     def take(self, cost: float, now: float) -> None:
         """Spend `cost`; may go below zero for a cost above the burst, which the next ones then wait out."""

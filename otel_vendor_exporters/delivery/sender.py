@@ -8,6 +8,7 @@ Rule: whatever a reply, a fault or a signal does, every item ends in exactly one
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import random
@@ -15,9 +16,9 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import Any, Generic, Protocol
+from typing import Any, Generic
 
 from otel_vendor_exporters.delivery import policy
 from otel_vendor_exporters.delivery.backlog import Backlog
@@ -28,45 +29,15 @@ from otel_vendor_exporters.delivery.pace import REPACK_AFTER_SECONDS, Pace
 from otel_vendor_exporters.delivery.request import Item, Outcome, Parcel, Reply, Request, Ticket, U, Verdict
 from otel_vendor_exporters.delivery.spool import MemorySpool
 from otel_vendor_exporters.delivery.transport import Transport
+from otel_vendor_exporters.delivery.vendor import Callbacks, Packed, Vendor, halves
+
+__all__ = ["Delivery", "Packed", "Vendor"]
 
 _logger = logging.getLogger(__name__)
 
 MOST_PACKED_AT_ONCE = 2048
+NOT_READY_PAUSE_SECONDS = 0.05  # a request that could not be made: nothing failed, but nothing must spin
 _FOREVER_SECONDS = 3600.0  # some platforms refuse to wait for longer
-
-
-@dataclass(frozen=True, slots=True)
-class Packed(Generic[U]):
-    """Parcels made of items, and verdicts on those that can never travel."""
-
-    parcels: Sequence[Parcel[U]]
-    verdicts: Sequence[Verdict[U]] = ()
-
-
-class Vendor(Protocol[U]):
-    """What Delivery asks of a vendor. Called on sender threads; `request` and `judge` on several at once."""
-
-    name: str
-
-    def prepare(self, timeout_seconds: float, *, hurry: bool) -> float:
-        """Fetch what sending needs; 0 when ready, else seconds until asking again. Hurry: try now."""
-        ...
-
-    def pack(self, items: Sequence[Item[U]]) -> Packed[U]:
-        """Parcels for `items`, each item in exactly one parcel or verdict."""
-        ...
-
-    def request(self, parcel: Parcel[U]) -> Request | None:
-        """The request, with credentials as they are now; None when `prepare` must come first."""
-        ...
-
-    def judge(self, parcel: Parcel[U], reply: Reply) -> Sequence[Verdict[U]]:
-        """What the reply means, for every item of the parcel."""
-        ...
-
-    def renew_after_fork(self) -> None:
-        """Forget what belongs to the parent process."""
-        ...
 
 
 class Delivery(Generic[U]):
@@ -91,6 +62,7 @@ class Delivery(Generic[U]):
     ) -> None:
         self.ledger = Ledger()
         self._vendor = vendor
+        self._callbacks = Callbacks(vendor, notices)
         self._make_spool = spool
         self._transport = transport
         self._clock = clock
@@ -123,6 +95,7 @@ class Delivery(Generic[U]):
                 return False
             self._backlog.add(items)
             self._call_worker()
+        self._notices.tell()
         return True
 
     def nudge(self) -> None:
@@ -162,7 +135,7 @@ class Delivery(Generic[U]):
                 return
             self._closing_at = deadline
             failures_before = self._pace.failures
-            self._pace.paused_until = 0.0
+            self._pace.resume()
             self._work_to_do.notify_all()
 
         def hopeless() -> bool:
@@ -177,9 +150,13 @@ class Delivery(Generic[U]):
         self.ledger.renew_after_fork()
         self._notices.renew_after_fork()
         self._transport.renew_after_fork()
-        self._vendor.renew_after_fork()
         self._stopped = self._closing_at is not None
         self._reset()
+        self._vendor.renew_after_fork()
+
+    def end_at_exit(self) -> None:
+        """The interpreter ends and nobody has shut down: what waits has one request's time."""
+        self.shutdown(self._timeout_seconds)
 
     # Waiting and stopping
 
@@ -220,11 +197,15 @@ class Delivery(Generic[U]):
         for thread in threads:
             thread.join(max(deadline - self._clock.monotonic(), 0.0))
         self._transport.close()
+        self._note_losses()
+        self._notices.tell()
+
+    def _note_losses(self) -> None:
         counts = self.ledger.counts()
-        if counts.lost:
-            text = "%s: shut down after %d items delivered, refused %s, dropped %s"
-            losses = dict(counts.refused), dict(counts.dropped)
-            _logger.warning(text, self._vendor.name, counts.delivered, *losses)
+        if counts.lost or counts.in_flight:
+            text = "%s: shut down after %d items delivered, refused %s, dropped %s, %d still in flight"
+            numbers = counts.delivered, dict(counts.refused), dict(counts.dropped), counts.in_flight
+            self._notices.note("shutdown", logging.WARNING, text, self._vendor.name, *numbers)
 
     def _drop_rest(self) -> None:
         self._unpack()
@@ -290,44 +271,44 @@ class Delivery(Generic[U]):
         return self._pace.seconds_until_go(cost, self._clock.monotonic()) or _FOREVER_SECONDS
 
     def _pack(self) -> None:
-        items: Sequence[Item[U]] = ()
         packed: Packed[U] = Packed(())
-        wait = 0.0
-        try:
-            wait = self._vendor.prepare(self._seconds_for_request(), hurry=self._closing_at is not None)
-            if wait <= 0:
-                with self._lock:
-                    items = self._backlog.take(MOST_PACKED_AT_ONCE, self._clock.unix_ms())
-                packed = self._vendor.pack(items)
-        except Exception:  # noqa: BLE001  a fault of ours must neither end the thread nor lose count
-            packed = Packed((), [self._faulty(items)])
+        hurry = self._closing_at is not None
+        wait = self._callbacks.prepare(self._seconds_for_request(), hurry=hurry)
+        if wait <= 0:
+            with self._lock:
+                items = self._backlog.take(MOST_PACKED_AT_ONCE, self._clock.unix_ms())
+            packed = self._callbacks.pack(items) if items else packed
         with self._lock:
             self._packing = self._nudged = False
             self._pace.pause(wait, self._clock.monotonic())
             self._load(packed)
             self._after_job()
+        self._notices.tell()
 
     def _send(self, parcel: Parcel[U]) -> None:
-        try:
-            request = self._vendor.request(parcel)
-            if request is None:
-                verdicts: Sequence[Verdict[U]] = [Verdict(parcel.items, Outcome.LATER, wait_seconds=0.0)]
-            else:
-                began = self._clock.monotonic()
-                reply = self._transport.send(request, self._seconds_for_request())
-                self._pace.answered(self._clock.monotonic() - began)
-                verdicts = self._vendor.judge(parcel, reply)
-        except Exception:  # noqa: BLE001  a fault of ours must neither end the thread nor lose count
-            verdicts = [self._faulty(parcel.items)]
+        verdicts, could_be_sent = self._callbacks.verdicts(parcel, self._exchange)
+        repacked = [
+            self._callbacks.pack(half)
+            for verdict in verdicts
+            if _is_divisible(verdict)
+            for half in halves(verdict.items)
+        ]
         with self._lock:
             self._sending -= 1
             for verdict in verdicts:
-                self._apply(verdict)
+                self._apply(verdict, failed=could_be_sent)
+            for packed in reversed(repacked):
+                self._load(packed, in_front=True)
+            if not could_be_sent:
+                self._pace.pause(NOT_READY_PAUSE_SECONDS, self._clock.monotonic())
             self._after_job(news=any(item.ticket is not None for item in parcel.items))
+        self._notices.tell()
 
-    def _faulty(self, items: Sequence[Item[U]]) -> Verdict[U]:
-        _logger.exception("%s: a fault in this library; %d items dropped", self._vendor.name, len(items))
-        return Verdict(items, Outcome.DROPPED, "internal_error")
+    def _exchange(self, request: Request) -> Reply:
+        began = self._clock.monotonic()
+        reply = self._transport.send(request, self._seconds_for_request())
+        self._pace.answered(self._clock.monotonic() - began)
+        return reply
 
     def _after_job(self, *, news: bool = True) -> None:
         if self._stopped:
@@ -353,21 +334,19 @@ class Delivery(Generic[U]):
             self._backlog.leave(verdict.items)
             self._apply(verdict)
 
-    def _apply(self, verdict: Verdict[U]) -> None:
+    def _apply(self, verdict: Verdict[U], *, failed: bool = True) -> None:
         outcome, items = verdict.outcome, verdict.items
-        if outcome is Outcome.DIVIDE and len(items) == 1:
-            verdict, outcome = replace(verdict, outcome=Outcome.REFUSED, reason="too_large"), Outcome.REFUSED
         if outcome is Outcome.DELIVERED:
             self._backlog.deliver(items)
             if self._pace.recover():
-                self._notices.over("outage", "%s: delivering again", self._vendor.name)
-        elif outcome is Outcome.DIVIDE:
+                self._notices.note_over("outage", "%s: delivering again", self._vendor.name)
+        elif _is_divisible(verdict):
             self._backlog.divide(items)
-            for half in (items[len(items) // 2 :], items[: len(items) // 2]):
-                self._load(self._vendor.pack(half), in_front=True)
+        elif outcome is Outcome.DIVIDE:
+            self._backlog.lose(replace(verdict, outcome=Outcome.REFUSED, reason="too_large"))
         elif outcome in (Outcome.LATER, Outcome.LATER_SLOWLY):
             self._backlog.come_back(items)
-            if verdict.wait_seconds != 0:  # 0: nothing failed, something must be prepared first
+            if failed:
                 self._fail(verdict)
         else:
             self._backlog.lose(verdict)
@@ -380,7 +359,7 @@ class Delivery(Generic[U]):
         if self._pace.fail(now, chance, slowly=slowly, wait_seconds=verdict.wait_seconds):
             level = logging.ERROR if slowly else logging.WARNING
             text = "%s: not delivering (%s); what waits is kept and tried again"
-            self._notices.say("outage", level, text, self._vendor.name, verdict.words)
+            self._notices.note("outage", level, text, self._vendor.name, verdict.words)
 
     def _unpack(self) -> None:
         """Let everything that is packed but not under way wait in the queue again."""
@@ -388,12 +367,28 @@ class Delivery(Generic[U]):
             self._backlog.put_back(self._ready.pop().items)
 
 
+def _is_divisible(verdict: Verdict[U]) -> bool:
+    return verdict.outcome is Outcome.DIVIDE and len(verdict.items) > 1
+
+
 _deliveries: weakref.WeakSet[Delivery[Any]] = weakref.WeakSet()  # of whatever units
 
 
-def _renew_all_after_fork() -> None:
+def _each(act: Callable[[Delivery[Any]], None]) -> None:
     for delivery in list(_deliveries):
-        delivery.renew_after_fork()
+        try:
+            act(delivery)
+        except Exception:  # noqa: PERF203  the others have their turn
+            _logger.exception("a fault in this library")
+
+
+def _renew_all_after_fork() -> None:
+    _each(Delivery.renew_after_fork)
+
+
+@atexit.register
+def _end_all_at_exit() -> None:
+    _each(Delivery.end_at_exit)
 
 
 if hasattr(os, "register_at_fork"):

@@ -8,7 +8,7 @@ Rule: an item that comes in goes out exactly once: taken and settled, merged, ev
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -37,7 +37,7 @@ class MemorySpool(Generic[U]):
         self._max_items = max_items
         self._max_bytes = max_bytes
         self._merge = merge
-        self._first: dict[Hashable, Item[U]] = {}
+        self._first: OrderedDict[Hashable, Item[U]] = OrderedDict()
         self._others: deque[Item[U]] = deque()
         self._taken = 0
         self._bytes = 0
@@ -47,9 +47,15 @@ class MemorySpool(Generic[U]):
         return len(self._first) + len(self._others)
 
     def put(self, items: Iterable[Item[U]]) -> Put[U]:
-        """Keep new items behind the others."""
-        merged = sum(self._add(item) for item in items)
-        return Put(merged, self._make_room())
+        """Keep new items behind the others. One that is larger than the whole spool is turned away."""
+        merged = 0
+        turned_away: list[Item[U]] = []
+        for item in items:
+            if item.size_bytes > self._max_bytes:
+                turned_away.append(item)
+            else:
+                merged += self._add(item)
+        return Put(merged, turned_away + self._make_room())
 
     def take(self, limit: int) -> list[Item[U]]:
         """The next items, at most `limit`; they stay in the bounds until settled or given back."""
@@ -62,13 +68,7 @@ class MemorySpool(Generic[U]):
     def give_back(self, items: Sequence[Item[U]]) -> Put[U]:
         """Let taken items wait again, before the others."""
         self._forget(items)
-        merged = 0
-        for item in reversed(items):
-            if item.first:
-                merged += self._add(item)
-            else:
-                self._others.appendleft(item)
-                self._bytes += item.size_bytes
+        merged = sum(self._add_in_front(item) for item in reversed(items))
         return Put(merged, self._make_room())
 
     def settle(self, items: Sequence[Item[U]]) -> None:
@@ -91,19 +91,32 @@ class MemorySpool(Generic[U]):
         return taken
 
     def _add(self, item: Item[U]) -> int:
-        self._bytes += item.size_bytes
         if not item.first:
             self._others.append(item)
-            return 0
-        key: Hashable = item.merge_key if item.merge_key is not None else id(item)
-        older = self._first.get(key)
-        if older is None:
-            self._first[key] = item
-            return 0
-        older.unit = self._merge(older.unit, item.unit)
-        older.expires_at_unix_ms = item.expires_at_unix_ms
-        self._bytes -= item.size_bytes
-        return 1
+        elif (older := self._first.get(_key(item))) is not None:
+            older.unit = self._merge(older.unit, item.unit)
+            older.expires_at_unix_ms = item.expires_at_unix_ms
+            return 1
+        else:
+            self._first[_key(item)] = item
+        self._bytes += item.size_bytes
+        return 0
+
+    def _add_in_front(self, item: Item[U]) -> int:
+        """The item is older than all that wait, also than the one it merges with."""
+        newer: Item[U] | None = None
+        if not item.first:
+            self._others.appendleft(item)
+        else:
+            newer = self._first.pop(_key(item), None)
+            if newer is not None:
+                self._bytes -= newer.size_bytes
+                item.unit = self._merge(item.unit, newer.unit)
+                item.expires_at_unix_ms = newer.expires_at_unix_ms
+            self._first[_key(item)] = item
+            self._first.move_to_end(_key(item), last=False)
+        self._bytes += item.size_bytes
+        return 0 if newer is None else 1
 
     def _make_room(self) -> list[Item[U]]:
         evicted: list[Item[U]] = []
@@ -111,7 +124,7 @@ class MemorySpool(Generic[U]):
             if self._others:
                 evicted.append(self._pop_other())
             else:
-                item = self._first.pop(next(iter(self._first)))
+                _, item = self._first.popitem(last=False)
                 self._bytes -= item.size_bytes
                 evicted.append(item)
         return evicted
@@ -127,6 +140,10 @@ class MemorySpool(Generic[U]):
     def _forget(self, taken: Sequence[Item[U]]) -> None:
         self._taken -= len(taken)
         self._bytes -= sum(item.size_bytes for item in taken)
+
+
+def _key(item: Item[U]) -> Hashable:
+    return item.merge_key if item.merge_key is not None else id(item)
 
 
 def _is_expired(item: Item[U], now_unix_ms: float) -> bool:
