@@ -59,7 +59,10 @@ IMPURE_MODULES = {
 # One door for each outside thing.
 DOORS = {
     "requests": {"otel_vendor_exporters/delivery/transport.py"},
-    "urllib3": {"otel_vendor_exporters/delivery/transport.py"},
+    "urllib3": {
+        "otel_vendor_exporters/delivery/connection.py",
+        "otel_vendor_exporters/delivery/transport.py",
+    },
     "sqlite3": {"otel_vendor_exporters/delivery/spool.py"},
     "argparse": {"otel_vendor_exporters/cli.py"},
 }

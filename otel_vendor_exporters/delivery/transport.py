@@ -8,11 +8,11 @@ one deadline for everything. Whatever happens comes back as a Reply.
 from __future__ import annotations
 
 import os
+import ssl
 import threading
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
 from time import monotonic
-from typing import Any
 
 import requests
 from opentelemetry.context import (
@@ -24,7 +24,6 @@ from opentelemetry.context import (
 )
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool
-from urllib3.connection import HTTPConnection
 from urllib3.exceptions import (
     ClosedPoolError,
     ConnectTimeoutError,
@@ -33,10 +32,10 @@ from urllib3.exceptions import (
     NameResolutionError,
     NewConnectionError,
     ProxyError,
-    SSLError,
 )
 from urllib3.response import BaseHTTPResponse
 
+from otel_vendor_exporters.delivery.connection import PASSAGE, Passage, verbatim
 from otel_vendor_exporters.delivery.request import Failure, Reply, Request
 
 MAX_BODY_BYTES = 1024 * 1024
@@ -53,10 +52,30 @@ _SUPPRESSED = Context(
 )
 
 
-class Transport:
-    """Sends requests. Any thread may call `send`; each has connections of its own."""
+@dataclass(frozen=True, slots=True)
+class Network:
+    """
+    How the network is reached. What is None comes from the environment, as `requests` reads it.
 
-    def __init__(self) -> None:
+    `ca_file` and `client_certificate` are paths of PEM files, the latter with its key; `proxy` is a URL.
+    """
+
+    ca_file: str | None = None
+    client_certificate: str | None = None
+    proxy: str | None = None
+
+
+class Transport:
+    """
+    Sends requests. Any thread may call `send`; each has connections of its own.
+
+    A caller's own `session` is used as it is, with its adapters, headers and proxies, by all threads; it is
+    the caller who closes it.
+    """
+
+    def __init__(self, network: Network | None = None, *, session: requests.Session | None = None) -> None:
+        self._network = network or Network()
+        self._callers_line = None if session is None else _CallersLine(session)
         self._threads = threading.local()
         self._lock = threading.Lock()
         self._lines: list[_Line] = []
@@ -65,7 +84,8 @@ class Transport:
         """The answer, or why there is none, within about `timeout_seconds`. Never raises for the network."""
         token = attach(_SUPPRESSED)
         try:
-            return self._line().send(request, max(timeout_seconds, 0.001))
+            line = self._callers_line or self._line()
+            return line.send(request, max(timeout_seconds, 0.001))
         finally:
             detach(token)
 
@@ -81,14 +101,49 @@ class Transport:
         """Leave the parent's connections to the parent; closing ours does not end theirs."""
         self._lock = threading.Lock()
         self.close()
+        if self._callers_line is not None:
+            self._callers_line.close()
 
     def _line(self) -> _Line:
         line: _Line | None = getattr(self._threads, "line", None)
         if line is None:
-            line = self._threads.line = _Line()
+            line = self._threads.line = _Line(self._network)
             with self._lock:
                 self._lines.append(line)
         return line
+
+
+class _CallersLine:
+    """A session that is not ours: every request goes all its way."""
+
+    def __init__(self, session: requests.Session) -> None:
+        self._session = session
+
+    def send(self, request: Request, timeout_seconds: float) -> Reply:
+        deadline = monotonic() + timeout_seconds
+        try:
+            session, url = self._session, request.url
+            prepared = session.prepare_request(
+                requests.Request(request.method, url, headers=request.headers, data=request.body)
+            )
+            way = session.merge_environment_settings(prepared.url or url, {}, True, None, None)
+            # Not Session.send: it reads the answer to a redirect, however long it is.
+            verify, cert, proxies = way["verify"], way["cert"], way["proxies"]
+            response = session.get_adapter(url).send(
+                prepared,
+                stream=True,
+                timeout=timeout_seconds,
+                verify=True if verify is None else verify,
+                cert=cert,
+                proxies=proxies,
+            )
+            return _reply(response.raw, deadline)
+        except (requests.RequestException, HTTPError, OSError, ValueError) as error:
+            not_sent = any(isinstance(one, _NOT_SENT) for one in _chain(error))
+            return Reply(failure=Failure.NOT_SENT if not_sent else Failure.NO_ANSWER, words=_words_of(error))
+
+    def close(self) -> None:
+        self._session.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +152,7 @@ class _Origin:
 
     pool: HTTPConnectionPool
     whole_url: bool  # a plain proxy wants the whole URL, a server only what follows the host
+    headers: Mapping[str, str]  # for the proxy
 
 
 class _Line:
@@ -107,7 +163,8 @@ class _Line:
     then goes straight to the pool. `Session.send` costs twice as much as the sending itself.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, network: Network) -> None:
+        self._network = network
         self._session = requests.Session()
         self._origins: dict[str, _Origin] = {}
         self._used_at = monotonic()
@@ -116,24 +173,26 @@ class _Line:
         now = monotonic()
         if now - self._used_at > MAX_IDLE_SECONDS:
             self.close()
+        passage = Passage(deadline=now + timeout_seconds)
         try:
             end_of_host = request.url.find("/", request.url.find("//") + 2)
             origin = self._origin(request.url[:end_of_host])
-            target = request.url if origin.whole_url else request.url[end_of_host:]
+            passage.target = request.url if origin.whole_url else request.url[end_of_host:]
             response = origin.pool.urlopen(
                 request.method,
                 "/",
                 body=request.body,
-                headers={**request.headers, _TARGET: target},
+                headers={**request.headers, **origin.headers, PASSAGE: passage},  # type: ignore[dict-item]  # taken out below
                 redirect=False,
                 retries=False,
                 assert_same_host=False,
                 preload_content=False,
                 timeout=timeout_seconds,
             )
-            return _reply(response, now + timeout_seconds)
+            return _reply(response, passage.deadline)
         except (requests.RequestException, HTTPError, OSError, ValueError) as error:
-            return Reply(failure=_failure_of(error), words=_words_of(error))
+            sent = passage.begun and not any(map(_is_alert, _chain(error)))
+            return Reply(failure=Failure.NO_ANSWER if sent else Failure.NOT_SENT, words=_words_of(error))
         finally:
             self._used_at = monotonic()
 
@@ -147,37 +206,20 @@ class _Line:
             adapter = self._session.get_adapter(url)
             assert isinstance(adapter, HTTPAdapter)  # what a Session mounts
             prepared = requests.Request("GET", url + "/").prepare()
-            merged = self._session.merge_environment_settings(url, {}, None, None, None)
+            network = self._network
+            given = {} if network.proxy is None else {"http": network.proxy, "https": network.proxy}
+            merged = self._session.merge_environment_settings(
+                url, given, None, network.ca_file, network.client_certificate
+            )
             proxies, verify, cert = merged["proxies"], merged["verify"], merged["cert"]
             pool = adapter.get_connection_with_tls_context(prepared, verify, proxies, cert)
             assert isinstance(pool, HTTPConnectionPool)  # what an HTTPAdapter makes
-            pool.ConnectionCls = _verbatim(pool.ConnectionCls)
+            pool.ConnectionCls = verbatim(pool.ConnectionCls)
             adapter.cert_verify(pool, url, verify, cert)  # type: ignore[no-untyped-call]  # untyped in requests
-            found = _Origin(pool, whole_url=adapter.request_url(prepared, proxies) != "/")
+            whole_url = adapter.request_url(prepared, proxies) != "/"
+            found = _Origin(pool, whole_url, pool.proxy_headers if whole_url else {})
             self._origins[url] = found
         return found
-
-
-# Never on the wire: carries the target past the pool, which would check each of its bytes once more.
-_TARGET = ":target"
-
-
-@cache
-def _verbatim(connection_class: type[HTTPConnection]) -> type[HTTPConnection]:
-    """
-    The connection class, sending targets as they are: what is encoded is not encoded again.
-
-    The pool takes a fifth of a beacon's time for that.
-    """
-
-    class Verbatim(connection_class):  # type: ignore[misc,valid-type]  # a base known at run time
-        def request(
-            self, method: str, url: str, body: Any = None, headers: Any = None, **options: Any
-        ) -> None:
-            headers = dict(headers)
-            super().request(method, headers.pop(_TARGET, url), body=body, headers=headers, **options)
-
-    return Verbatim
 
 
 def _reply(response: BaseHTTPResponse, deadline: float) -> Reply:
@@ -207,22 +249,37 @@ def _body(response: BaseHTTPResponse, deadline: float) -> tuple[bytes, bool]:
     return bytes(body), True
 
 
-# Nothing has reached the vendor when these come. Everything else may be the loss of an answer.
+# With a caller's session: nothing has reached the vendor when these come.
 _NOT_SENT = (
     NewConnectionError,
     NameResolutionError,
     ConnectTimeoutError,
     ClosedPoolError,
     ProxyError,
-    SSLError,
     LocationValueError,
-    requests.RequestException,
+    requests.exceptions.ConnectTimeout,
+    requests.exceptions.ProxyError,
+    ssl.SSLCertVerificationError,
+    ValueError,  # an address or a header that cannot be
+    FileNotFoundError,  # a certificate file
 )
 
 
-def _failure_of(error: Exception) -> Failure:
-    unusable = isinstance(error, (ValueError, FileNotFoundError))  # an address, a header, a certificate file
-    return Failure.NOT_SENT if unusable or isinstance(error, _NOT_SENT) else Failure.NO_ANSWER
+def _is_alert(error: BaseException) -> bool:
+    """TLS 1.3 says only after the first bytes that a client's certificate is not good enough."""
+    return isinstance(error, ssl.SSLError) and "ALERT" in (error.reason or "")
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """The error and those that led to it."""
+    seen: set[int] = set()
+    waiting: list[object] = [error]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, BaseException) and id(one) not in seen:
+            seen.add(id(one))
+            yield one
+            waiting += [*one.args, getattr(one, "reason", None), one.__cause__, one.__context__]
 
 
 def _words_of(error: Exception) -> str:
@@ -235,7 +292,8 @@ def _words_of(error: Exception) -> str:
         cause = error.__cause__
     if cause is not error:
         names.append(type(cause).__name__)
-    number = getattr(cause, "errno", None)
-    if isinstance(number, int) and number > 0:
-        names.append(os.strerror(number))
+    if isinstance(cause, ssl.SSLError):
+        names.append((cause.reason or "").replace("_", " ").lower() or "no reason given")
+    elif isinstance(cause, OSError) and cause.errno is not None and cause.errno > 0:
+        names.append(os.strerror(cause.errno))
     return ": ".join(names)

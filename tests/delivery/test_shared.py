@@ -11,8 +11,8 @@ from otel_vendor_exporters.delivery.shared import SharedDestinations
 from otel_vendor_exporters.errors import ConfigurationError
 from otel_vendor_exporters.settings import Secret
 
-
 SECRET = Secret("s3cret")
+STARS = "Secret('*****')"
 
 
 @dataclass(frozen=True)
@@ -78,8 +78,7 @@ def test_a_destination_that_is_no_longer_shared_is_ended_by_its_user(shared: Sha
         (
             Settings(secret=Secret("0ther")),
             "secret",
-            "secret differs for one destination in one process "
-            + "(Secret('*****') and Secret('*****')): expected one value",
+            f"secret differs for one destination in one process ({SECRET!r} and {STARS}): expected one value",
         ),
     ],
 )

@@ -1,0 +1,101 @@
+"""
+Connection: what happens to one request on its socket. Part of the door to `requests`, under `transport`.
+
+Three things that the pool does not do: the target is sent as it is, whether bytes have left is remembered,
+and the whole answer has one deadline, not each of its pieces.
+"""
+
+from __future__ import annotations
+
+import io
+import socket
+from functools import cache
+from http.client import HTTPResponse
+from time import monotonic
+from typing import Any
+
+from urllib3.connection import HTTPConnection
+
+# Never on the wire: the key of a request's headers under which its passage goes through the pool.
+PASSAGE = ":passage"
+
+
+class Passage:
+    """One request on its way. `begun` once its bytes may have left; `deadline` in monotonic seconds."""
+
+    __slots__ = ("begun", "deadline", "target")
+
+    def __init__(self, deadline: float, target: str = "/") -> None:
+        self.deadline = deadline
+        self.target = target
+        self.begun = False
+
+
+@cache
+def verbatim(connection_class: type[HTTPConnection]) -> type[HTTPConnection]:
+    """
+    The connection class, for requests that carry a `Passage` among their headers.
+
+    Targets go out as they are: what is encoded is not encoded again, which takes the pool a fifth of a
+    beacon's time. urllib3 itself sees "/" only, so that none of its log lines can hold a key.
+    """
+
+    class Verbatim(connection_class):  # type: ignore[misc,valid-type]  # a base known at run time
+        _passage = Passage(0.0)
+
+        def request(
+            self, method: str, url: str, body: Any = None, headers: Any = None, **options: Any
+        ) -> None:
+            headers = dict(headers)
+            self._passage = passage = headers.pop(PASSAGE)
+            if self.sock is None:
+                self.connect()
+            passage.begun = True
+            self.response_class = _with_deadline(passage.deadline)
+            super().request(method, url, body=body, headers=headers, **options)
+
+        def putrequest(self, method: str, _url: str, *args: Any, **options: Any) -> None:
+            super().putrequest(method, self._passage.target, *args, **options)
+
+    return Verbatim
+
+
+def _with_deadline(deadline: float) -> Any:  # http.client calls it as a class
+    def response(sock: socket.socket, *args: Any, **options: Any) -> HTTPResponse:
+        return HTTPResponse(_Source(sock, deadline), *args, **options)  # type: ignore[arg-type]  # all it asks
+
+    return response
+
+
+class _Source:
+    """What `http.client` reads an answer from."""
+
+    def __init__(self, sock: socket.socket, deadline: float) -> None:
+        self._sock = sock
+        self._deadline = deadline
+
+    def makefile(self, mode: str) -> io.BufferedReader:  # noqa: ARG002  always "rb"
+        return io.BufferedReader(_Reader(self._sock, self._deadline))
+
+
+class _Reader(io.RawIOBase):
+    """Reads from a socket until the deadline."""
+
+    def __init__(self, sock: socket.socket, deadline: float) -> None:
+        self._sock = sock
+        self._raw = sock.makefile("rb", buffering=0)
+        self._deadline = deadline
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        left = self._deadline - monotonic()
+        if left <= 0:
+            raise TimeoutError("the answer takes too long")
+        self._sock.settimeout(left)
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
