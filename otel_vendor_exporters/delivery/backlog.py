@@ -8,7 +8,7 @@ Not thread-safe: `Delivery` holds its lock around each call, and tells what was 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Generic
 
 from otel_vendor_exporters.delivery.ledger import NO_LOSS, Ledger
@@ -57,6 +57,13 @@ class Backlog(Generic[U]):
         """Items that went out are to be packed anew, at once."""
         self._ledger.come_back(len(items))
 
+    def replace(self, item: Item[U], parts: Sequence[Item[U]]) -> None:
+        """An item that went out was too large: its parts wait in its place."""
+        self._ledger.replace(len(parts))
+        if item.ticket is not None:
+            item.ticket.expected += len(parts) - 1
+        self._note(self._spool.replace(item, parts))
+
     def deliver(self, items: Sequence[Item[U]]) -> None:
         """Items arrived."""
         self._ledger.deliver(len(items))
@@ -75,8 +82,14 @@ class Backlog(Generic[U]):
         self._ledger.refuse(reason, len(items))
         for item in items:
             if item.ticket is not None:
-                item.ticket.refused[reason] = item.ticket.refused.get(reason, 0) + 1
+                item.ticket.refuse(reason, verdict.words)
         self._say("refused", reason, len(items), verdict.words)
+
+    def take_out(self, subjects: Collection[str], reason: str) -> int:
+        """Give up what waits and is about one of these subjects; how many that were."""
+        items = self._spool.take_out(subjects)
+        self._count_dropped(items, reason, was="waiting")
+        return len(items)
 
     def drop_all(self, reason: str) -> int:
         """Give up everything that waits; how many that were."""
@@ -95,7 +108,7 @@ class Backlog(Generic[U]):
         self._ledger.drop(reason, len(items), was=was)
         for item in items:
             if item.ticket is not None:
-                item.ticket.dropped[reason] = item.ticket.dropped.get(reason, 0) + 1
+                item.ticket.drop(reason, words)
         self._say("dropped", reason, len(items), words)
 
     def _say(self, done: str, reason: str, count: int, words: str) -> None:

@@ -91,6 +91,11 @@ class Ledger:
         """Waiting items were added to others and live on in them."""
         self._move("waiting", "merged", count)
 
+    def replace(self, parts: int) -> None:
+        """An item that went out was too large; so many parts of it wait, in which it lives on."""
+        self._move("in_flight", "merged", 1)
+        self._move(None, "waiting", parts, also="accepted")
+
     def deliver(self, count: int) -> None:
         """Items that went out arrived."""
         self._move("in_flight", "delivered", count)

@@ -17,6 +17,9 @@ from otel_vendor_exporters.errors import RefusedError, TransportError
 U = TypeVar("U")  # the vendor's unit: the smallest thing it counts
 
 
+_MOST_WORDS = 100
+
+
 def _empty() -> Mapping[str, Any]:  # a default that dataclasses accept and nobody can change
     return MappingProxyType({})
 
@@ -26,11 +29,11 @@ class Item(Generic[U]):
     One unit that waits for delivery, with what delivery must know of it.
 
     `expires_at_unix_ms` is None for what never gets too old. Items with equal `merge_key` become one while
-    they wait. Items with `first` leave before the others. `ticket` belongs to a caller who waits for the
-    outcome.
+    they wait. Items with `first` leave before the others. `subjects` are whose data it is, for those who
+    want theirs taken out. `ticket` belongs to a caller who waits for the outcome.
     """
 
-    __slots__ = ("expires_at_unix_ms", "first", "merge_key", "size_bytes", "ticket", "unit")
+    __slots__ = ("expires_at_unix_ms", "first", "merge_key", "size_bytes", "subjects", "ticket", "unit")
 
     def __init__(
         self,
@@ -40,6 +43,7 @@ class Item(Generic[U]):
         expires_at_unix_ms: float | None = None,
         merge_key: Hashable | None = None,
         first: bool = False,
+        subjects: tuple[str, ...] = (),
         ticket: Ticket | None = None,
     ) -> None:
         self.unit = unit
@@ -47,6 +51,7 @@ class Item(Generic[U]):
         self.expires_at_unix_ms = expires_at_unix_ms
         self.merge_key = merge_key
         self.first = first
+        self.subjects = subjects
         self.ticket = ticket
 
 
@@ -85,11 +90,16 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Parcel(Generic[U]):
-    """Items that travel in one request. `content` is the vendor's; `cost` is in the vendor's rate units."""
+    """
+    Items that travel in one request. `content` is the vendor's; `cost` is in the vendor's rate units.
+
+    Parcels that share one of their `keys` are sent in order, one after the other.
+    """
 
     items: Sequence[Item[U]]
     content: object
     cost: float = 1.0
+    keys: frozenset[Hashable] = frozenset()
 
 
 class Outcome(Enum):
@@ -105,13 +115,18 @@ class Outcome(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict(Generic[U]):
-    """The outcome for some items of a parcel. `reason` is a short ledger word, `words` is for people."""
+    """
+    The outcome for some items of a parcel. `reason` is a short ledger word, `words` is for people.
+
+    `parts` are what a single item is to be replaced by, which was too large: with DIVIDE.
+    """
 
     items: Sequence[Item[U]]
     outcome: Outcome
     reason: str = ""
     words: str = ""
     wait_seconds: float | None = None
+    parts: Sequence[Item[U]] = ()
 
 
 @dataclass(slots=True)
@@ -122,11 +137,26 @@ class Ticket:
     delivered: int = 0
     refused: dict[str, int] = field(default_factory=dict)
     dropped: dict[str, int] = field(default_factory=dict)
+    words: list[str] = field(default_factory=list)
 
     @property
     def settled(self) -> int:
         """How many items have an outcome."""
         return self.delivered + sum(self.refused.values()) + sum(self.dropped.values())
+
+    def refuse(self, reason: str, words: str) -> None:
+        """One item was refused."""
+        self.refused[reason] = self.refused.get(reason, 0) + 1
+        self._hear(words)
+
+    def drop(self, reason: str, words: str) -> None:
+        """One item was given up."""
+        self.dropped[reason] = self.dropped.get(reason, 0) + 1
+        self._hear(words)
+
+    def _hear(self, words: str) -> None:
+        if words and words not in self.words and len(self.words) < _MOST_WORDS:
+            self.words.append(words)
 
     def receipt(self) -> Receipt:
         """The counts as a value."""
@@ -135,17 +165,23 @@ class Ticket:
             refused=MappingProxyType(dict(self.refused)),
             dropped=MappingProxyType(dict(self.dropped)),
             waiting=self.expected - self.settled,
+            words=tuple(self.words),
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What became of everything handed over in one call; `refused` and `dropped` are counts by reason."""
+    """
+    What became of everything handed over in one call; `refused` and `dropped` are counts by reason.
+
+    `words` are what the vendor said of what is lost, each once.
+    """
 
     delivered: int = 0
     refused: Mapping[str, int] = field(default_factory=_empty)
     dropped: Mapping[str, int] = field(default_factory=_empty)
     waiting: int = 0
+    words: tuple[str, ...] = ()
 
     def raise_for_losses(self) -> None:
         """
@@ -160,6 +196,8 @@ class Receipt:
             for reason, count in reasons.items()
         ]
         if lost:
-            raise RefusedError("not delivered: " + ", ".join(lost))
+            raise RefusedError(
+                "not delivered: " + ", ".join(lost) + "".join(f"; {one}" for one in self.words)
+            )
         if self.waiting:
             raise TransportError(f"no answer yet: {self.waiting} waiting")

@@ -8,32 +8,27 @@ Rule: whatever a reply, a fault or a signal does, every item ends in exactly one
 
 from __future__ import annotations
 
-import atexit
 import logging
-import os
 import random
 import threading
-import weakref
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, Generic
+from typing import Generic
 
-from otel_vendor_exporters.delivery import policy
+from otel_vendor_exporters.delivery import policy, process
 from otel_vendor_exporters.delivery.backlog import Backlog
 from otel_vendor_exporters.delivery.clock import Clock
 from otel_vendor_exporters.delivery.ledger import Ledger
 from otel_vendor_exporters.delivery.notices import Notices
 from otel_vendor_exporters.delivery.pace import REPACK_AFTER_SECONDS, Pace
+from otel_vendor_exporters.delivery.ready import Ready
 from otel_vendor_exporters.delivery.request import Item, Outcome, Parcel, Reply, Request, Ticket, U, Verdict
 from otel_vendor_exporters.delivery.spool import MemorySpool
 from otel_vendor_exporters.delivery.transport import Transport
 from otel_vendor_exporters.delivery.vendor import Callbacks, Packed, Vendor, halves
 
 __all__ = ["Delivery", "Packed", "Vendor"]
-
-_logger = logging.getLogger(__name__)
 
 MOST_PACKED_AT_ONCE = 2048
 NOT_READY_PAUSE_SECONDS = 0.05  # a request that could not be made: nothing failed, but nothing must spin
@@ -72,14 +67,15 @@ class Delivery(Generic[U]):
         self._closing_at: float | None = None  # monotonic deadline of the shutdown
         self._stopped = False
         self._reset()
-        _deliveries.add(self)
+        process.renew_in_children(self)
+        process.end_with_interpreter(self)
 
     def _reset(self) -> None:
         self._lock = threading.Lock()
         self._work_to_do = threading.Condition(self._lock)  # workers wait here
         self._news = threading.Condition(self._lock)  # callers of flush, wait_for and shutdown wait here
         self._backlog = Backlog(self._vendor.name, self._make_spool(), self.ledger, self._notices)
-        self._ready: deque[Parcel[U]] = deque()  # packed, not yet under way
+        self._ready: Ready[U] = Ready()
         self._threads: list[threading.Thread] = []
         self._packing = False
         self._nudged = False
@@ -104,6 +100,15 @@ class Delivery(Generic[U]):
             if self._closing_at is None and not self._nudged:
                 self._nudged = True
                 self._call_worker()
+
+    def take_out(self, subjects: Collection[str], reason: str) -> int:
+        """Give up all that waits and is about one of these subjects; how many items that were."""
+        with self._lock:
+            self._unpack()
+            taken_out = self._backlog.take_out(subjects, reason)
+            self._news.notify_all()
+        self._notices.tell()
+        return taken_out
 
     def flush(self, timeout_seconds: float) -> bool:
         """
@@ -186,7 +191,7 @@ class Delivery(Generic[U]):
         return True
 
     def _is_idle(self) -> bool:
-        return not (self._packing or self._ready or self._sending or len(self._backlog))
+        return not (self._packing or len(self._ready) or self._sending or len(self._backlog))
 
     def _stop(self, deadline: float) -> None:
         with self._lock:
@@ -245,7 +250,7 @@ class Delivery(Generic[U]):
         now = self._clock.monotonic()
         if now < self._pace.paused_until or self._sending >= self._pace.lanes:
             return None
-        if self._ready:
+        if len(self._ready):
             return self._departure(now)
         if not self._packing and (len(self._backlog) or self._nudged):
             self._packing = True
@@ -254,20 +259,24 @@ class Delivery(Generic[U]):
 
     def _departure(self, now: float) -> Callable[[], None] | None:
         """The job that sends the next parcel, if the rate lets it go."""
-        wait = self._pace.wait_for_rate(self._ready[0].cost, now)
+        parcel = self._ready.next()
+        if parcel is None:
+            return None
+        wait = self._pace.wait_for_rate(parcel.cost, now)
         if wait > REPACK_AFTER_SECONDS:
             self._unpack()
             self._pace.pause(wait, now)
         if wait > 0:
             return None
-        parcel = self._ready.popleft()
+        self._ready.leave(parcel)
         self._sending += 1
         self._backlog.leave(parcel.items)
         return partial(self._send, parcel)
 
     def _seconds_to_wait(self) -> float:
         """Until the pause or the rate lets something go. The caller holds the lock."""
-        cost = self._ready[0].cost if self._ready else None
+        parcel = self._ready.next()
+        cost = parcel.cost if parcel is not None else None
         return self._pace.seconds_until_go(cost, self._clock.monotonic()) or _FOREVER_SECONDS
 
     def _pack(self) -> None:
@@ -295,6 +304,7 @@ class Delivery(Generic[U]):
         ]
         with self._lock:
             self._sending -= 1
+            self._ready.return_of(parcel)
             for verdict in verdicts:
                 self._apply(verdict, failed=could_be_sent)
             for packed in reversed(repacked):
@@ -326,10 +336,7 @@ class Delivery(Generic[U]):
     # Deciding. The caller holds the lock.
 
     def _load(self, packed: Packed[U], *, in_front: bool = False) -> None:
-        if in_front:
-            self._ready.extendleft(reversed(packed.parcels))
-        else:
-            self._ready.extend(packed.parcels)
+        self._ready.add(packed.parcels, in_front=in_front)
         for verdict in packed.verdicts:
             self._backlog.leave(verdict.items)
             self._apply(verdict)
@@ -342,9 +349,13 @@ class Delivery(Generic[U]):
                 self._notices.note_over("outage", "%s: delivering again", self._vendor.name)
         elif _is_divisible(verdict):
             self._backlog.divide(items)
+        elif outcome is Outcome.DIVIDE and verdict.parts:
+            self._unpack()  # before what comes back, which is older
+            self._backlog.replace(items[0], verdict.parts)
         elif outcome is Outcome.DIVIDE:
             self._backlog.lose(replace(verdict, outcome=Outcome.REFUSED, reason="too_large"))
         elif outcome in (Outcome.LATER, Outcome.LATER_SLOWLY):
+            self._unpack()  # before what comes back, which is older
             self._backlog.come_back(items)
             if failed:
                 self._fail(verdict)
@@ -352,7 +363,6 @@ class Delivery(Generic[U]):
             self._backlog.lose(verdict)
 
     def _fail(self, verdict: Verdict[U]) -> None:
-        self._unpack()
         slowly = verdict.outcome is Outcome.LATER_SLOWLY
         chance = random.random()  # noqa: S311  jitter needs no secrecy
         now = self._clock.monotonic()
@@ -363,33 +373,9 @@ class Delivery(Generic[U]):
 
     def _unpack(self) -> None:
         """Let everything that is packed but not under way wait in the queue again."""
-        while self._ready:
-            self._backlog.put_back(self._ready.pop().items)
+        for parcel in self._ready.empty():
+            self._backlog.put_back(parcel.items)
 
 
 def _is_divisible(verdict: Verdict[U]) -> bool:
     return verdict.outcome is Outcome.DIVIDE and len(verdict.items) > 1
-
-
-_deliveries: weakref.WeakSet[Delivery[Any]] = weakref.WeakSet()  # of whatever units
-
-
-def _each(act: Callable[[Delivery[Any]], None]) -> None:
-    for delivery in list(_deliveries):
-        try:
-            act(delivery)
-        except Exception:  # noqa: PERF203  the others have their turn
-            _logger.exception("a fault in this library")
-
-
-def _renew_all_after_fork() -> None:
-    _each(Delivery.renew_after_fork)
-
-
-@atexit.register
-def _end_all_at_exit() -> None:
-    _each(Delivery.end_at_exit)
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_all_after_fork)

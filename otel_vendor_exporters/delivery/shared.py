@@ -7,13 +7,12 @@ the limits are the vendor's and not the signal's. Reference counted: the last to
 
 from __future__ import annotations
 
-import os
 import threading
-import weakref
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
+from otel_vendor_exporters.delivery import process
 from otel_vendor_exporters.errors import ConfigurationError
 
 S = TypeVar("S")  # the vendor's settings
@@ -34,7 +33,7 @@ class SharedDestinations(Generic[S, D]):
         self._conflict = conflict
         self._lock = threading.Lock()
         self._uses: dict[Hashable, _Use[S, D]] = {}
-        _all.add(self)
+        process.renew_in_children(self)
 
     def acquire(self, fingerprint: Hashable, settings: S, make: Callable[[], D]) -> D:
         """
@@ -69,15 +68,3 @@ class SharedDestinations(Generic[S, D]):
     def renew_after_fork(self) -> None:
         """A lock that no thread of the parent holds."""
         self._lock = threading.Lock()
-
-
-_all: weakref.WeakSet[SharedDestinations[Any, Any]] = weakref.WeakSet()  # of whatever vendors
-
-
-def _renew_all_after_fork() -> None:
-    for shared in list(_all):
-        shared.renew_after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_all_after_fork)

@@ -9,7 +9,7 @@ Rule: an item that comes in goes out exactly once: taken and settled, merged, ev
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Generic
@@ -33,10 +33,10 @@ class MemorySpool(Generic[U]):
     settled. Two lanes: items marked `first` (they merge by key and leave first) and the others, oldest first.
     """
 
-    def __init__(self, *, max_items: int, max_bytes: int, merge: Callable[[U, U], U]) -> None:
+    def __init__(self, *, max_items: int, max_bytes: int, merge: Callable[[U, U], U] | None = None) -> None:
         self._max_items = max_items
         self._max_bytes = max_bytes
-        self._merge = merge
+        self._merge = merge or _newer
         self._first: OrderedDict[Hashable, Item[U]] = OrderedDict()
         self._others: deque[Item[U]] = deque()
         self._taken = 0
@@ -71,6 +71,13 @@ class MemorySpool(Generic[U]):
         merged = sum(self._add_in_front(item) for item in reversed(items))
         return Put(merged, self._make_room())
 
+    def replace(self, item: Item[U], parts: Sequence[Item[U]]) -> Put[U]:
+        """Let the parts of a taken item wait in its place, before the others."""
+        self._forget([item])
+        for part in reversed(parts):
+            self._add_in_front(part)
+        return Put(0, self._make_room())
+
     def settle(self, items: Sequence[Item[U]]) -> None:
         """Forget taken items: their outcome is known."""
         self._forget(items)
@@ -83,6 +90,17 @@ class MemorySpool(Generic[U]):
         while self._others and _is_expired(self._others[0], now_unix_ms):
             expired.append(self._pop_other())
         return expired
+
+    def take_out(self, subjects: Collection[str]) -> list[Item[U]]:
+        """Remove and return what waits and is about one of these subjects."""
+        gone = [item for item in (*self._first.values(), *self._others) if is_about(item, subjects)]
+        if gone:
+            self._others = deque(item for item in self._others if not is_about(item, subjects))
+            for item in gone:
+                if item.first:
+                    del self._first[_key(item)]
+            self._bytes -= sum(item.size_bytes for item in gone)
+        return gone
 
     def drain(self) -> list[Item[U]]:
         """Remove and return everything that waits."""
@@ -142,8 +160,17 @@ class MemorySpool(Generic[U]):
         self._bytes -= sum(item.size_bytes for item in taken)
 
 
+def _newer(older: U, newer: U) -> U:  # noqa: ARG001
+    return newer
+
+
 def _key(item: Item[U]) -> Hashable:
     return item.merge_key if item.merge_key is not None else id(item)
+
+
+def is_about(item: Item[U], subjects: Collection[str]) -> bool:
+    """Whether an item belongs to one of the subjects."""
+    return any(subject in subjects for subject in item.subjects)
 
 
 def _is_expired(item: Item[U], now_unix_ms: float) -> bool:

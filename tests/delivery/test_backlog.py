@@ -58,7 +58,10 @@ def test_tells_what_became_of_each_item(books: Books) -> None:
 
     assert left == 1
     assert ticket.receipt() == Receipt(
-        delivered=1, refused={"http_400": 2, "refused": 1}, dropped={"ambiguous": 1, "shutdown": 1}
+        delivered=1,
+        refused={"http_400": 2, "refused": 1},
+        dropped={"ambiguous": 1, "shutdown": 1},
+        words=("bad request",),
     )
     counts = books.ledger.counts()
     assert counts.balanced

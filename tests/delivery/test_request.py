@@ -53,6 +53,7 @@ def test_an_item_asks_for_nothing_special() -> None:
         "expires_at_unix_ms": None,
         "first": False,
         "merge_key": None,
+        "subjects": (),
         "ticket": None,
     }
 
