@@ -160,8 +160,15 @@ class Delivery(Generic[U]):
         self._vendor.renew_after_fork()
 
     def end_at_exit(self) -> None:
-        """The interpreter ends and nobody has shut down: what waits has one request's time."""
-        self.shutdown(self._timeout_seconds)
+        """
+        The interpreter ends and nobody has shut down yet: what waits has one request's time.
+
+        Stays open: providers that were made before this was imported have their turn later, and export then.
+        """
+        if not self.flush(self._timeout_seconds) and self._closing_at is None:
+            with self._lock:
+                self._note_losses("exit", "waiting")
+            self._notices.tell()
 
     # Waiting and stopping
 
@@ -202,15 +209,16 @@ class Delivery(Generic[U]):
         for thread in threads:
             thread.join(max(deadline - self._clock.monotonic(), 0.0))
         self._transport.close()
-        self._note_losses()
+        self._note_losses("shut down", "in flight")
         self._notices.tell()
 
-    def _note_losses(self) -> None:
+    def _note_losses(self, end: str, rest: str) -> None:
         counts = self.ledger.counts()
-        if counts.lost or counts.in_flight:
-            text = "%s: shut down after %d items delivered, refused %s, dropped %s, %d still in flight"
-            numbers = counts.delivered, dict(counts.refused), dict(counts.dropped), counts.in_flight
-            self._notices.note("shutdown", logging.WARNING, text, self._vendor.name, *numbers)
+        left = counts.waiting + counts.in_flight
+        if counts.lost or left:
+            text = "%s: %s after %d items delivered, refused %s, dropped %s, %d still %s"
+            numbers = counts.delivered, dict(counts.refused), dict(counts.dropped), left
+            self._notices.note("end", logging.WARNING, text, self._vendor.name, end, *numbers, rest)
 
     def _drop_rest(self) -> None:
         self._unpack()
