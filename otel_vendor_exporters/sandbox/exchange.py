@@ -15,6 +15,7 @@ from urllib.parse import unquote_to_bytes
 from otel_vendor_exporters.sandbox.inbox import Record
 
 MAX_PAIRS = 1_000
+MAX_SHOWN = 80
 _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 
@@ -96,6 +97,12 @@ def pairs_from(encoded: bytes) -> Pairs:
     pairs = tuple((name, value) for name, value, _ in decoded)
     first = dict(reversed(pairs))
     return Pairs(pairs, all(clean for _, _, clean in decoded), complete, first)
+
+
+def shown(text: str) -> str:
+    """A text from outside, cut so that it can be named in a code or a sentence."""
+    printable = "".join(c if c.isprintable() else "�" for c in text[: MAX_SHOWN + 1])
+    return printable if len(printable) <= MAX_SHOWN else printable[:MAX_SHOWN] + "…"
 
 
 def _pair(part: bytes) -> tuple[str, str, bool]:

@@ -35,7 +35,11 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """One request as it arrived. Vendors add what they read from it in a subclass of their own."""
+    """
+    One request as it arrived. Vendors add what they read from it in a subclass of their own.
+
+    `body_characters` is what such a subclass keeps of the body: the journal is bounded by it.
+    """
 
     vendor: str
     kind: str
@@ -45,6 +49,7 @@ class Record:
     status: int
     pairs: tuple[tuple[str, str], ...] = ()
     findings: tuple[Finding, ...] = ()
+    body_characters: int = 0
 
     @property
     def errors(self) -> tuple[Finding, ...]:
@@ -163,4 +168,9 @@ class Inbox:
 
 def _characters_in(record: Record) -> int:
     pairs = sum(len(name) + len(value) for name, value in record.pairs)
-    return len(record.path) + pairs + sum(len(finding.sentence) for finding in record.findings)
+    return (
+        record.body_characters
+        + len(record.path)
+        + pairs
+        + sum(len(finding.sentence) for finding in record.findings)
+    )

@@ -12,13 +12,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from otel_vendor_exporters.sandbox.exchange import Pairs, Request
+from otel_vendor_exporters.sandbox.exchange import Pairs, Request, shown
 from otel_vendor_exporters.sandbox.inbox import Finding, Record, Severity
 from otel_vendor_exporters.sandbox.mpulse_definitions import Definition, Definitions
 
 MAX_FINDINGS = 100
 MAX_TIMERS = 1_000
-MAX_SHOWN = 80
 AB_TEST = re.compile(r"[a-zA-Z0-9_ -]{1,25}")
 WHOLE_NUMBER = re.compile(r"[0-9]{1,18}")
 _DECIMAL = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,30})?")
@@ -130,12 +129,6 @@ class Reading:
         """Note a finding, up to a bound: a beacon of a thousand mistakes is told by its first hundred."""
         if len(self.findings) < MAX_FINDINGS:
             self.findings.append(Finding(code, severity, sentence))
-
-
-def shown(text: str) -> str:
-    """A text from outside, cut so that it can be named in a code or a sentence."""
-    printable = "".join(c if c.isprintable() else "�" for c in text[: MAX_SHOWN + 1])
-    return printable if len(printable) <= MAX_SHOWN else printable[:MAX_SHOWN] + "…"
 
 
 def read_items(arrival: Arrival) -> Reading:

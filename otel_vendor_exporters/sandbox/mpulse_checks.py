@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 
+from otel_vendor_exporters.sandbox.exchange import shown
 from otel_vendor_exporters.sandbox.inbox import Finding
-from otel_vendor_exporters.sandbox.mpulse_beacons import WHOLE_NUMBER, Arrival, shown
+from otel_vendor_exporters.sandbox.mpulse_beacons import WHOLE_NUMBER, Arrival
 
 CRUMB_LIFE_SECONDS = 600
 MAX_URL_LENGTH = 2_000

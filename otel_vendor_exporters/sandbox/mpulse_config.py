@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import Literal, get_args
 
-from otel_vendor_exporters.sandbox.exchange import Answer, Pairs, Request
+from otel_vendor_exporters.sandbox.exchange import Answer, Pairs, Request, shown
 from otel_vendor_exporters.sandbox.inbox import Finding
-from otel_vendor_exporters.sandbox.mpulse_beacons import WHOLE_NUMBER, Book, Crumb, shown
+from otel_vendor_exporters.sandbox.mpulse_beacons import WHOLE_NUMBER, Book, Crumb
 
 MAX_CRUMBS = 10_000
 HUGE_BYTES = 8_000_000
