@@ -79,6 +79,10 @@ def _greeting(sandbox: Sandbox) -> Iterable[str]:
         f"  export OTEL_EXPORTER_MPULSE_API_KEY={app.key}",
         f"  export OTEL_EXPORTER_MPULSE_DOMAIN={app.domain}",
         f"  export OTEL_EXPORTER_MPULSE_CONFIG_URL={sandbox.config_url}",
+        f"  export OTEL_EXPORTER_MPARTICLE_API_KEY={sandbox.mparticle.api_key}",
+        f"  export OTEL_EXPORTER_MPARTICLE_API_SECRET={sandbox.mparticle.api_secret}",
+        f"  export OTEL_EXPORTER_MPARTICLE_WEB_API_KEY={sandbox.mparticle.web_api_key}",
+        f"  export OTEL_EXPORTER_MPARTICLE_BASE_URL={sandbox.url}",
         f"What arrived: {sandbox.url}/sandbox/received.json. Ctrl-C ends it.",
     )
 

@@ -12,6 +12,14 @@ Written from the vendors' documents; imports nothing else of this package, so it
 """
 
 from otel_vendor_exporters.sandbox.inbox import Counts, Finding, Inbox, Record
+from otel_vendor_exporters.sandbox.mparticle import MParticleApp, MParticleSwitches
+from otel_vendor_exporters.sandbox.mparticle_batches import (
+    MParticleBatch,
+    MParticleEvent,
+    MParticlePixel,
+    MParticleUpload,
+    MParticleUser,
+)
 from otel_vendor_exporters.sandbox.mpulse import MPulseApp
 from otel_vendor_exporters.sandbox.mpulse_beacons import Beacon, Dimension, Metric, Session, Timer
 from otel_vendor_exporters.sandbox.mpulse_config import Switches
@@ -24,6 +32,13 @@ __all__ = [
     "Dimension",
     "Finding",
     "Inbox",
+    "MParticleApp",
+    "MParticleBatch",
+    "MParticleEvent",
+    "MParticlePixel",
+    "MParticleSwitches",
+    "MParticleUpload",
+    "MParticleUser",
     "MPulseApp",
     "Metric",
     "Received",

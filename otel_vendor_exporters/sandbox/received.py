@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from otel_vendor_exporters.sandbox.inbox import Finding, Inbox, Record
+from otel_vendor_exporters.sandbox.mparticle_received import MParticleReceived
 from otel_vendor_exporters.sandbox.mpulse_beacons import Beacon, Timer
 
 AnyRecord = TypeVar("AnyRecord", bound=Record)
@@ -61,6 +62,11 @@ class Received:
             for metric in beacon.metrics:
                 amounts[metric.name].append(metric.amount)
         return {name: math.fsum(all_of_it) for name, all_of_it in amounts.items()}
+
+    @property
+    def mparticle(self) -> MParticleReceived:
+        """What reached mParticle."""
+        return MParticleReceived(lambda: self.records)
 
     def of(self, kind: type[AnyRecord]) -> tuple[AnyRecord, ...]:
         """The records of one type."""

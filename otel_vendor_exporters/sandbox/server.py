@@ -20,10 +20,11 @@ from otel_vendor_exporters.sandbox.exchange import Answer, Request, Vendor
 from otel_vendor_exporters.sandbox.faults import ANY, Fault, FaultQueue, fault_from_json
 from otel_vendor_exporters.sandbox.inbox import Finding, Inbox, Record
 from otel_vendor_exporters.sandbox.listener import Listener, loopback
+from otel_vendor_exporters.sandbox.mparticle import MParticleApp
 from otel_vendor_exporters.sandbox.mpulse import MPulseApp
 from otel_vendor_exporters.sandbox.received import Received
 
-VENDORS: tuple[type[Vendor], ...] = (MPulseApp,)
+VENDORS: tuple[type[Vendor], ...] = (MPulseApp, MParticleApp)
 RECENT = 100
 _JSON = (("Content-Type", "application/json"),)
 _TEXT = (("Content-Type", "text/plain; charset=utf-8"),)
@@ -37,9 +38,24 @@ class MPulseSettings(TypedDict):
     config_url: str
 
 
+class MParticleSettings(TypedDict):
+    """What an mParticle exporter or client needs to know to send here."""
+
+    api_key: str
+    api_secret: str
+    base_url: str
+
+
+class MParticlePixelSettings(TypedDict):
+    """What a client of mParticle's Pixel Service needs to know to send here."""
+
+    web_api_key: str
+    base_url: str
+
+
 class Sandbox:
     """
-    A vendor on the loopback interface.
+    The vendors on the loopback interface.
 
         with Sandbox() as sandbox:
             ...                      # point the exporter at sandbox.config_url
@@ -55,12 +71,14 @@ class Sandbox:
         host: str = "127.0.0.1",
         port: int = 0,
         *,
+        mparticle: MParticleApp | None = None,
         inbox: Inbox | None = None,
     ) -> None:
         loopback(host)
         self.mpulse = mpulse or MPulseApp()
+        self.mparticle = mparticle or MParticleApp()
         self.inbox = inbox or Inbox()
-        self._vendors = _with_defaults((self.mpulse,))
+        self._vendors = _with_defaults((self.mpulse, self.mparticle))
         self._faults = FaultQueue(kind for vendor in self._vendors for kind in vendor.kinds)
         self._address = (host, port)
         self._listener: Listener | None = None
@@ -111,6 +129,17 @@ class Sandbox:
         return {"api_key": self.mpulse.key, "domain": self.mpulse.domain, "config_url": self.config_url}
 
     @property
+    def mparticle_settings(self) -> MParticleSettings:
+        """The settings that point an mParticle exporter or client here."""
+        app = self.mparticle
+        return {"api_key": app.api_key, "api_secret": app.api_secret, "base_url": self.url}
+
+    @property
+    def mparticle_pixel_settings(self) -> MParticlePixelSettings:
+        """The settings that point a client of mParticle's Pixel Service here."""
+        return {"web_api_key": self.mparticle.web_api_key, "base_url": self.url}
+
+    @property
     def received(self) -> Received:
         """What arrived."""
         return Received(self.inbox)
@@ -135,7 +164,9 @@ class Sandbox:
         counted: bool = False,
     ) -> None:
         """
-        Answer the next `times` requests of a kind (`beacon`, `config`, `any`) like this.
+        Answer the next `times` requests of a kind like this.
+
+        The kinds are `beacon` and `config` of mPulse, `events` and `pixel` of mParticle, and `any`.
 
         `close` drops the connection without an answer, `reset` does so with a TCP reset. With `counted` the
         vendor takes the request all the same: only the answer is lost, as on a network that fails.
