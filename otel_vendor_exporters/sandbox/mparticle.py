@@ -92,8 +92,8 @@ class MParticleApp:
     """
     One mParticle workspace with a key for servers and one for the web. Any thread may call anything.
 
-    `mode="strict"` refuses what the published schema of 2026 refuses. `mode="live"` takes what the live server
-    is known to take (`customerid`, numbers as text, further keys), and warns of it.
+    `mode="strict"` refuses what the published schema of 2026 refuses. `mode="live"` takes what the live
+    server is known to take (`customerid`, numbers as text, further keys), and warns of it.
     """
 
     name = "mparticle"
@@ -219,7 +219,9 @@ class MParticleApp:
             sentence = "A batch must be a JSON object."
             problem = Problem(Rank.FATAL, "wrong_type:batch", (), sentence, "A batch is required.")
             return self._refused({}, [problem], problem, document, root, came)
-        problems = [*shape_problems(batch), *rule_problems(batch, came)]
+        problems = list(shape_problems(batch))
+        if not any(problem.rank is Rank.FATAL for problem in problems):
+            problems += rule_problems(batch, came)
         refusing = next((problem for problem in problems if self._refuses(problem)), None)
         if refusing is not None:
             return self._refused(batch, problems, refusing, document, root, came)

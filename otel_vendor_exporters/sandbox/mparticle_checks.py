@@ -181,7 +181,8 @@ def _object(shape: Fields, value: object, path: JsonPath) -> Iterator[Problem]:
         if field is None:
             yield _unknown_key(shape, (*path, name))
             field = shape.shapes.get(shape.spellings.get(name, ""), Plain("anything"))
-        yield from problems_in(field, item, (*path, name))
+        if item is not None or name not in shape.required:
+            yield from problems_in(field, item, (*path, name))
     for name in shape.required:
         if value.get(name) in (None, ""):
             yield missing(name, path)

@@ -107,7 +107,7 @@ def batch_of(pixel: Pixel, now_unix_ms: int) -> Json:
     data: Json = {"timestamp_unixtime_ms": time}
     if screen:
         data |= _present(
-            {"screen_name": pixel.value("n"), "url": pixel.value("hn"), "title": pixel.value("ttl")}
+            {"screen_name": pixel.value("n"), "hostname": pixel.value("hn"), "title": pixel.value("ttl")}
         )
     else:
         kind = EVENT_TYPES.get(pixel.value("et"), "unknown")
