@@ -28,6 +28,8 @@ DEFAULT_SESSION_SECONDS = 1800.0
 LONGEST_SESSION_SECONDS = 86_400.0  # mPulse's UI takes 1 to 60 minutes
 MOST_SKEW_MS = 300_000
 LONGEST_RETRY_SECONDS = 600.0
+LONGEST_TEXT = 255  # of a domain or crumb; bounds of ours, so that what goes with every beacon leaves room
+LONGEST_URL = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,17 +135,16 @@ def read_answer(
     if answer.get("rate_limited") not in (None, False):  # "only if `rate_limited` exists": mpulse.js, PR 29
         return Problem("mPulse limits the rate of this app", stop=True)
     crumb = _crumb(answer)
-    beacon_url = answer.get("beacon_url") or None
-    if crumb is None or (beacon_url is None and current is None):
-        return _incomplete(answer)
-    if beacon_url is None and current is not None:
-        beacon_url = current.beacon_url_as_given
+    beacon_url = answer.get("beacon_url") or (current.beacon_url_as_given if current else None)
+    domain = _short(answer, "h.d") or (current.domain if current else None)
+    if crumb is None or beacon_url is None or domain is None or not (current or _short(answer, "h.key")):
+        return _incomplete(answer, current)
     address = _beacon_address(beacon_url, settings)
     if isinstance(address, Problem):
         return address
     config = AppConfig(
         api_key=settings.api_key,
-        domain=_text(answer, "h.d") or (current.domain if current else None) or settings.domain or "",
+        domain=domain,
         beacon_url=address,
         beacon_url_as_given=str(beacon_url),
         crumb=crumb[0],
@@ -209,24 +210,37 @@ def _json_object(reply: Reply) -> Mapping[str, object] | Problem:
     return answer
 
 
-def _incomplete(answer: Mapping[str, object]) -> Problem:
-    missing = [name for name in ("beacon_url", "h.t", "h.cr") if not answer.get(name)]
-    return Problem(f"the configuration lacks {', '.join(missing)}: check api_key and domain")
+def _incomplete(answer: Mapping[str, object], current: AppConfig | None) -> Problem:
+    """What the answer lacks, or has in a shape that cannot be used; of a refresh only the crumb is needed."""
+    there: dict[str, object] = {}
+    if current is None:
+        there = {name: _short(answer, name) for name in ("h.key", "h.d")}
+        there["beacon_url"] = answer.get("beacon_url")
+    there |= {"h.t": _moment(answer), "h.cr": _short(answer, "h.cr")}
+    missing = ", ".join(name for name, value in there.items() if not value)
+    return Problem(f"the configuration lacks {missing}: check api_key and domain")
 
 
 def _crumb(answer: Mapping[str, object]) -> tuple[str, int] | None:
-    crumb, moment = answer.get("h.cr"), answer.get("h.t")
-    if not isinstance(crumb, str) or not crumb or isinstance(moment, bool):
-        return None
+    crumb, moment = _short(answer, "h.cr"), _moment(answer)
+    return None if crumb is None or moment is None else (crumb, moment)
+
+
+def _moment(answer: Mapping[str, object]) -> int | None:
+    """h.t, in ms since the epoch; also where it comes as text."""
+    moment = answer.get("h.t")
     if isinstance(moment, str) and moment.isascii() and moment.isdigit():
         moment = int(moment[:18])
-    return (crumb, int(moment)) if isinstance(moment, (int, float)) and 0 < moment < 1e15 else None
+    usable = isinstance(moment, (int, float)) and not isinstance(moment, bool) and 0 < moment < 1e15
+    return int(moment) or None if usable else None  # type: ignore[call-overload]  # a number, then
 
 
 def _beacon_address(beacon_url: object, settings: MPulseSettings) -> str | Problem:
     """The beacon URL with its scheme: https, or plain http where the sandbox on this machine says so."""
-    refused = Problem("the configuration names a beacon_url that is not https: nothing is sent there")
+    refused = Problem("the configuration names a beacon_url that is no https URL: nothing is sent there")
     if not isinstance(beacon_url, str) or not beacon_url.isascii() or not beacon_url.isprintable():
+        return refused
+    if len(beacon_url) > LONGEST_URL:
         return refused
     try:
         host = urlsplit(beacon_url).hostname
@@ -314,6 +328,11 @@ def _same_or_new(old: Definitions, new: Definitions) -> Definitions:
 def _text(source: object, name: str) -> str | None:
     value = source.get(name) if isinstance(source, Mapping) else None
     return value if isinstance(value, str) and value else None
+
+
+def _short(source: Mapping[str, object], name: str) -> str | None:
+    value = _text(source, name)
+    return value if value is not None and len(value) <= LONGEST_TEXT else None
 
 
 def _one_line(text: str) -> str:
