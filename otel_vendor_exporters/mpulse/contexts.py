@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 LONGEST_VALUE = 128  # no limit is documented; a bound of ours
 _MOST_REMEMBERED = 4096
+_MOST_READ = 4096  # characters of a value that are looked at
+_LONGEST_REMEMBERED = 2000  # characters of all values of a context together
 _LARGEST_NUMBER = 10**LONGEST_VALUE
 _NOT_IN_PAGE_GROUP = re.compile(r"[^A-Za-z0-9_ -]")
 _NOT_IN_DIMENSION = re.compile(r"[^A-Za-z0-9_. -]")
@@ -121,7 +123,8 @@ class Contexts:
             dimensions=self._dimensions(attributes, resource, memory, left_out),
             resolved=definitions is not None,
         )
-        if key is not None and left_out.total() == before:  # else it is to be counted again
+        again = left_out.total() > before  # then it is to be counted again when it comes again
+        if key is not None and not again and _is_short(page_group, said):
             _remember(memory.contexts, key, (resource, context))
         return context
 
@@ -129,7 +132,7 @@ class Contexts:
 
     def _page_group(self, value: object, left_out: Counter[str], *, from_route: bool) -> str | None:
         if isinstance(value, str):
-            text = _ROUTE_SEPARATORS.sub(" ", value) if from_route else value
+            text = _ROUTE_SEPARATORS.sub(" ", value[:_MOST_READ]) if from_route else value
             text = self._cleaned(text, _NOT_IN_PAGE_GROUP)
             if text:
                 return text
@@ -151,7 +154,8 @@ class Contexts:
         """The session an attribute names; its start, where none is told, is when we first heard of it."""
         session_id = attributes[names.SESSION_ID]
         if not isinstance(session_id, str) or not session_id:
-            left_out["session"] += session_id is not None
+            if session_id is not None:
+                left_out["session"] += 1
             return None
         session_id = session_id[:LONGEST_VALUE]
         start = attributes.get(names.MPULSE_SESSION_START_UNIX_MS)
@@ -246,17 +250,28 @@ class Contexts:
 
     def _cleaned(self, text: str, removed: re.Pattern[str]) -> str:
         if self._settings.sanitize:
-            text = _SPACES.sub(" ", removed.sub("", text))
+            text = _SPACES.sub(" ", removed.sub("", text[:_MOST_READ]))
         return text.strip()[:LONGEST_VALUE].strip()
 
 
-def _said(attributes: Mapping[str, object], memory: _Memory) -> tuple[object, ...]:
+def _said(attributes: Mapping[str, object], memory: _Memory) -> tuple[tuple[object, ...], ...]:
     """What the attributes say of dimensions, as a key: types matter, since 1 and True are equal."""
     if memory.definitions is None:
         said: Iterable[tuple[str, object]] = attributes.items()
     else:
         said = [(key, attributes[key]) for key in memory.wanted if key in attributes]
     return tuple([one if type(one[1]) is str else (*one, type(one[1])) for one in said])
+
+
+def _is_short(page_group: object, said: tuple[tuple[object, ...], ...]) -> bool:
+    """Whether remembering these values takes little memory; what is no scalar has no place anyway."""
+    length = 0
+    for value in (page_group, *[pair[1] for pair in said]):
+        if isinstance(value, str):
+            length += len(value)
+        elif value is not None and not isinstance(value, (bool, int, float)):
+            return False
+    return length <= _LONGEST_REMEMBERED
 
 
 def _remember(memory: dict[Any, Any], key: object, value: object) -> None:

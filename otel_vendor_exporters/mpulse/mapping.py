@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from opentelemetry.util.types import Attributes
 
 _MOST_REMEMBERED = 10_000
+_LONGEST_REMEMBERED = 1000
 _TOO_LONG_NANOSECONDS = MOST_MILLISECONDS * 1_000_000 + 500_000  # would be rounded to more than the most
 Keeps = Callable[[str, int, int], bool]  # timer name, trace id, span id
 
@@ -57,7 +58,8 @@ class Names:
             known = next(match, name)
             if len(self._known) >= _MOST_REMEMBERED:
                 self._known = {}
-            self._known[name] = known
+            if len(name) <= _LONGEST_REMEMBERED:
+                self._known[name] = known
         return known
 
 
