@@ -199,6 +199,30 @@ def test_no_request_is_larger_than_it_may_be(
         assert request.method in ({"get": "GET", "post": "POST"}.get(method, request.method))
 
 
+@given(st.lists(TIMINGS | READINGS, min_size=1, max_size=20), st.sampled_from(["get", "post"]))
+def test_the_last_byte_is_used(units: list[Unit], method: str) -> None:
+    """What fills the limit exactly is one beacon; with one byte less it is not."""
+    where = Context(page_group="x" * 400)
+    units = [
+        one._replace(context=where, end_unix_ms=NOW_UNIX_MS)
+        for one in {one.name: one for one in units}.values()
+    ]
+    (load,) = packed(units, Limits(100, 100))
+    request = beacon_request(load.beacon, envelope(method=method))
+    length = len(request.url) if request.body is None else len(request.body)
+
+    def count(most: int) -> int:
+        chosen = settings(
+            method=method, max_url_length=most, max_body_bytes=most, max_timers=100, max_metrics=100
+        )
+        limits = limits_for(chosen, envelope(method=method, max_url_length=most))
+        loads, discards = pack(units, DEFINITIONS, limits, NOW_UNIX_MS)
+        return len(loads) + len(discards)
+
+    assert count(length) == 1
+    assert len(units) == 1 or count(length - 1) > 1
+
+
 def test_where_bytes_bind_beacons_are_full() -> None:
     """First fit: no two neighbouring beacons would have fitted into one."""
     place = envelope(method="get", max_url_length=500)
