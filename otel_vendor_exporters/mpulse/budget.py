@@ -20,7 +20,7 @@ _MOST_TIMERS = 10_000  # bounded memory: names past it share one count
 _REST = ""
 
 
-def bucket_for(beacons_per_hour: float) -> TokenBucket:
+def bucket_for(beacons_per_hour: int) -> TokenBucket:
     """
     The budget as a rate: a twelfth of an hour's beacons at once, the rest of them spread over the hour.
 
@@ -29,11 +29,11 @@ def bucket_for(beacons_per_hour: float) -> TokenBucket:
     return TokenBucket(_sustained(beacons_per_hour) / 3600, _burst(beacons_per_hour))
 
 
-def _burst(beacons_per_hour: float) -> float:
+def _burst(beacons_per_hour: int) -> float:
     return max(beacons_per_hour / 12, 1.0)
 
 
-def _sustained(beacons_per_hour: float) -> float:
+def _sustained(beacons_per_hour: int) -> float:
     """Beacons an hour beside the burst; one more, which is there only when the hour is over."""
     return beacons_per_hour + 1 - _burst(beacons_per_hour)
 
@@ -41,7 +41,7 @@ def _sustained(beacons_per_hour: float) -> float:
 class Sampler:
     """Decides which timings are kept. Any thread may call anything."""
 
-    def __init__(self, beacons_per_hour: float, now: float) -> None:
+    def __init__(self, beacons_per_hour: int, now: float) -> None:
         self._per_period = _sustained(beacons_per_hour) * PERIOD_SECONDS / 3600
         self._lock = threading.Lock()
         self._offered: Counter[str] = Counter()

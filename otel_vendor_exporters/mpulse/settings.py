@@ -121,6 +121,9 @@ class MPulseSettings:
         if self.ab_test is not None and not AB_TEST.fullmatch(self.ab_test):
             expected = "1 to 25 of letters, digits, space, '_' and '-'"
             raise ConfigurationError(f"ab_test is {self.ab_test!r}: expected {expected}", setting="ab_test")
+        if self.beacons_per_hour == 0:
+            message = f"processes is {self.processes}: expected at most max_beacons_per_hour"
+            raise ConfigurationError(f"{message} ({self.max_beacons_per_hour})", setting="processes")
         for name in ("api_key", "domain"):
             _check_printable(name, getattr(self, name) or "")
         _check_printable("rest_secret", self.rest_secret.reveal() if self.rest_secret else "")
@@ -138,9 +141,9 @@ class MPulseSettings:
         return self.config_url or (SIGNED_CONFIG_URL if self.rest_secret else PLAIN_CONFIG_URL)
 
     @property
-    def beacons_per_hour(self) -> float | None:
-        """This process's part of the budget."""
-        return None if self.max_beacons_per_hour is None else self.max_beacons_per_hour / self.processes
+    def beacons_per_hour(self) -> int | None:
+        """This process's part of the budget: whole beacons, so that all parts together stay within it."""
+        return None if self.max_beacons_per_hour is None else self.max_beacons_per_hour // self.processes
 
     @property
     def loopback(self) -> bool:

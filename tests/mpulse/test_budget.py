@@ -1,0 +1,166 @@
+"""The beacon budget: never more in any 60 minutes, and a fair, uniform sample of timings."""
+
+from __future__ import annotations
+
+import random
+from bisect import bisect_left
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from otel_vendor_exporters.mpulse.budget import PERIOD_SECONDS, Sampler, bucket_for, shares
+from tests.mpulse.example import settings
+
+HOUR = 3600.0
+
+
+def sent_at(per_hour: int, arrivals: list[float]) -> list[float]:
+    """When beacons leave that came at these times, each as soon as the budget lets it."""
+    bucket, now, moments = bucket_for(per_hour), 0.0, []
+    for arrival in sorted(arrivals):
+        now = max(now, arrival)
+        now += bucket.seconds_until(1, now)
+        bucket.take(1, now)
+        moments.append(now)
+    return moments
+
+
+def most_in_an_hour(moments: list[float]) -> int:
+    """The largest number in any 60 minutes: the hour that begins with each of them."""
+    return max(
+        (bisect_left(moments, begin + HOUR - 1e-6) - index for index, begin in enumerate(moments)), default=0
+    )
+
+
+@pytest.mark.parametrize("per_hour", [1, 2, 11, 12, 13, 100, 120, 137, 1370, 10_000])
+def test_a_hurry_never_passes_the_budget(per_hour: int) -> None:
+    """With beacons always waiting no hour sees more than the budget, and the hours see nearly all of it."""
+    moments = sent_at(per_hour, [0.0] * per_hour * 4)
+
+    assert most_in_an_hour(moments) <= per_hour
+    assert most_in_an_hour(moments) >= per_hour * 0.9
+
+
+@given(
+    st.sampled_from([1, 12, 13, 14, 60]),
+    st.lists(st.floats(0, 5 * HOUR), max_size=150),
+    st.lists(st.sampled_from([0.0, HOUR / 2, HOUR, 2 * HOUR]), max_size=60),
+)
+def test_no_60_minutes_see_more_than_the_budget(
+    per_hour: int, arrivals: list[float], bursts: list[float]
+) -> None:
+    """Whenever beacons come."""
+    assert most_in_an_hour(sent_at(per_hour, arrivals + bursts)) <= per_hour
+
+
+@pytest.mark.parametrize(("budget", "processes"), [(12, 1), (12, 5), (12, 12), (1370, 7), (100, 3)])
+def test_processes_share_the_budget(budget: int, processes: int) -> None:
+    """All together they stay within it, also where it cannot be divided evenly."""
+    per_hour = settings(max_beacons_per_hour=budget, processes=processes).beacons_per_hour
+    assert per_hour is not None
+
+    assert most_in_an_hour(sent_at(per_hour, [0.0] * budget * 3)) * processes <= budget
+
+
+# The sample
+
+
+@pytest.mark.parametrize(
+    ("offered", "room", "expected"),
+    [
+        ({"a": 10}, 100, {"a": 1.0}),
+        ({"a": 10}, 5, {"a": 0.5}),
+        ({"a": 10, "b": 90}, 50, {"a": 1.0, "b": 40 / 90}),
+        ({"a": 100, "b": 100}, 50, {"a": 0.25, "b": 0.25}),
+        ({"a": 1, "b": 30, "c": 1000}, 31, {"a": 1.0, "b": 0.5, "c": 0.015}),
+        ({"a": 10}, 0, {"a": 0.0}),
+        ({"a": 0}, 10, {"a": 1.0}),
+        ({}, 10, {}),
+    ],
+)
+def test_rare_timers_are_kept_whole(
+    offered: dict[str, float], room: float, expected: dict[str, float]
+) -> None:
+    """Each timer gets the same number; what a rare one leaves goes to the frequent ones."""
+    assert shares(offered, room) == pytest.approx(expected)
+
+
+@given(st.dictionaries(st.text(max_size=3), st.floats(0, 1e6)), st.floats(0, 1e6))
+def test_shares_fit_and_use_the_room(offered: dict[str, float], room: float) -> None:
+    """Together the kept parts are all there is, or just what there is room for."""
+    rates = shares(offered, room)
+
+    kept = sum(rates[timer] * count for timer, count in offered.items())
+    assert rates.keys() == offered.keys()
+    assert all(0 <= rate <= 1 for rate in rates.values())
+    assert kept == pytest.approx(min(room, sum(offered.values())), abs=1e-3)
+
+
+def sampled(sampler: Sampler, timer: str, spans: int, seed: int = 1) -> int:
+    """How many of so many spans are kept."""
+    chance = random.Random(seed)
+    return sum(sampler.keeps(timer, chance.getrandbits(128), chance.getrandbits(64)) for _ in range(spans))
+
+
+def test_until_the_first_minute_is_over_everything_is_kept() -> None:
+    """There is nothing to go by yet, and the burst and the queue take it."""
+    sampler = Sampler(120, 0.0)
+
+    assert sampled(sampler, "a", 500) == 500
+    sampler.adjust(PERIOD_SECONDS - 1, 0)
+    assert sampled(sampler, "a", 500) == 500
+
+
+def test_the_sample_is_uniform_per_timer() -> None:
+    """After a minute each timer keeps its share, the rare one everything; in every minute anew."""
+    sampler = Sampler(12 * 60 * 60, 0.0)  # 660 a minute beside the burst
+    sampled(sampler, "often", 20_000)
+    sampled(sampler, "rare", 50)
+
+    sampler.adjust(PERIOD_SECONDS, 0)
+
+    room = 660
+    assert sampled(sampler, "rare", 50, seed=2) == 50
+    assert sampled(sampler, "often", 20_000, seed=3) == pytest.approx(room - 50, rel=0.15)
+    assert sampled(sampler, "new", 100) == 100
+    sampler.adjust(2 * PERIOD_SECONDS, 0)
+    sampler.adjust(3 * PERIOD_SECONDS, 0)  # a quiet minute
+    assert sampled(sampler, "often", 100) == 100
+
+
+def test_the_sample_knows_how_many_timings_share_a_beacon() -> None:
+    """When beacons carry ten timings each, ten times as many are kept; beacons of metrics take their part."""
+    sampler = Sampler(12 * 60 * 60, 0.0)
+    sampled(sampler, "often", 20_000)
+    for _ in range(100):
+        sampler.sent(10)
+        sampler.sent(0)
+
+    sampler.adjust(PERIOD_SECONDS, waiting=600)
+
+    assert sampled(sampler, "often", 20_000, seed=2) == pytest.approx((660 - 100) * 10 - 600, rel=0.1)
+
+
+def test_one_span_is_always_in_or_out() -> None:
+    """Whether a timing is in the sample depends on its ids alone: looking again changes nothing."""
+    sampler = Sampler(1370, 0.0)
+    sampled(sampler, "a", 10_000)
+    sampler.adjust(PERIOD_SECONDS, 0)
+    ids = [(number * 2**64 + 7, number) for number in range(500)]
+
+    first, second = ([sampler.keeps("a", *one) for one in ids] for _ in range(2))
+
+    assert first == second
+    assert 0 < sum(first) < 500
+
+
+def test_endless_timer_names_do_not_stay_in_memory() -> None:
+    """Beyond a bound they share one count."""
+    sampler = Sampler(1370, 0.0)
+    for number in range(12_000):
+        sampler.keeps(f"timer {number}", number, number)
+    assert len(sampler._offered) <= 10_001
+
+    sampler.adjust(PERIOD_SECONDS, 0)
+    assert len(sampler._rates) <= 10_001
