@@ -24,6 +24,7 @@ PLAIN_CONFIG_URL = "https://c.go-mpulse.net/api/config.json"
 SIGNED_CONFIG_URL = "https://c.go-mpulse.net/api/v2/config.json"
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 AB_TEST = re.compile(r"[A-Za-z0-9_ -]{1,25}")
+_IN_PAGE_GROUP = re.compile(r"[A-Za-z0-9_-]")
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
@@ -121,6 +122,10 @@ class MPulseSettings:
         if self.ab_test is not None and not AB_TEST.fullmatch(self.ab_test):
             expected = "1 to 25 of letters, digits, space, '_' and '-'"
             raise ConfigurationError(f"ab_test is {self.ab_test!r}: expected {expected}", setting="ab_test")
+        if self.page_group is not None and self.sanitize and not _IN_PAGE_GROUP.search(self.page_group):
+            expected = "letters, digits, '_' or '-', since sanitize removes the rest"
+            message = f"page_group is {self.page_group!r}: expected {expected}"
+            raise ConfigurationError(message, setting="page_group")
         if self.beacons_per_hour == 0:
             message = f"processes is {self.processes}: expected at most max_beacons_per_hour"
             raise ConfigurationError(f"{message} ({self.max_beacons_per_hour})", setting="processes")
