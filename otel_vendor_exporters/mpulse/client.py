@@ -26,6 +26,7 @@ from otel_vendor_exporters.delivery.transport import Transport
 from otel_vendor_exporters.errors import EncodingError
 from otel_vendor_exporters.mpulse import budget
 from otel_vendor_exporters.mpulse.app import App
+from otel_vendor_exporters.mpulse.app_config import Definitions
 from otel_vendor_exporters.mpulse.contexts import Contexts
 from otel_vendor_exporters.mpulse.settings import MPulseSettings
 from otel_vendor_exporters.mpulse.units import Context, How, Reading, Session, Timing, Unit, later_and_older
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 _ITEM_BYTES = 400  # about what a timing or reading takes in memory with its item
 _PAIR_BYTES = 200
+_LATEST_MS = 10**15  # microseconds and nanoseconds are past it
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +105,14 @@ class MPulseClient:
         Send one value of the custom timer `name`.
 
         `where` are the keywords of `Where`; `timeout_seconds` 0 does not wait for the outcome. What mPulse
-        would ignore is said in the receipt: refused "bad_name" or "no_number", dropped "undefined".
+        would ignore is said in the receipt: refused "bad_name", "no_number" or "bad_time", dropped
+        "undefined". What `where` says that has no place in a beacon is left out and counted in the ledger.
         """
         try:
-            value = timer_milliseconds(milliseconds)
-        except EncodingError:
-            return _refused("no_number")
-        return self._send(Timing(name, value, *self._placed(**where)), timeout_seconds)
+            unit = Timing(name, timer_milliseconds(milliseconds), *self._placed(**where))
+        except EncodingError as error:
+            return _refused(_REASONS.get(error.field, "no_number"))
+        return self._send(unit, timeout_seconds)
 
     def send_metric(
         self, name: str, value: float = 1, *, timeout_seconds: float | None = None, **where: Unpack[Where]
@@ -117,11 +120,12 @@ class MPulseClient:
         """Increment the custom metric `name` by `value`; else as `send_timer`."""
         try:
             metric_text(value)
-        except EncodingError:
-            return _refused("no_number")
-        if value < 0 and not self._settings.negative_metrics:
-            return _refused("no_number")
-        return self._send(Reading(name, How.ADD, value, 1, *self._placed(**where)), timeout_seconds)
+            if value < 0 and not self._settings.negative_metrics:
+                return _refused("no_number")
+            unit = Reading(name, How.ADD, value, 1, *self._placed(**where))
+        except EncodingError as error:
+            return _refused(_REASONS.get(error.field, "no_number"))
+        return self._send(unit, timeout_seconds)
 
     def ledger(self) -> Counts:
         """What became of everything sent to this app by this process."""
@@ -149,26 +153,20 @@ class MPulseClient:
         session: Session | None = None,
         end_unix_ms: int | None = None,
     ) -> tuple[int, Context]:
-        """When and where, by the rules that hold for spans."""
-        attributes: dict[str, object] = {
-            names.MPULSE_DIMENSION_PREFIX + name: value for name, value in (dimensions or {}).items()
-        }
-        if page_group is not None:
-            attributes[names.MPULSE_PAGE_GROUP] = page_group
-        if ab_test is not None:
-            attributes[names.MPULSE_AB_TEST] = ab_test
-        app = self._destination.app
-        now_unix_ms = self._destination.clock.unix_ms()
+        """When and where, by the rules that hold for spans. Raises EncodingError for no time."""
+        app, now_unix_ms = self._destination.app, self._destination.clock.unix_ms()
+        end_unix_ms = now_unix_ms if end_unix_ms is None else _moment(end_unix_ms)
+        definitions, left_out = app.definitions, Counter[str]()
+        attributes = _attributes_of(dimensions, definitions, left_out)
+        attributes |= {names.MPULSE_PAGE_GROUP: page_group, names.MPULSE_AB_TEST: ab_test}
+        if session is not None:
+            attributes |= _attributes_of_session(session)
         context = self._contexts.context(
-            attributes,
-            None,
-            app.definitions,
-            session or app.process_session(),
-            now_unix_ms,
-            Counter(),
-            route=False,
+            attributes, None, definitions, app.process_session(), now_unix_ms, left_out, route=False
         )
-        return (now_unix_ms if end_unix_ms is None else end_unix_ms), context
+        if left_out:
+            self._destination.delivery.ledger.saw(0, {}, left_out)
+        return end_unix_ms, context
 
     def _send(self, unit: Unit, timeout_seconds: float | None) -> Receipt:
         if not isinstance(unit.name, str) or not unit.name:
@@ -180,6 +178,39 @@ class MPulseClient:
         if timeout > 0:
             self._destination.delivery.wait_for(ticket, timeout)
         return ticket.receipt()
+
+
+_REASONS = {"end_unix_ms": "bad_time"}  # by the field that cannot be sent
+
+
+def _attributes_of(
+    dimensions: object, definitions: Definitions | None, left_out: Counter[str]
+) -> dict[str, object]:
+    """Dimensions as the attributes that name them; those that are not defined are left out."""
+    if not isinstance(dimensions, Mapping):
+        left_out.update([] if dimensions is None else ["dimension"])
+        return {}
+    if definitions is not None:
+        left_out.update("dimension" for name in dimensions if name not in definitions.dimensions)
+    return {f"{names.MPULSE_DIMENSION_PREFIX}{name}": value for name, value in dimensions.items()}
+
+
+def _attributes_of_session(session: object) -> dict[str, object]:
+    """A session as a span's attributes tell it; what is none has an id that is none."""
+    if not isinstance(session, Session):
+        return {names.SESSION_ID: session}
+    return {
+        names.SESSION_ID: session.id,
+        names.MPULSE_SESSION_START_UNIX_MS: session.start_unix_ms,
+        names.MPULSE_SESSION_LENGTH: session.length,
+    }
+
+
+def _moment(unix_ms: object) -> int:
+    """A time in whole ms, also of time.time() * 1000. Raises EncodingError."""
+    if isinstance(unix_ms, bool) or not isinstance(unix_ms, (int, float)) or not 0 <= unix_ms < _LATEST_MS:
+        raise EncodingError("a time takes milliseconds since the epoch", field="end_unix_ms")
+    return int(unix_ms)
 
 
 def _refused(reason: str) -> Receipt:
