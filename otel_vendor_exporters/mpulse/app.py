@@ -39,6 +39,7 @@ _logger = logging.getLogger(__name__)
 
 _MOST_NAMES_TOLD = 1000
 _MOST_NAMES_AT_ONCE = 10
+_LONGEST_NAME = 100
 
 
 class App:
@@ -93,10 +94,10 @@ class App:
     def tell_undefined(self, names: Iterable[str], kind: str) -> None:
         """Say once for each name that the app does not define it, with the nearest one it does."""
         definitions = self.definitions or Definitions()
-        new = [name for name in names if f"{kind} {name}" not in self._told]
+        new = [name for name in names if f"{kind} {name[:_LONGEST_NAME]}" not in self._told]
         if not new or len(self._told) >= _MOST_NAMES_TOLD:
             return
-        self._told.update(f"{kind} {name}" for name in new)
+        self._told.update(f"{kind} {name[:_LONGEST_NAME]}" for name in new)
         known = definitions.timers if kind == "timer" else definitions.metrics
         told = ", ".join(_with_nearest(name, known) for name in new[:_MOST_NAMES_AT_ONCE])
         more = f" and {len(new) - _MOST_NAMES_AT_ONCE} more" if len(new) > _MOST_NAMES_AT_ONCE else ""
@@ -227,7 +228,9 @@ def _is_metric(unit: Unit) -> bool:
 
 def _with_nearest(name: str, known: Iterable[str]) -> str:
     by_folded = {one.casefold(): one for one in known}
-    near = difflib.get_close_matches(name.casefold()[:100], by_folded, n=1, cutoff=0.0)
+    near = difflib.get_close_matches(name[:_LONGEST_NAME].casefold(), by_folded, n=1, cutoff=0.0)
     return (
-        f"{name[:100]!r} (nearest: {by_folded[near[0]]!r})" if near else f"{name[:100]!r} (none is defined)"
+        f"{name[:_LONGEST_NAME]!r} (nearest: {by_folded[near[0]]!r})"
+        if near
+        else f"{name[:_LONGEST_NAME]!r} (none is defined)"
     )

@@ -58,17 +58,22 @@ class Increments:
 
     def __init__(self) -> None:
         self._series: OrderedDict[object, _Series] = OrderedDict()
+        self._has_forgotten = False
 
     def since_last(
         self, key: object, start_unix_ns: int | None, time_unix_ns: int, value: float, samples: int
-    ) -> tuple[float, int]:
+    ) -> tuple[float, int] | None:
         """
         What came to a cumulative series since its last point.
 
         A new start, or a value or count that fell, is a reset: everything counted since is new. But a point
         without duration is a reset at an unknown time: it says where the series stands, and adds nothing.
+        None when the series may be one of those that were forgotten: counting it whole would count it twice.
         """
+        may_be_known = self._has_forgotten
         last = self._exchange(key, _Series(start_unix_ns, value, samples))
+        if last is None and may_be_known:
+            return None
         if start_unix_ns == time_unix_ns:
             return 0, 0
         reset = last is None or last.start_unix_ns != start_unix_ns
@@ -88,6 +93,7 @@ class Increments:
         self._series[key] = new
         if len(self._series) > _MOST_SERIES:
             self._series.popitem(last=False)
+            self._has_forgotten = True
         return last
 
 
@@ -162,15 +168,10 @@ class MetricMapping:
         self, metric: Metric, point: _Point, targets: list[tuple[str, How]], series: object
     ) -> list[Reading] | str:
         """The point's readings, or the reason why it has none."""
-        value, samples = point.value, point.samples
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= MOST_NUMBER:
-            return "not_a_finite_number"
-        if _is_cumulative(metric):
-            value, samples = self._increments.since_last(
-                series, point.start_unix_ns, point.time_unix_ns, value, samples
-            )
-        elif isinstance(metric.data, Sum) and not metric.data.is_monotonic and _is_delta(metric):
-            value = self._increments.level(series, value)
+        new = self._new_in(metric, point, series)
+        if isinstance(new, str):
+            return new
+        value, samples = new
         if value < 0 and not self._settings.negative_metrics:
             return "negative_value"
         end_unix_ms = point.time_unix_ns // 1_000_000
@@ -186,6 +187,18 @@ class MetricMapping:
             elif value != 0 or how is not How.ADD or self._settings.zero_metrics:
                 readings.append(Reading(name, how, value, samples, end_unix_ms, _NO_CONTEXT))
         return readings or reason
+
+    def _new_in(self, metric: Metric, point: _Point, series: object) -> tuple[float, int] | str:
+        """Value and samples that the point adds, or a level's value; or the reason why there is none."""
+        value, samples = point.value, point.samples
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= MOST_NUMBER:
+            return "not_a_finite_number"
+        if _is_cumulative(metric):
+            new = self._increments.since_last(series, point.start_unix_ns, point.time_unix_ns, value, samples)
+            return "too_many_series" if new is None else new
+        if isinstance(metric.data, Sum) and not metric.data.is_monotonic and _is_delta(metric):
+            return self._increments.level(series, value), samples
+        return value, samples
 
     def _told_by(self, resource: Resource) -> str:
         """The resource as a key: two that say the same are the same, whichever objects they are."""

@@ -142,3 +142,19 @@ def test_one_callers_mistake_costs_nobody_else(
 
     assert len(sandbox.received.timers) == 41
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+def test_endless_undefined_names_are_told_in_few_words(
+    sandbox: Sandbox, client: MPulseClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Names of a million characters make short log lines and do not stay in memory."""
+    destination = destination_for(MPulseSettings.read(**sandbox.mpulse_settings, timeout=3))
+
+    for number in range(30):
+        destination.app.tell_undefined([f"{number}" + "x" * 1_000_000], "timer")
+        destination.app.tell_undefined([f"{number}" + "x" * 1_000_000], "timer")
+
+    assert len(caplog.records) == 30
+    assert max(len(record.getMessage()) for record in caplog.records) < 300
+    assert sum(map(len, destination.app._told)) < 10_000
+    destination.release(0.5)

@@ -334,13 +334,15 @@ def test_cumulative_and_delta_count_the_same(lives: list[list[int]]) -> None:
 
 
 def test_endless_series_do_not_stay_in_memory() -> None:
-    """Beyond a bound the series seen longest ago is forgotten."""
+    """Beyond a bound the series seen longest ago is forgotten, and not counted whole once more."""
     increments = Increments()
-    for key in range(25_000):
+    for key in range(20_002):
         increments.since_last(key, 0, 1, 5, 1)
 
     assert len(increments._series) == 20_000
-    assert increments.since_last(24_999, 0, 2, 7, 1) == (2, 0)
+    assert increments.since_last(20_001, 0, 2, 7, 1) == (2, 0)
+    assert increments.since_last(0, 0, 2, 7, 1) is None
+    assert increments.since_last(0, 0, 3, 9, 1) == (2, 0)
 
 
 # With the real SDK
