@@ -24,7 +24,7 @@ MAX_BODY_BYTES = 1_000_000
 MAX_PASSED_OVER = 16_000_000
 MAX_CONNECTIONS = 512
 IDLE_SECONDS = 60
-POLL_SECONDS = 0.05
+LOOK_SECONDS = 0.5
 STOP_SECONDS = 5.0
 
 _logger = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ class Listener:
 
     def __init__(self, respond: Callable[[Request], Answer], host: str, port: int) -> None:
         self._server = _server_class(loopback(host))(host, port, respond)
-        self._thread = Thread(target=self._server.serve_forever, args=(POLL_SECONDS,), daemon=True)
+        self._thread = Thread(target=self._server.serve, daemon=True)
 
     @property
     def authority(self) -> str:
@@ -52,10 +52,10 @@ class Listener:
     def stop(self) -> None:
         """Stop accepting, hang up on everyone, and wait until every thread has ended."""
         self._server.stopping.set()
-        self._server.shutdown()
+        self._server.wake()
+        self._thread.join(STOP_SECONDS)
         self._server.server_close()
         self._server.hang_up()
-        self._thread.join(STOP_SECONDS)
 
 
 def loopback(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
@@ -76,7 +76,10 @@ class _Server(ThreadingHTTPServer):
 
     daemon_threads = True
     block_on_close = False
+    # Python 3.12.5 to 3.14 set it in HTTPServer: a second sandbox would then share the port without a word.
+    allow_reuse_port = False
     request_queue_size = 128
+    timeout = LOOK_SECONDS
 
     def __init__(self, host: str, port: int, respond: Callable[[Request], Answer]) -> None:
         self.respond = respond
@@ -91,6 +94,20 @@ class _Server(ThreadingHTTPServer):
         """Bind without the reverse lookup of HTTPServer, which may ask a name server."""
         TCPServer.server_bind(self)
         self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
+
+    def serve(self) -> None:
+        """Accept until `stopping`. Without a connection it looks up each LOOK_SECONDS, or when woken."""
+        while not self.stopping.is_set():
+            self.handle_request()
+
+    def wake(self) -> None:
+        """Let `serve` look up now; stopping a sandbox is part of every test that uses one."""
+        with suppress(OSError):  # then it looks up by itself
+            socket.create_connection((self.server_name, self.server_port), LOOK_SECONDS).close()
+
+    def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ARG002 - socketserver's
+        """Whether connections are still taken."""
+        return not self.stopping.is_set()
 
     def process_request(self, request: Any, client_address: Any) -> None:  # Any: as socketserver declares it
         """Hand a connection to its own thread, unless there are too many."""
