@@ -95,7 +95,9 @@ def pairs_from(encoded: bytes) -> Pairs:
     complete = len(parts) <= MAX_PAIRS
     decoded = [_pair(part) for part in parts[:MAX_PAIRS] if part]
     pairs = tuple((name, value) for name, value, _ in decoded)
-    first = dict(reversed(pairs))
+    first: dict[str, str] = {}
+    for name, value in pairs:
+        first.setdefault(name, value)
     return Pairs(pairs, all(clean for _, _, clean in decoded), complete, first)
 
 

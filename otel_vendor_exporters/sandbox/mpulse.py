@@ -19,7 +19,7 @@ from threading import Lock
 from otel_vendor_exporters.sandbox.exchange import Answer, Pairs, Request, pairs_from
 from otel_vendor_exporters.sandbox.inbox import Finding, Record
 from otel_vendor_exporters.sandbox.mpulse_beacons import Arrival, Beacon, Book, Reading, read_items
-from otel_vendor_exporters.sandbox.mpulse_checks import unreadable, whole_beacon_findings
+from otel_vendor_exporters.sandbox.mpulse_checks import holds_json, unreadable, whole_beacon_findings
 from otel_vendor_exporters.sandbox.mpulse_config import (
     PLAIN_PATHS,
     REDIRECTED_PATH,
@@ -296,7 +296,7 @@ class MPulseApp:
 
 def _pairs_of_beacon(request: Request) -> Pairs:
     """The pairs of the query and of a POST form, in that order; a GET's body is not read by anyone."""
-    body = request.body if request.method == "POST" and "json" not in request.content_type else b""
+    body = request.body if request.method == "POST" and not holds_json(request) else b""
     return pairs_from(b"&".join(part for part in (request.query, body) if part))
 
 

@@ -159,7 +159,8 @@ def _wrong_timer(label: str, bar: str, text: str) -> tuple[str, str] | None:
         return "bad_t_other", f"{part} in t_other is not `label|milliseconds`: use `custom0|10,custom1|20`."
     if text.startswith("-"):
         return "negative_timer", f"{part} is negative: a timer is 0 ms or more; look at how it is measured."
-    return "non_integer_timer", f"{part} is not a whole number: round milliseconds half up before sending."
+    sentence = f"{part} is not a whole number of 1 to 18 digits: round milliseconds half up before sending."
+    return "non_integer_timer", sentence
 
 
 def _keep_timer(arrival: Arrival, reading: Reading, label: str, milliseconds: int) -> None:

@@ -7,10 +7,11 @@ Pure. The codes are those of section 11 of the contract; five are ours, for what
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 
-from otel_vendor_exporters.sandbox.exchange import shown
+from otel_vendor_exporters.sandbox.exchange import Request, shown
 from otel_vendor_exporters.sandbox.inbox import Finding
 from otel_vendor_exporters.sandbox.mpulse_beacons import WHOLE_NUMBER, Arrival
 
@@ -18,12 +19,14 @@ CRUMB_LIFE_SECONDS = 600
 MAX_URL_LENGTH = 2_000
 FORM = "application/x-www-form-urlencoded"
 REQUIRED = ("h.key", "h.d", "h.cr", "h.t", "rt.start", "rt.end")
-INTEGERS = ("h.t", "rt.end", "rt.tstart", "rt.ss", "rt.sl", "rt.tt", "rt.obo", "t_done")
+INTEGERS = ("h.t", "rt.end", "rt.tstart", "rt.sl", "rt.tt", "rt.obo", "t_done")
 API_VERSIONS = ("1", "2")
 RT_STARTS = ("manual", "api")
 INITIATORS = ("", "api", "api_custom_timer", "api_custom_metric")
-# Milliseconds since 1970 have 13 digits since 2001. mpulse.js under node sends ms since its own load.
+# Milliseconds since 1970 have 13 digits since 2001. mpulse.js sends ms since its own load, in a browser with
+# a fraction (performance.now), and has to pass.
 EPOCH_MS = range(10**12, 10**13)
+_ANY_MS = re.compile(r"[0-9]{1,18}(\.[0-9]{1,30})?")
 
 _Check = Callable[[Arrival], Iterator[Finding]]
 
@@ -39,6 +42,12 @@ def whole_beacon_findings(arrival: Arrival) -> list[Finding]:
 def unreadable(findings: list[Finding]) -> bool:
     """Whether there are no pairs to speak of."""
     return any(finding.code in ("post_json", "body_too_large") for finding in findings)
+
+
+def holds_json(request: Request) -> bool:
+    """Whether the body is JSON, by its type or by its look: `curl -d` calls everything a form."""
+    body = request.body
+    return bool(body) and ("json" in request.content_type or body.lstrip()[:1] in (b"{", b"["))
 
 
 def _told_by(checks: tuple[_Check, ...], arrival: Arrival) -> list[Finding]:
@@ -65,11 +74,9 @@ def _body_size(arrival: Arrival) -> Iterator[Finding]:
 
 def _content_type(arrival: Arrival) -> Iterator[Finding]:
     request = arrival.request
-    if not request.body or request.content_type == FORM:
-        return
-    if "json" in request.content_type or request.body.lstrip()[:1] in (b"{", b"["):
+    if holds_json(request):
         yield _error("post_json", f"mPulse does not read JSON: send the pairs as {FORM}.")
-    else:
+    elif request.body and request.content_type != FORM:
         yield _error("wrong_content_type", f"A body needs Content-Type: {FORM}.")
 
 
@@ -127,7 +134,11 @@ def _integers(arrival: Arrival) -> Iterator[Finding]:
     for name in INTEGERS:
         text = arrival.value(name)
         if text and not WHOLE_NUMBER.fullmatch(text):
-            yield _error(f"bad_int:{name}", f"{name}=`{shown(text)}` must be a whole number, digits only.")
+            yield _not_whole(name, text)
+
+
+def _not_whole(name: str, text: str) -> Finding:
+    return _error(f"bad_int:{name}", f"{name}=`{shown(text)}` must be a whole number, 1 to 18 digits.")
 
 
 def _key(arrival: Arrival) -> Iterator[Finding]:
@@ -170,7 +181,10 @@ def _start(arrival: Arrival) -> Iterator[Finding]:
 def _initiator(arrival: Arrival) -> Iterator[Finding]:
     initiator = arrival.value("http.initiator")
     if initiator not in INITIATORS:
-        sentence = f"http.initiator=`{shown(initiator)}` is for browsers: send api_custom_timer or _metric."
+        sentence = (
+            f"http.initiator=`{shown(initiator)}` is for browsers: "
+            "send api_custom_timer or api_custom_metric."
+        )
         yield _warning("http_initiator_value", sentence)
 
 
@@ -191,8 +205,12 @@ def _end_time(arrival: Arrival) -> Iterator[Finding]:
 
 def _session_start(arrival: Arrival) -> Iterator[Finding]:
     text = arrival.value("rt.ss")
-    if WHOLE_NUMBER.fullmatch(text) and int(text) not in EPOCH_MS:
+    if not text or (WHOLE_NUMBER.fullmatch(text) and int(text) in EPOCH_MS):
+        return
+    if _ANY_MS.fullmatch(text):
         yield _warning("rt_ss_not_epoch", f"rt.ss={text} is not milliseconds since 1970.")
+    else:
+        yield _not_whole("rt.ss", text)
 
 
 def _no_data(arrival: Arrival) -> Iterator[Finding]:
