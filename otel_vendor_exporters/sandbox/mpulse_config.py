@@ -24,6 +24,8 @@ from otel_vendor_exporters.sandbox.mpulse_beacons import WHOLE_NUMBER, Book, Cru
 
 MAX_CRUMBS = 10_000
 HUGE_BYTES = 8_000_000
+MAX_SLOW_SECONDS = 3_600
+MAX_SKEW_SECONDS = 1_000_000_000
 BOTS = ("curl", "wget", "python-requests", "python-urllib", "go-http-client", "bot", "spider", "crawl")
 
 PLAIN_PATHS = ("/api/config.json", "/config.json", "/config", "/concerto/api/config.json")
@@ -61,6 +63,10 @@ class Switches:
         choices = get_args(ConfigAnswer)
         if self.answer not in choices:
             raise ValueError(f"answer={self.answer!r}: choose one of {', '.join(choices)}")
+        for name, (least, most) in _BOUNDS.items():
+            value = getattr(self, name)
+            if not least <= value <= most:
+                raise ValueError(f"{name}={value} must be from {least} to {most}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +95,12 @@ class ConfigRequest:
     def value(self, name: str) -> str:
         """A parameter's text; empty when it is absent."""
         return self.sent.first.get(name, "")
+
+
+_BOUNDS = {
+    "slow_seconds": (0, MAX_SLOW_SECONDS),
+    "clock_skew_seconds": (-MAX_SKEW_SECONDS, MAX_SKEW_SECONDS),
+}
 
 
 class Crumbs:
@@ -228,7 +240,9 @@ def _signature(asked: ConfigRequest) -> Iterator[Finding]:
     if not (asked.signed and t and s):
         return
     if not WHOLE_NUMBER.fullmatch(t):
-        yield Finding("bad_int:t", "error", f"t=`{shown(t)}` must be milliseconds since 1970.")
+        yield Finding(
+            "bad_int:t", "error", f"t=`{shown(t)}` must be milliseconds since 1970, 1 to 18 digits."
+        )
     elif abs(asked.now - int(t) / 1000) > asked.signature_window_seconds:
         yield Finding(
             "signature_time", "error", "t is too far from now: check the clock, and that it is in ms."
