@@ -100,7 +100,7 @@ def fault_from_json(text: bytes) -> Fault:
         told["status"],
         told["body"].encode(),
         tuple((name, str(value)) for name, value in told["headers"].items()),
-        float(told["delay_seconds"]),
+        told["delay_seconds"],
         told["close"],
         told["reset"],
     )
