@@ -78,7 +78,7 @@ class _Server(ThreadingHTTPServer):
     block_on_close = False
     # Python 3.12.5 to 3.14 set it in HTTPServer: a second sandbox would then share the port without a word.
     allow_reuse_port = False
-    request_queue_size = 128
+    request_queue_size = MAX_CONNECTIONS
     timeout = LOOK_SECONDS
 
     def __init__(self, host: str, port: int, respond: Callable[[Request], Answer]) -> None:
@@ -154,6 +154,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     server: _Server
     protocol_version = "HTTP/1.1"
+    # http.server answers what it cannot read as HTTP/0.9: a page without a status line, which no client reads.
+    default_request_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     timeout = IDLE_SECONDS
 
@@ -172,6 +174,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._write(answer)
 
     do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = do_OPTIONS = do_HEAD = answer_request  # noqa: N815
+
+    def send_error(self, code: int, message: str | None = None, explain: object = None) -> None:  # noqa: ARG002
+        """What http.server says of a request it cannot read: the status and one line of text."""
+        self._refuse(code, message or _REASONS.get(code, ""))
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is http.server's
         """Say nothing: the journal is the log."""
@@ -206,10 +212,10 @@ class _Handler(BaseHTTPRequestHandler):
         """
         length = self.headers.get("Content-Length", "0")
         if "Transfer-Encoding" in self.headers:
-            self._refuse(411)
+            self._refuse(411, "send a Content-Length: the sandbox reads no chunks")
             return None
         if not (length.isascii() and length.isdigit() and len(length) < 19):
-            self._refuse(400)
+            self._refuse(400, "Content-Length must be a whole number")
             return None
         body = self.rfile.read(min(int(length), MAX_BODY_BYTES + 1))
         if int(length) > MAX_BODY_BYTES:
@@ -222,9 +228,9 @@ class _Handler(BaseHTTPRequestHandler):
         while count > 0 and (chunk := self.rfile.read(min(count, 65_536))):
             count -= len(chunk)
 
-    def _refuse(self, status: int) -> None:
+    def _refuse(self, status: int, why: str) -> None:
         self.close_connection = True
-        self._write(Answer(status))
+        self._write(Answer(status, why.encode(), (("Content-Type", "text/plain; charset=utf-8"),)))
 
     def _write(self, answer: Answer) -> None:
         bare = answer.status in (204, 304) or self.command == "HEAD"

@@ -216,8 +216,8 @@ class Sandbox:
         return Answer(404, finding.sentence.encode(), _TEXT)
 
     def _side_api(self, request: Request) -> Answer:
-        """For people and other processes on this machine; a web page that rebinds its name is kept out."""
-        if not _is_local(request.host):
+        """For people and other processes on this machine; a web page from elsewhere is kept out."""
+        if not (_is_local(request.host) and _is_local(_origin(request))):
             return Answer(403, b"ask by the loopback address", _TEXT)
         handler = _SIDE_API.get((request.method, request.path))
         if handler is None:
@@ -275,6 +275,12 @@ def _record(
         status=status,
         findings=findings,
     )
+
+
+def _origin(request: Request) -> str:
+    """Where the web page that asks comes from, as host:port; empty when none asks."""
+    origin = request.headers.get("origin", "")
+    return origin.partition("://")[2] or origin
 
 
 def _is_local(host: str) -> bool:
