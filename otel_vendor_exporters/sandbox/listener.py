@@ -154,7 +154,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     server: _Server
     protocol_version = "HTTP/1.1"
-    # http.server answers what it cannot read as HTTP/0.9: a page without a status line, which no client reads.
+    # http.server answers what it cannot read as HTTP/0.9: a page without a status line that no client reads.
     default_request_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     timeout = IDLE_SECONDS
@@ -175,7 +175,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = do_OPTIONS = do_HEAD = answer_request  # noqa: N815
 
-    def send_error(self, code: int, message: str | None = None, explain: object = None) -> None:  # noqa: ARG002
+    def send_error(
+        self,
+        code: int,
+        message: str | None = None,
+        explain: str | None = None,  # noqa: ARG002 - http.server's
+    ) -> None:
         """What http.server says of a request it cannot read: the status and one line of text."""
         self._refuse(code, message or _REASONS.get(code, ""))
 
