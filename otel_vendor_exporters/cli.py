@@ -7,6 +7,10 @@ One function for each subcommand, which imports what it needs when it runs. The 
 from __future__ import annotations
 
 import argparse
+import errno
+import io
+import os
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -16,7 +20,9 @@ if TYPE_CHECKING:
     from otel_vendor_exporters.sandbox import MPulseApp, Record, Sandbox
 
 DEFAULT_PORT = 8700
-LOOK_SECONDS = 1.0
+MAX_PORT = 65_535
+# A signal may be taken by another thread; the main one notices when it looks up.
+LOOK_SECONDS = 0.2
 FAILURE = 1
 
 
@@ -49,18 +55,34 @@ def _add_sandbox(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
 
 
 def _run_sandbox(options: argparse.Namespace) -> int:
-    from otel_vendor_exporters.sandbox import Sandbox
-
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        with Sandbox(_mpulse_app(options), port=options.port) as sandbox:
-            _say(_greeting(sandbox))
-            _tell_findings(sandbox)
+        _serve(options)
     except KeyboardInterrupt:
         return 0
+    except BrokenPipeError:
+        _leave_stdout()
     except (OSError, ValueError) as error:
-        print(f"sandbox: {error}", file=sys.stderr)
-        return FAILURE
+        print(f"sandbox: {_reason(error, options)}", file=sys.stderr)
+    return FAILURE
+
+
+def _serve(options: argparse.Namespace) -> NoReturn:
+    from otel_vendor_exporters.sandbox import Sandbox
+
+    _escape_what_cannot_be_shown()
+    with Sandbox(_mpulse_app(options), port=options.port) as sandbox:
+        _say(_greeting(sandbox))
+        _tell_findings(sandbox)
+
+
+def _reason(error: Exception, options: argparse.Namespace) -> str:
+    if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+        return (
+            f"port {options.port} of 127.0.0.1 is in use, perhaps by another sandbox: "
+            "choose one with --port, or a free one with --port 0"
+        )
+    return str(error)
 
 
 def _mpulse_app(options: argparse.Namespace) -> MPulseApp:
@@ -76,8 +98,8 @@ def _greeting(sandbox: Sandbox) -> Iterable[str]:
     return (
         f"The sandbox listens on {sandbox.url}",
         "Point the exporter at it:",
-        f"  export OTEL_EXPORTER_MPULSE_API_KEY={app.key}",
-        f"  export OTEL_EXPORTER_MPULSE_DOMAIN={app.domain}",
+        f"  export OTEL_EXPORTER_MPULSE_API_KEY={shlex.quote(app.key)}",
+        f"  export OTEL_EXPORTER_MPULSE_DOMAIN={shlex.quote(app.domain)}",
         f"  export OTEL_EXPORTER_MPULSE_CONFIG_URL={sandbox.config_url}",
         f"  export OTEL_EXPORTER_MPARTICLE_API_KEY={sandbox.mparticle.api_key}",
         f"  export OTEL_EXPORTER_MPARTICLE_API_SECRET={sandbox.mparticle.api_secret}",
@@ -104,9 +126,20 @@ def _say(lines: Iterable[str]) -> None:
         print(line, flush=True)
 
 
+def _escape_what_cannot_be_shown() -> None:
+    """Findings hold text from outside; a terminal of another encoding must not end the sandbox."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _leave_stdout() -> None:
+    """The reader of our output has gone: what is still buffered must not fail at exit (Python's docs)."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _port(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or int(text) > 65_535:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port: use 0 to 65535")
+    if not (text.isascii() and text.isdigit() and len(text) <= 5 and int(text) <= MAX_PORT):
+        raise argparse.ArgumentTypeError(f"{text[:20]!r} is not a port: use 0 to {MAX_PORT}")
     return int(text)
 
 
