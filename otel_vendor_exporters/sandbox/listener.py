@@ -76,7 +76,8 @@ class _Server(ThreadingHTTPServer):
 
     daemon_threads = True
     block_on_close = False
-    # Python 3.12.5 to 3.14 set it in HTTPServer: a second sandbox would then share the port without a word.
+    # Some Pythons switch it on in HTTPServer (3.14's alphas, python/cpython#127319): a second sandbox would
+    # then share the port without a word.
     allow_reuse_port = False
     request_queue_size = MAX_CONNECTIONS
     timeout = LOOK_SECONDS

@@ -9,14 +9,17 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
+from http.client import HTTPConnection
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
 from otel_vendor_exporters.sandbox import MPulseApp, Sandbox
-from tests.sandbox.wire import Wire, encoded, eventually
+from otel_vendor_exporters.sandbox.exchange import Answer, Request
+from otel_vendor_exporters.sandbox.listener import Listener, _Handler
+from tests.sandbox.wire import Wire, encoded, eventually, read
 
 SOURCES = sorted((Path(__file__).parents[2] / "otel_vendor_exporters" / "sandbox").glob("*.py"))
 TIMER = {"t_other": "custom0|10"}
@@ -247,6 +250,41 @@ def test_stopping_under_load_is_clean() -> None:
 
     assert not any(thread.is_alive() for thread in threads)
     assert len([answer for answer in answers if answer.startswith(b"HTTP/1.1 204 ")]) >= 42
+
+
+def test_a_stalled_client_is_hung_up_on(
+    sandbox: Sandbox, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half a head, half a body or nothing at all for longer than the idle time: the connection ends."""
+    monkeypatch.setattr(_Handler, "timeout", 0.05)
+    for half in (b"", b"GET /config HTTP/1.1\r\nHost:", b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\nhalf"):
+        with wire.connect() as connection:
+            connection.sendall(half)
+            assert connection.recv(1000) == b""
+
+    assert sandbox.received.records == ()
+
+
+def test_a_defect_of_the_sandbox_is_an_answer_and_a_log_line(caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever a vendor's code raises, the client gets 500 with the reason, and the next one is served."""
+
+    def respond(request: Request) -> Answer:
+        if request.path == "/broken":
+            raise LookupError("a defect")
+        return Answer(200)
+
+    listener = Listener(respond, "127.0.0.1", 0)
+    listener.start()
+    host, _, port = listener.authority.rpartition(":")
+    statuses = []
+    for path in ("/broken", "/whole"):
+        with closing(HTTPConnection(host, int(port), timeout=5)) as connection:
+            connection.request("GET", path)
+            statuses.append(read(connection.getresponse()).status)
+    listener.stop()
+
+    assert statuses == [500, 200]
+    assert [record.getMessage() for record in caplog.records] == ["the sandbox failed on GET /broken"]
 
 
 def has_ipv6() -> bool:
