@@ -246,7 +246,8 @@ def test_a_configuration_is_asked_for_with_get(wire: Wire, method: str) -> None:
 
 def test_a_question_that_is_badly_written_is_told(wire: Wire) -> None:
     """Repeated names and bad escapes."""
-    wire.ask("GET", f"/config?key={KEY}&d=www.example.com&d=www.example.com")
+    reply = wire.ask("GET", f"/config?key={KEY}&d=www.example.com&d=a.org")
+    assert reply.json["h.d"] == "www.example.com"
     assert wire.last.findings == (
         Finding("duplicate_param", "error", "A parameter of the query stands more than once."),
     )

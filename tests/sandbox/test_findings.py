@@ -329,3 +329,11 @@ def test_learning_counts_what_is_not_defined() -> None:
         assert beacon.metrics == (("cmet.Orders", 2.0),)
         assert beacon.dimensions == (("cdim.Country", "DE"),)
         assert sandbox.mpulse.undefined == ("custom7", "cmet.Orders", "cdim.Country")
+
+
+def test_a_page_load_time_is_data(wire: Wire) -> None:
+    """The official Julia sender puts t_done on API beacons; it needs no timer or metric beside it."""
+    beacon = wire.beacon({"t_done": "1200", "rt.tt": "1200", "rt.obo": "0", "u": "https://www.example.com/"})
+
+    assert beacon.findings == ()
+    assert beacon.accepted

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from otel_vendor_exporters.sandbox import MPulseApp, Sandbox
+from otel_vendor_exporters.sandbox import MPulseApp, Sandbox, mpulse, mpulse_config
 from otel_vendor_exporters.sandbox.exchange import Answer, Request
 from otel_vendor_exporters.sandbox.listener import Listener, _Handler
 from tests.sandbox.wire import Wire, encoded, eventually, read
@@ -256,6 +256,7 @@ def test_a_stalled_client_is_hung_up_on(
     sandbox: Sandbox, wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Half a head, half a body or nothing at all for longer than the idle time: the connection ends."""
+    assert _Handler.timeout == 60
     monkeypatch.setattr(_Handler, "timeout", 0.05)
     for half in (b"", b"GET /config HTTP/1.1\r\nHost:", b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\nhalf"):
         with wire.connect() as connection:
@@ -285,6 +286,27 @@ def test_a_defect_of_the_sandbox_is_an_answer_and_a_log_line(caplog: pytest.LogC
 
     assert statuses == [500, 200]
     assert [record.getMessage() for record in caplog.records] == ["the sandbox failed on GET /broken"]
+
+
+def test_what_an_app_remembers_is_bounded(
+    sandbox: Sandbox, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of crumbs and collectors the oldest go, of undefined labels the first stay."""
+    monkeypatch.setattr(mpulse_config, "MAX_CRUMBS", 2)
+    monkeypatch.setattr(mpulse, "MAX_BEACON_URLS", 2)
+    monkeypatch.setattr(mpulse, "MAX_UNDEFINED", 2)
+    first = wire.learn()
+    wire.beacon({"t_other": "a|1,b|1,c|1,a|1"})
+    for _ in range(2):
+        wire.config()
+        sandbox.mpulse.change_beacon_url()
+
+    assert sandbox.mpulse.undefined == ("a", "b")
+    assert wire.beacon(TIMER).codes == ("unknown_crumb", "unknown_beacon_url")
+    wire.learn()
+    assert wire.beacon(TIMER).findings == ()
+    assert wire.config({"r": "", "bcn": first["beacon_url"]}).status == 200
+    assert wire.last.codes == ("unknown_bcn",)
 
 
 def has_ipv6() -> bool:

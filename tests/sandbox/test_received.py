@@ -6,7 +6,7 @@ import json
 import threading
 import time
 
-from otel_vendor_exporters.sandbox import Beacon, Finding, Inbox, MPulseApp, Received, Record, Sandbox
+from otel_vendor_exporters.sandbox import Beacon, Counts, Finding, Inbox, MPulseApp, Received, Record, Sandbox
 from tests.sandbox.wire import Wire
 
 
@@ -89,6 +89,8 @@ def test_the_journal_forgets_the_oldest_and_keeps_the_counts() -> None:
     assert few.counts.findings == ((Finding("late", "error", "x"), 10),)
     assert few.counts.forgotten == 7
     assert [r.path[1] for r in small.records] == ["8", "9"]
+    few.clear()
+    assert few.counts == Counts((), (), 0)
 
 
 def test_the_kinds_of_findings_are_bounded() -> None:
