@@ -188,6 +188,7 @@ def test_dimension_values_without_a_place_are_counted(value: Any) -> None:
         ({"cdim.Country": "DE", "Country": "FR"}, {}, {"Country": "FR"}),
         ({"Country": b"x", "cdim.Country": "FR"}, {}, {"Country": "FR"}),
         ({"Country": "DE"}, {"dimensions": {"Country": "Plan"}}, {"Plan": "DE"}),
+        ({"cdim.Country": "DE"}, {"dimensions": {"cdim.Country": "Plan"}}, {"Plan": "DE"}),
         ({"geo": "DE"}, {"dimensions": {"geo": "nobody's"}}, {}),
     ],
 )

@@ -342,6 +342,7 @@ def test_J4_what_is_no_time_is_refused(given: Any) -> None:
         (19.9, "Currency", "19.90"),
         (0.005, "Currency", "0.01"),
         (-0.001, "Currency", "0.00"),
+        (10**40, "Currency", "1" + "0" * 40 + ".00"),
         (1e21, "Currency", "1" + "0" * 21 + ".00"),
     ],
 )
