@@ -1,5 +1,5 @@
 """
-Instrumentation for application code: decorators that time, count and report.
+Instrumentation for application code: decorators that time, count and report, and who is acting.
 
 Needs the OpenTelemetry API and wrapt, nothing else: a decorated application runs unchanged with any
 exporter or with none.
@@ -7,5 +7,16 @@ exporter or with none.
 
 from instrumentation.captures import Call, redact
 from instrumentation.decorators import counted, event, timed
+from instrumentation.visitor import VisitorDetails, current_visitor, set_visitor, visitor
 
-__all__ = ["Call", "counted", "event", "redact", "timed"]
+__all__ = [
+    "Call",
+    "VisitorDetails",
+    "counted",
+    "current_visitor",
+    "event",
+    "redact",
+    "set_visitor",
+    "timed",
+    "visitor",
+]

@@ -1,5 +1,5 @@
 """
-The attribute names that the instrumentation, the exporters and applications agree on.
+What the instrumentation, the exporters and applications agree on: attribute names, and the current visitor.
 
 OpenTelemetry's names where they exist (semantic conventions 1.44), ours beside them. Anything with the
 `mpulse.` prefix may be set on any span or metric point by any code: it speaks to the mPulse exporter and
@@ -8,9 +8,21 @@ to nobody else.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from contextvars import ContextVar
+from typing import TypeAlias
+
 # OpenTelemetry's
 SESSION_ID = "session.id"
 HTTP_ROUTE = "http.route"
+USER_ID = "user.id"
+USER_EMAIL = "user.email"
+USER_NAME = "user.name"
+USER_FULL_NAME = "user.full_name"
+USER_HASH = "user.hash"
+ENDUSER_PSEUDO_ID = "enduser.pseudo.id"
+CLIENT_ADDRESS = "client.address"
+USER_AGENT_ORIGINAL = "user_agent.original"
 
 # mPulse
 MPULSE_TIMER = "mpulse.timer"
@@ -19,3 +31,93 @@ MPULSE_AB_TEST = "mpulse.ab_test"
 MPULSE_DIMENSION_PREFIX = "mpulse.dimension."
 MPULSE_SESSION_START_UNIX_MS = "mpulse.session.start_unix_ms"
 MPULSE_SESSION_LENGTH = "mpulse.session.length"
+MPULSE_SESSION_LIMITED = "mpulse.session.limited"  # true: mPulse wants nothing of this session
+
+# mParticle
+MPARTICLE_MPID = "mparticle.mpid"
+MPARTICLE_IDENTITY_PREFIX = "mparticle.identity."
+MPARTICLE_USER_ATTRIBUTE_PREFIX = "mparticle.user_attributes."
+MPARTICLE_CONSENT_PREFIX = "mparticle.consent."  # then gdpr.<purpose>, or ccpa.data_sale_opt_out
+
+# The current visitor: attributes by field. The default fields name nobody by name or address.
+DEFAULT_VISITOR_FIELDS = ("ids", "session", "page_group", "ab_test", "dimensions")
+ALL_VISITOR_FIELDS = (*DEFAULT_VISITOR_FIELDS, "identities", "user_attributes", "consent", "client")
+PERSONAL_VISITOR_FIELDS = frozenset({"identities", "user_attributes", "consent"})
+
+_WHOLE_FIELDS = frozenset({"ids", "session"})  # half of one id and half of another would be nobody's
+VisitorFields: TypeAlias = Mapping[str, Mapping[str, object]]
+
+
+class VisitorScope:
+    """
+    What is known of the visitor within one block or request: attributes by field.
+
+    Shared by all threads and tasks that work for the block; any of them may ask and tell.
+    """
+
+    __slots__ = ("_known",)
+
+    def __init__(self, fields: VisitorFields) -> None:
+        self.tell(fields)
+
+    @property
+    def fields(self) -> VisitorFields:
+        """Attribute names and values by field."""
+        return self._known[0]
+
+    def tell(self, fields: VisitorFields) -> None:
+        """From now on, the visitor is this."""
+        merged: dict[tuple[str, ...], Mapping[str, object]] = {}
+        self._known = (fields, merged)  # one step: whoever asks meanwhile gets the old or the new
+
+    def attributes(self, wanted: tuple[str, ...]) -> Mapping[str, object]:
+        """The attributes of the wanted fields; not to be changed."""
+        fields, merged = self._known
+        found = merged.get(wanted)
+        if found is None:
+            found = merged[wanted] = {
+                name: value for field in wanted for name, value in fields.get(field, {}).items()
+            }
+        return found
+
+    def attributes_beside(
+        self, own: Mapping[str, object] | None, wanted: tuple[str, ...]
+    ) -> Mapping[str, object]:
+        """What may stand beside a record's own attributes: they go first, and no two visitors are mixed."""
+        told = self.attributes(wanted)
+        if not own or own.keys().isdisjoint(told):
+            return told
+        fields = self.fields
+        is_someone_else = own.get(USER_ID, told.get(USER_ID)) != told.get(USER_ID)
+        found: dict[str, object] = {}
+        for field in wanted:
+            of_field = fields.get(field, {})
+            if field in _WHOLE_FIELDS and not own.keys().isdisjoint(of_field):
+                continue
+            if field in PERSONAL_VISITOR_FIELDS and is_someone_else:
+                continue
+            found.update((name, value) for name, value in of_field.items() if name not in own)
+        return found
+
+
+def visitor_fields(names: str | Iterable[str]) -> tuple[str, ...]:
+    """
+    The fields of a setting: "default", "all", or names of fields.
+
+    Raises ValueError for a name that is none.
+    """
+    if names == "default":
+        return DEFAULT_VISITOR_FIELDS
+    if names == "all":
+        return ALL_VISITOR_FIELDS
+    wanted = (names,) if isinstance(names, str) else tuple(names)
+    unknown = [name for name in wanted if name not in ALL_VISITOR_FIELDS]
+    if unknown:
+        known = ", ".join(ALL_VISITOR_FIELDS)
+        raise ValueError(f'{unknown[0]!r} is no field of a visitor: use "default", "all", or some of {known}')
+    return wanted
+
+
+# A variable of its own, not a key in OpenTelemetry's context: server instrumentations replace that context
+# by the one they read off the incoming headers, and whoever stood in it would be gone. Nor does it travel.
+VISITOR: ContextVar[VisitorScope | None] = ContextVar("otel_vendor_exporters_visitor", default=None)
