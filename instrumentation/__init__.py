@@ -7,11 +7,13 @@ exporter or with none.
 
 from instrumentation.captures import Call, redact
 from instrumentation.decorators import counted, event, timed
+from instrumentation.middleware import VisitorMiddleware
 from instrumentation.visitor import VisitorDetails, current_visitor, set_visitor, visitor
 
 __all__ = [
     "Call",
     "VisitorDetails",
+    "VisitorMiddleware",
     "counted",
     "current_visitor",
     "event",

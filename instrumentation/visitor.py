@@ -117,18 +117,17 @@ def stamp_current_span(scope: VisitorScope) -> None:
         SITE.report("span", fault)
 
 
-def entered(details: VisitorDetails) -> Token[VisitorScope | None]:
-    """Make a visitor current. An unknown detail is reported, not raised: it comes from a callback."""
+def scope_of(details: VisitorDetails, around: VisitorScope | None) -> VisitorScope:
+    """A visitor inside another. An unknown detail is reported, not raised: it comes from a callback."""
     try:
         _check(details)
     except TypeError as fault:
         SITE.report("details", fault)
-    return _entered(_fields_of(details))
+    return _inside(around, _fields_of(details))
 
 
-def _entered(told: VisitorFields) -> Token[VisitorScope | None]:
-    around = VISITOR.get()
-    return VISITOR.set(VisitorScope(told if around is None else merged(around.fields, told)))
+def _inside(around: VisitorScope | None, told: VisitorFields) -> VisitorScope:
+    return VisitorScope(told if around is None else merged(around.fields, told))
 
 
 def left(token: Token[VisitorScope | None]) -> None:
@@ -180,7 +179,8 @@ class VisitorProbe:
 
     def start(self, args: Args, kwargs: Kwargs) -> _Stay:
         """Enter."""
-        return _Stay(_entered(self._told if self._of is None else self._told_by_call(args, kwargs)))
+        told = self._told if self._of is None else self._told_by_call(args, kwargs)
+        return _Stay(VISITOR.set(_inside(VISITOR.get(), told)))
 
     def suspend(self, stay: _Stay) -> None:
         """Leave, remembering what was current inside."""

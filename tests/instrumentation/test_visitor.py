@@ -1,0 +1,395 @@
+"""Visitors: what is told, what is inherited, and where a visitor holds."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+import pickle
+import threading
+from collections.abc import AsyncIterator, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from opentelemetry import baggage, propagate, trace
+
+from instrumentation import VisitorDetails, current_visitor, set_visitor, visitor
+from otel_vendor_exporters.attributes import VISITOR
+from otel_vendor_exporters.visitor import VisitorSpanProcessor
+from tests.instrumentation.conftest import Telemetry
+
+DETAILS: tuple[tuple[VisitorDetails, Mapping[str, object]], ...] = (
+    ({"user_id": "u-1"}, {"user.id": "u-1"}),
+    ({"user_id": 42}, {"user.id": "42"}),
+    ({"anonymous_id": "a-1"}, {"enduser.pseudo.id": "a-1"}),
+    ({"session_id": "s-1"}, {"session.id": "s-1"}),
+    (
+        {"session_id": "s-1", "session_start_unix_ms": 1_700_000_000_000, "session_length": 3},
+        {
+            "session.id": "s-1",
+            "mpulse.session.start_unix_ms": 1_700_000_000_000,
+            "mpulse.session.length": 3,
+        },
+    ),
+    ({"session_limited": True}, {"mpulse.session.limited": True}),
+    ({"page_group": "Cart"}, {"mpulse.page_group": "Cart"}),
+    ({"ab_test": "B"}, {"mpulse.ab_test": "B"}),
+    (
+        {"dimensions": {"Plan": "gold", "Beta": True}},
+        {"mpulse.dimension.Plan": "gold", "mpulse.dimension.Beta": True},
+    ),
+    (
+        {"identities": {"email": "a@b.example", "mpid": "7", "google": "g-1"}},
+        {"user.email": "a@b.example", "mparticle.mpid": "7", "mparticle.identity.google": "g-1"},
+    ),
+    (
+        {"user_attributes": {"plan": "gold", "tags": ["a", "b"]}},
+        {"mparticle.user_attributes.plan": "gold", "mparticle.user_attributes.tags": ("a", "b")},
+    ),
+    (
+        {"consent": {"gdpr.analytics": True, "ccpa.data_sale_opt_out": False}},
+        {"mparticle.consent.gdpr.analytics": True, "mparticle.consent.ccpa.data_sale_opt_out": False},
+    ),
+    (
+        {"client_address": "192.0.2.7", "user_agent": "Mozilla/5.0"},
+        {"client.address": "192.0.2.7", "user_agent.original": "Mozilla/5.0"},
+    ),
+    ({"user_id": None, "dimensions": None}, {}),
+    ({"user_id": ""}, {}),
+)
+UNFIT: tuple[dict[str, Any], ...] = (  # Any: what no type checker would let through
+    {"user_id": object()},
+    {"user_id": True},
+    {"session_start_unix_ms": -1},
+    {"session_length": "3"},
+    {"session_length": 10**15},
+    {"session_limited": 1},
+    {"dimensions": ["Plan"]},
+    {"dimensions": {"Plan": object()}},
+    {"dimensions": {7: "gold"}},
+    {"consent": {"gdpr.analytics": "yes"}},
+)
+
+
+@pytest.mark.parametrize(("details", "attributes"), DETAILS, ids=[str(each[0])[:40] for each in DETAILS])
+def test_every_detail_has_its_attributes(details: VisitorDetails, attributes: Mapping[str, object]) -> None:
+    """What is told of a visitor stands under the names that the exporters read."""
+    with visitor(**details):
+        assert current_visitor() == attributes
+    assert current_visitor() == {}
+
+
+@pytest.mark.parametrize("details", UNFIT, ids=str)
+def test_what_does_not_fit_is_left_out_and_said_once(
+    details: dict[str, Any], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A value of the wrong kind is no error for the application; the others stay."""
+    monkeypatch.setattr("instrumentation.captures.Site.report", _say)
+    with visitor(page_group="Cart", **details):
+        assert current_visitor() == {"mpulse.page_group": "Cart"}
+    (message,) = [record.getMessage() for record in caplog.records]
+    assert next(iter(details)) in message
+
+
+def _say(site: object, part: str, fault: Exception) -> None:
+    logging.getLogger("test").warning("%s: %s", part, type(fault).__name__)
+
+
+def test_an_unknown_detail_names_the_nearest() -> None:
+    """A misspelt keyword is refused, and the message says what would be right."""
+    with pytest.raises(TypeError, match="no 'usr_id': did you mean user_id"):
+        visitor(usr_id="u-1")  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="no 'pagegroup': did you mean page_group"):
+        set_visitor(pagegroup="Cart")  # type: ignore[call-arg]
+
+
+def test_nested_visitors_inherit() -> None:
+    """The inner visitor knows what the outer one told; afterwards the outer one is as before."""
+    with visitor(user_id="u-1", page_group="Cart", dimensions={"Plan": "gold"}):
+        outer = current_visitor()
+        with visitor(page_group="Checkout", dimensions={"Country": "AT"}):
+            assert current_visitor() == {
+                "user.id": "u-1",
+                "mpulse.page_group": "Checkout",
+                "mpulse.dimension.Plan": "gold",
+                "mpulse.dimension.Country": "AT",
+            }
+        assert current_visitor() == outer
+
+
+def test_another_user_inherits_nothing_personal() -> None:
+    """Identities, attributes, consent and the other ids of one user never pass to another."""
+    someone: VisitorDetails = {
+        "user_id": "u-1",
+        "session_id": "s-1",
+        "anonymous_id": "a-1",
+        "identities": {"email": "a@b.example"},
+        "user_attributes": {"plan": "gold"},
+        "consent": {"gdpr.analytics": True},
+    }
+    with visitor(**someone), visitor(user_id="u-2"):
+        assert current_visitor() == {"user.id": "u-2", "session.id": "s-1"}
+
+
+def test_a_visitor_who_logs_in_keeps_what_was_known() -> None:
+    """From anonymous to known is no change of person."""
+    with visitor(anonymous_id="a-1", consent={"gdpr.analytics": True}), visitor(user_id="u-1"):
+        assert current_visitor() == {
+            "user.id": "u-1",
+            "enduser.pseudo.id": "a-1",
+            "mparticle.consent.gdpr.analytics": True,
+        }
+
+
+def test_another_session_inherits_no_start_and_no_limit() -> None:
+    """Start, length and limit belong to the session they came with."""
+    with (
+        visitor(session_id="s-1", session_start_unix_ms=5, session_length=3, session_limited=True),
+        visitor(session_id="s-2"),
+    ):
+        assert current_visitor() == {"session.id": "s-2"}
+
+
+def test_set_visitor_holds_for_the_rest_of_the_block() -> None:
+    """Who logs in within a block is known until the block ends, also after inner functions returned."""
+
+    def log_in() -> None:
+        set_visitor(user_id="u-1")
+
+    with visitor(page_group="Login"):
+        log_in()
+        assert current_visitor() == {"user.id": "u-1", "mpulse.page_group": "Login"}
+    assert current_visitor() == {}
+
+
+def test_set_visitor_in_a_copied_context_reaches_the_block() -> None:
+    """A handler run on a worker thread, as web frameworks do it, tells the request it works for."""
+
+    async def request() -> Mapping[str, object]:
+        with visitor(page_group="Login"):
+            await asyncio.to_thread(set_visitor, user_id="u-1")
+            return current_visitor()
+
+    assert asyncio.run(request()) == {"user.id": "u-1", "mpulse.page_group": "Login"}
+
+
+def test_set_visitor_without_a_block_holds_for_this_context_only() -> None:
+    """A script may tell its visitor once; a thread beside it hears nothing."""
+    seen: list[Mapping[str, object]] = []
+
+    def script() -> None:
+        set_visitor(user_id="u-1")
+        seen.append(current_visitor())
+
+    contextvars.copy_context().run(script)
+
+    assert seen == [{"user.id": "u-1"}]
+    assert current_visitor() == {}
+
+
+def test_set_visitor_tells_the_current_span(telemetry: Telemetry) -> None:
+    """The span that was running when the visitor became known carries ids, and nothing personal."""
+    with trace.get_tracer("app").start_as_current_span("GET /"), visitor(page_group="Login"):
+        set_visitor(user_id="u-1", identities={"email": "a@b.example"})
+    assert dict(telemetry.span().attributes or {}) == {"user.id": "u-1", "mpulse.page_group": "Login"}
+
+
+def test_functions_of_every_kind_run_under_their_visitor() -> None:
+    """The decorator holds for bodies of functions, coroutines and generators, and not for their consumers."""
+
+    @visitor(user_id="u-1")
+    def plain() -> Mapping[str, object]:
+        return current_visitor()
+
+    @visitor(user_id="u-1")
+    async def coroutine() -> Mapping[str, object]:
+        await asyncio.sleep(0)
+        return current_visitor()
+
+    @visitor(user_id="u-1")
+    def generator() -> Iterator[Mapping[str, object]]:
+        yield current_visitor()
+        set_visitor(page_group="Cart")
+        yield current_visitor()
+
+    @visitor(user_id="u-1")
+    async def async_generator() -> AsyncIterator[Mapping[str, object]]:
+        yield current_visitor()
+        await asyncio.sleep(0)
+        yield current_visitor()
+
+    async def consumed() -> list[Mapping[str, object]]:
+        found = []
+        async for each in async_generator():
+            found += [each, current_visitor()]
+        return found
+
+    known = {"user.id": "u-1"}
+    assert plain() == asyncio.run(coroutine()) == known
+    assert [(each, current_visitor()) for each in generator()] == [
+        (known, {}),
+        ({**known, "mpulse.page_group": "Cart"}, {}),
+    ]
+    assert asyncio.run(consumed()) == [known, {}, known, {}]
+
+
+def test_a_function_of_the_call_tells_the_visitor() -> None:
+    """The decorator may read the visitor off the arguments."""
+
+    @visitor(lambda call: {"user_id": str(call.arguments["who"])}, page_group="Cart")
+    def handle(who: str) -> Mapping[str, object]:
+        return current_visitor()
+
+    assert handle("u-7") == {"user.id": "u-7", "mpulse.page_group": "Cart"}
+
+
+@pytest.mark.parametrize("details", [{"usr_id": "u"}, 7, "u-1"], ids=str)
+def test_a_failing_function_of_the_call_never_reaches_the_caller(
+    details: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The call goes on with what is known otherwise, and one line says so."""
+
+    @visitor(lambda call: details, page_group="Cart")
+    def handle() -> Mapping[str, object]:
+        return current_visitor()
+
+    assert handle() == handle() == {"mpulse.page_group": "Cart"}
+    assert len(caplog.records) == 1
+
+
+@visitor(user_id="u-1")
+def module_level() -> Mapping[str, object]:
+    """Kept."""
+    return current_visitor()
+
+
+def test_a_decorated_function_is_still_itself() -> None:
+    """Docstring and pickling survive; one decorator may be used many times, also nested in itself."""
+    assert module_level.__doc__ == "Kept."
+    assert pickle.loads(pickle.dumps(module_level))() == {"user.id": "u-1"}
+    shared = visitor(user_id="u-2")
+    with shared, shared:
+        assert current_visitor() == {"user.id": "u-2"}
+    assert current_visitor() == {}
+
+
+def test_tasks_keep_their_own_visitors() -> None:
+    """A hundred tasks that interleave each see their visitor, and the task around them sees none."""
+
+    async def request(number: int) -> list[object]:
+        seen = []
+        async with visitor(user_id=number):
+            for _ in range(5):
+                await asyncio.sleep(0)
+                seen.append(current_visitor()["user.id"])
+        return seen
+
+    async def server() -> list[list[object]]:
+        found = await asyncio.gather(*(request(number) for number in range(100)))
+        assert current_visitor() == {}
+        return found
+
+    assert asyncio.run(server()) == [[str(number)] * 5 for number in range(100)]
+
+
+def test_threads_keep_their_own_visitors() -> None:
+    """A pool's reused threads each see the visitor of the call they run, and nothing of the one before."""
+    barrier = threading.Barrier(4)
+
+    def request(number: int) -> tuple[Mapping[str, object], object]:
+        before = current_visitor()
+        with visitor(user_id=number):
+            barrier.wait(10)
+            return before, current_visitor()["user.id"]
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(request, range(40)))
+
+    assert found == [({}, str(number)) for number in range(40)]
+
+
+def test_a_thread_started_with_a_copied_context_knows_the_visitor() -> None:
+    """A copied context carries the visitor; a thread started without one has none."""
+    seen: list[Mapping[str, object]] = []
+
+    def work() -> None:
+        seen.append(current_visitor())
+
+    with visitor(user_id="u-1"):
+        context = contextvars.copy_context()
+        for target in (lambda: context.run(work), lambda: contextvars.Context().run(work)):
+            thread = threading.Thread(target=target)
+            thread.start()
+            thread.join(10)
+
+    assert seen == [{"user.id": "u-1"}, {}]
+
+
+def test_many_threads_tell_one_visitor() -> None:
+    """Nothing that is told at the same time is lost."""
+    with visitor(user_id="u-1"):
+
+        def tell(number: int) -> None:
+            set_visitor(dimensions={f"D{number}": number})
+
+        with ThreadPoolExecutor(8) as pool:
+            for number in range(200):
+                pool.submit(contextvars.copy_context().run, tell, number)
+        told = current_visitor()
+
+    assert told == {"user.id": "u-1", **{f"mpulse.dimension.D{number}": number for number in range(200)}}
+
+
+def test_a_visitor_stays_out_of_headers_and_baggage(telemetry: Telemetry) -> None:
+    """What goes out to other services says nothing of the visitor."""
+    telemetry.tracer_provider.add_span_processor(VisitorSpanProcessor("all"))
+    carrier: dict[str, str] = {}
+
+    with (
+        visitor(user_id="u-secret", identities={"email": "a@b.example"}),
+        trace.get_tracer("app").start_as_current_span("call"),
+    ):
+        propagate.inject(carrier)
+        assert baggage.get_all() == {}
+
+    assert set(carrier) == {"traceparent"}
+
+
+def test_a_replaced_context_does_not_lose_the_visitor(telemetry: Telemetry) -> None:
+    """Server instrumentations replace OpenTelemetry's context by the incoming one; the visitor stays."""
+    telemetry.tracer_provider.add_span_processor(VisitorSpanProcessor())
+    headers = {"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}
+
+    with visitor(user_id="u-1"):
+        span = trace.get_tracer("app").start_span("GET /", context=propagate.extract(headers))
+        span.end()
+
+    assert dict(telemetry.span().attributes or {}) == {"user.id": "u-1"}
+
+
+def test_works_without_an_sdk(telemetry_later: Telemetry) -> None:
+    """Telling a visitor costs no SDK."""
+    with visitor(user_id="u-1"):
+        set_visitor(page_group="Cart")
+        assert current_visitor() == {"user.id": "u-1", "mpulse.page_group": "Cart"}
+
+
+def test_a_generator_ended_elsewhere_leaves_no_visitor_behind() -> None:
+    """A block that is left in another context than it was entered in changes nothing there."""
+    entered = visitor(user_id="u-1")
+    contextvars.copy_context().run(entered.__enter__)
+    entered.__exit__(None, None, None)
+    assert VISITOR.get() is None
+
+
+def test_a_foreign_span_that_fails_is_no_error() -> None:
+    """A span of another package that cannot take attributes does not reach the application."""
+
+    class Broken(trace.NonRecordingSpan):
+        def is_recording(self) -> bool:
+            raise RuntimeError
+
+    with trace.use_span(Broken(trace.INVALID_SPAN_CONTEXT)), visitor(user_id="u-1"):
+        set_visitor(page_group="Cart")
+        assert current_visitor()["mpulse.page_group"] == "Cart"
