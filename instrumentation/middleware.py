@@ -2,7 +2,7 @@
 Middleware: the visitor of each request, for WSGI and ASGI applications.
 
     app.wsgi_app = VisitorMiddleware(app.wsgi_app)                          Flask
-    application = VisitorMiddleware(get_wsgi_application())                 Django, also get_asgi_application()
+    application = VisitorMiddleware(get_wsgi_application())                 Django, ASGI too
     app.add_middleware(VisitorMiddleware, visitor=visitor_of_request)       FastAPI, Starlette
 
 The session comes from mPulse's RT cookie, everything else from the application: by the `visitor=` callback,

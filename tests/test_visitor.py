@@ -150,7 +150,7 @@ def test_an_unknown_field_says_what_would_be_right() -> None:
 
 
 def test_a_broken_visitor_fails_neither_spans_nor_logs(caplog: pytest.LogCaptureFixture) -> None:
-    """Spans start and records go on, whatever stands where the visitor should; each processor says so once."""
+    """Spans start and records go on, whatever stands where the visitor should; it is said once."""
 
     class Broken(VisitorScope):
         def attributes(self, wanted: tuple[str, ...]) -> Mapping[str, object]:

@@ -86,6 +86,9 @@ def timings_from(
         ):
             mapped.ignored[_reason_to_ignore(timer, start, end)] += 1
             continue
+        if attributes.get(names.MPULSE_SESSION_LIMITED) is True:
+            mapped.ignored["session_limited"] += 1  # mPulse told the visitor's browser to send nothing of it
+            continue
         if defined is not None and timer not in defined:
             mapped.undefined[timer] += 1
             continue
