@@ -25,6 +25,7 @@ SCOPE: Final = "instrumentation.decorators"
 REDACTED: Final = "[redacted]"
 RESULT: Final = "result"
 MAX_TEXT: Final = 256
+_VALUE: Final = r"""(?:"[^"]*"|'[^']*'|(?:(?:bearer|basic|digest)\s+)?[^\s,;&)}\]]+)"""  # behind a name
 
 _logger = logging.getLogger(SCOPE)
 
@@ -55,6 +56,7 @@ class Secrets:
     def __init__(self, *names: str) -> None:
         self._lock = Lock()
         self._names: tuple[str, ...] = ()
+        self.generation = 0  # grows with the names
         self.add(*names)
 
     def add(self, *names: str) -> None:
@@ -64,6 +66,9 @@ class Secrets:
             words = "|".join(re.escape(name).replace("_", "[ _-]?") for name in self._names)
             self._name = re.compile(words, re.IGNORECASE)
             self._key = re.compile(rf"(?:{words})[\w-]*[\"']?\s*[=:]", re.IGNORECASE)
+            self._pair = re.compile(rf"({self._key.pattern}\s*){_VALUE}", re.IGNORECASE)
+            self._stems = {name.split("_")[0].casefold() for name in self._names}
+            self.generation += 1
 
     def named_by(self, name: str) -> bool:
         """Whether a value of this name is a secret."""
@@ -72,6 +77,14 @@ class Secrets:
     def told_by(self, text: str) -> bool:
         """Whether the text of some object shows a secret among its fields."""
         return self._key.search(text) is not None
+
+    def hidden_in(self, text: str) -> str:
+        """The text with what stands behind a secret's name hidden: "token=[redacted]"."""
+        folded = text.casefold()
+        for stem in self._stems:  # a tenth of what the expression costs
+            if stem in folded:
+                return self._pair.sub(rf"\1{REDACTED}", text)
+        return text
 
 
 SECRETS: Final = Secrets(

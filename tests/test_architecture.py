@@ -29,6 +29,7 @@ ALLOWED: dict[str, set[str]] = {
     "cli": {"sandbox", "doctor", "errors", "settings", *VENDORS},
     "doctor": {"attributes", "delivery", "errors", "settings", *VENDORS},
     "visitor": {"attributes"},
+    "log_setup": {"errors"},
     "instrumentor": {"attributes", "settings", "visitor"},
     "__main__": {"cli"},
     "__init__": set(),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from tests.benchmarks import bench_decorators, bench_mpulse
+from tests.benchmarks import bench_decorators, bench_handler, bench_mpulse
 
 if __name__ == "__main__":
-    results = [bench.main() for bench in (bench_mpulse, bench_decorators)]
+    results = [bench.main() for bench in (bench_mpulse, bench_decorators, bench_handler)]
     sys.exit(max(results))

@@ -1,0 +1,338 @@
+"""
+The logging handler: chosen log calls as OpenTelemetry log records and events.
+
+    logging.getLogger("shop").addHandler(EventHandler())
+    logger.info("order %s", number, extra={"event": "Order Placed", "total": 19.99})
+
+    {"class": "instrumentation.EventHandler", "exporters": ["mparticle"]}      in a dictConfig, nothing else
+
+Rule: a log call never fails, never waits for the network, and never comes back as a record of its own.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from typing import Any, Final, Literal, get_args
+
+from opentelemetry import _logs, context
+from opentelemetry._logs import Logger, LoggerProvider, LogRecord, NoOpLogger
+from opentelemetry._logs import _internal as _logs_global
+from opentelemetry.context import Context, get_current
+from opentelemetry.trace import (
+    NonRecordingSpan,
+    SpanContext,
+    TraceFlags,
+    get_current_span,
+    set_span_in_context,
+)
+
+from instrumentation.captures import Site
+from instrumentation.log_records import (
+    CAPTURED,
+    Captured,
+    Extras,
+    code_of,
+    event_name_of,
+    exception_of,
+    extras_of,
+    has_exception,
+    severity_of,
+    severity_text_of,
+)
+from otel_vendor_exporters.attributes import VISITOR, VisitorScope, visitor_fields
+
+Records = Literal["all", "events"]
+SETUP_GROUP: Final = "otel_vendor_exporters_setup"
+SETUP_NAME: Final = "logger_provider"
+
+# Their records tell of sending; sent, they would tell of sending that.
+_NEVER_TOLD: Final = ("otel_vendor_exporters", "instrumentation", "opentelemetry", "urllib3", "requests")
+_SUPPRESS_KEY: Final = context._SUPPRESS_INSTRUMENTATION_KEY
+_PLAIN_SUPPRESS_KEY: Final = "suppress_instrumentation"  # the older key, still set by OTel's contrib
+_SITE: Final = Site("EventHandler")
+_MOST_REMEMBERED: Final = 4096
+
+
+class _Busy(threading.local):
+    now = False
+
+
+_busy = _Busy()
+
+
+class EventHandler(logging.Handler):
+    """
+    Turns log calls into OpenTelemetry records. Any thread may log; nothing is locked while a record is told.
+
+    `exporters`: names of logs exporters (or a mapping of names to their settings), for which the handler sets
+    up a provider of its own and closes it with itself; else `logger_provider`, else the global one, whenever
+    that is set up. `loggers`: only these and their children. `records="events"`: only those with an event
+    name or an exception. `allow`, `deny`: globs of names in `extra=`. `redact`: names to be hidden beside
+    the usual secrets. `visitor_attributes`: "default", "all", or fields of the visitor. `code`: tell file,
+    line and function. Raises ValueError for an option or an exporter that does not exist.
+    """
+
+    def __init__(
+        self,
+        level: int | str = logging.NOTSET,
+        *,
+        exporters: str
+        | Iterable[str]
+        | Mapping[str, Mapping[str, Any]] = (),  # Any: settings of any exporter
+        logger_provider: LoggerProvider | None = None,
+        loggers: str | Iterable[str] = (),
+        records: Records = "all",
+        allow: Iterable[str] | None = None,
+        deny: Iterable[str] = (),
+        redact: Iterable[str] = (),
+        visitor_attributes: str | Iterable[str] = "default",
+        code: bool = True,
+    ) -> None:
+        super().__init__(level)
+        if records not in get_args(Records):
+            raise ValueError(f"records={records!r} is not known: use one of {', '.join(get_args(Records))}")
+        if exporters and logger_provider is not None:
+            raise ValueError("exporters and logger_provider are both given: one of them tells where to send")
+        self._only_events = records == "events"
+        self._loggers = (loggers,) if isinstance(loggers, str) else tuple(loggers)
+        self._extras = Extras(_SITE, allow, deny, redact)
+        self._visitor_fields = visitor_fields(visitor_attributes)
+        self._code = code
+        self._provider = logger_provider
+        self._owns_provider = bool(exporters)
+        self._known: tuple[LoggerProvider | None, dict[str, Logger | None]] = (None, {})
+        if exporters:
+            self._provider = _provider_for(exporters)
+        elif logger_provider is None:
+            _load_named_provider()
+
+    def handle(self, record: logging.LogRecord) -> Any:  # Any: a bool, since Python 3.12 a record as well
+        """Tell the record if the filters let it through. No lock: an exporter may be a slow one."""
+        try:
+            kept = self.filter(record)
+        except Exception:  # noqa: BLE001 - a filter of the application
+            self.handleError(record)
+            return False
+        if kept:
+            self.emit(kept if isinstance(kept, logging.LogRecord) else record)
+        return kept
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Tell the record."""
+        if _busy.now:
+            return
+        _busy.now = True
+        try:
+            logger = self._logger_for(record.name)
+            if logger is not None:
+                self._tell(logger, record)
+        except Exception as fault:  # noqa: BLE001 - a message, an argument, a provider: anybody's code
+            with suppress(Exception):  # printing where no stack is left fails, too
+                self.handleError(record)
+                _SITE.report("record", fault)
+        finally:
+            _busy.now = False
+
+    def flush(self) -> None:
+        """Have what was told so far exported."""
+        flush = getattr(self._provider_now(), "force_flush", None)
+        if flush is None or _is_logging_locked():
+            return
+        try:
+            flush()
+        except Exception as fault:  # noqa: BLE001 - anybody's provider
+            _SITE.report("flush", fault)
+
+    def close(self) -> None:
+        """Close the handler, and its own provider with what waits in it."""
+        super().close()
+        if not self._owns_provider:
+            return
+        provider: Any = self._provider  # Any: the API's provider has no shutdown
+        self._owns_provider, self._provider = False, _NOTHING
+        if _is_logging_locked():
+            # A new dictConfig closes the old handlers under logging's lock. Exporters log, so waiting for
+            # them here would be for ever.
+            threading.Thread(target=_shut_down, args=(provider,), name="EventHandler close").start()
+        else:
+            _shut_down(provider)
+
+    def _provider_now(self) -> LoggerProvider | None:
+        # The global is read where the API keeps it, as in `probes`.
+        return self._provider if self._provider is not None else _logs_global._LOGGER_PROVIDER
+
+    def _logger_for(self, name: str) -> Logger | None:
+        """The logger to tell records of this name to; None for those that are not told."""
+        provider = self._provider_now()
+        if provider is None:
+            return None
+        known = self._known
+        if known[0] is not provider or len(known[1]) > _MOST_REMEMBERED:
+            known = self._known = (provider, {})
+        try:
+            return known[1][name]
+        except KeyError:
+            logger = provider.get_logger(name) if self._is_told(name) else None
+            known[1][name] = logger = None if isinstance(logger, NoOpLogger) else logger
+            return logger
+
+    def _is_told(self, name: str) -> bool:
+        if _is_within(name, _NEVER_TOLD):
+            return False
+        return not self._loggers or _is_within(name, self._loggers)
+
+    def _tell(self, logger: Logger, record: logging.LogRecord) -> None:
+        current = get_current()
+        if current and (current.get(_SUPPRESS_KEY) or current.get(_PLAIN_SUPPRESS_KEY)):
+            return
+        extras = extras_of(record)
+        event_name = event_name_of(extras) if extras else None
+        if self._only_events and event_name is None and not has_exception(record):
+            return
+        captured: Captured | None = getattr(record, CAPTURED, None)
+        if captured is None:
+            self._emit_to(logger, record, extras, event_name, None, VISITOR.get(), current)
+            return
+        visitor = VisitorScope(captured.visitor)
+        token = VISITOR.set(visitor)  # the processors behind see the one it was made for, too
+        try:
+            self._emit_to(logger, record, extras, event_name, captured, visitor, _context_of(captured))
+        finally:
+            VISITOR.reset(token)
+
+    def _emit_to(
+        self,
+        logger: Logger,
+        record: logging.LogRecord,
+        extras: dict[str, Any],
+        event_name: str | None,
+        captured: Captured | None,
+        visitor: VisitorScope | None,
+        current: Context,
+    ) -> None:
+        told = LogRecord(
+            timestamp=int(record.created * 1e9),
+            context=current,
+            severity_number=severity_of(record.levelno),
+            severity_text=severity_text_of(record),
+            body=self._body(record, captured),
+            attributes=self._attributes(record, extras, captured, visitor),
+            event_name=event_name,
+        )
+        logger.emit(told)
+
+    def _body(self, record: logging.LogRecord, captured: Captured | None) -> str:
+        if self.formatter is not None:
+            message = self.format(record)
+        elif captured is not None and captured.message is not None:
+            message = captured.message
+        else:
+            message = record.getMessage()
+        return self._extras.text(message)
+
+    def _attributes(
+        self,
+        record: logging.LogRecord,
+        extras: dict[str, Any],
+        captured: Captured | None,
+        visitor: VisitorScope | None,
+    ) -> dict[str, Any]:
+        found = self._extras.shown(extras) if extras else {}
+        if visitor is not None:
+            found.update(visitor.attributes_beside(found, self._visitor_fields))
+        if self._code:
+            found.update(code_of(record))
+        for name, text in exception_of(record, captured).items():
+            found[name] = self._extras.text(text)
+        return found
+
+
+class ContextFilter(logging.Filter):
+    """
+    Keeps trace, visitor and exception with a record that is told elsewhere: put it on a QueueHandler.
+
+    The thread or process behind the queue knows none of them. What is kept can be pickled.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let every record through, with what is known here."""
+        try:
+            if not hasattr(record, CAPTURED):
+                setattr(record, CAPTURED, _captured(record))
+        except Exception as fault:  # noqa: BLE001 - a message, an argument: anybody's code
+            _SITE.report("context", fault)
+        return True
+
+
+def _captured(record: logging.LogRecord) -> Captured:
+    span = get_current_span().get_span_context()
+    visitor = VISITOR.get()
+    exception = exception_of(record)
+    return Captured(
+        trace_id=span.trace_id,
+        span_id=span.span_id,
+        trace_flags=int(span.trace_flags),
+        visitor={} if visitor is None else visitor.fields,
+        message=record.getMessage() if exception else None,  # a QueueHandler adds the traceback to it
+        exception=exception,
+    )
+
+
+def _context_of(captured: Captured) -> Context:
+    span = SpanContext(
+        captured.trace_id, captured.span_id, is_remote=False, trace_flags=TraceFlags(captured.trace_flags)
+    )
+    return set_span_in_context(NonRecordingSpan(span), Context())
+
+
+class _Nothing(LoggerProvider):
+    """Where the records of a closed handler go."""
+
+    def get_logger(self, name: str, *_args: Any, **_kwargs: Any) -> Logger:  # Any: as the versions have it
+        return NoOpLogger(name)
+
+
+_NOTHING: Final = _Nothing()
+
+
+def _provider_for(exporters: str | Iterable[str] | Mapping[str, Mapping[str, Any]]) -> LoggerProvider:
+    """A provider for exporters by name, from the package that knows the SDK; found by its entry point."""
+    from importlib.metadata import entry_points  # only here: it is slow to import
+
+    if isinstance(exporters, Mapping):
+        wanted = {name: dict(settings or {}) for name, settings in exporters.items()}
+    else:
+        wanted = {name: {} for name in ((exporters,) if isinstance(exporters, str) else exporters)}
+    found = tuple(entry_points(group=SETUP_GROUP, name=SETUP_NAME))
+    if not found:
+        raise ValueError("exporters= needs the package otel-vendor-exporters to be installed (entry points)")
+    provider: LoggerProvider = found[0].load()(wanted)
+    return provider
+
+
+def _load_named_provider() -> None:
+    """Have the API load the provider that the environment names, if it names one."""
+    try:
+        _logs.get_logger_provider()
+    except Exception as fault:  # noqa: BLE001 - loading runs any package's code
+        _SITE.report("provider", fault)
+
+
+def _is_within(name: str, parents: Iterable[str]) -> bool:
+    return any(name == parent or name.startswith(f"{parent}.") for parent in parents)
+
+
+def _is_logging_locked() -> bool:
+    """Whether this thread holds logging's own lock."""
+    is_owned = getattr(getattr(logging, "_lock", None), "_is_owned", None)
+    return is_owned is not None and bool(is_owned())
+
+
+def _shut_down(provider: Any) -> None:  # Any: as in close
+    try:
+        provider.shutdown()
+    except Exception as fault:  # noqa: BLE001 - anybody's exporter
+        _SITE.report("close", fault)

@@ -1,0 +1,215 @@
+"""
+Log records: what an OpenTelemetry record says of a Python one.
+
+Attribute names are semantic conventions 1.44; severities are those of OpenTelemetry's log data model, where
+WARNING is WARN and CRITICAL is FATAL. Leaves emitting, and which records are told, to `log_handler`.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import traceback
+from collections.abc import Iterable, Mapping
+from fnmatch import translate
+from typing import Any, Final, NamedTuple
+
+from opentelemetry._logs import SeverityNumber
+
+from instrumentation.captures import REDACTED, SECRETS, Secrets, Site, shown_text, type_name
+from otel_vendor_exporters.attributes import VisitorFields
+
+CAPTURED: Final = "_otel_captured"  # where a record carries what `ContextFilter` captured
+EVENT_KEYS: Final = ("otel.event.name", "event.name", "event")
+
+_RESERVED: Final = frozenset(
+    {
+        *vars(logging.makeLogRecord({})),
+        *("message", "asctime", "taskName", CAPTURED),
+        *(
+            "otelTraceID",
+            "otelSpanID",
+            "otelTraceSampled",
+            "otelServiceName",
+        ),  # put there by OpenTelemetry itself
+    }
+)
+_SEVERITY_TEXTS: Final = {"WARNING": "WARN", "CRITICAL": "FATAL"}
+_PLAIN_TYPES: Final = frozenset({str, bool, int, float})
+_DEEPEST: Final = 8
+_LONGEST_STACK: Final = 65_536
+_MOST_REMEMBERED: Final = 4096
+_LAST_LINE: Final = re.compile(r"([A-Za-z_][\w.]*)(?:: (.*))?")
+
+
+class Captured(NamedTuple):
+    """What was known when a record was made, to be told on another thread or in another process."""
+
+    trace_id: int
+    span_id: int
+    trace_flags: int
+    visitor: VisitorFields
+    message: str | None
+    exception: Mapping[str, str]
+
+
+class Extras:
+    """
+    Which of an application's `extra=` is told, and how.
+
+    `allow` (None: all) and `deny` are globs of names; `redact` are names to hide beside the usual secrets.
+    """
+
+    def __init__(
+        self, site: Site, allow: Iterable[str] | None, deny: Iterable[str], redact: Iterable[str]
+    ) -> None:
+        self._site = site
+        self._allowed = None if allow is None else _any_of(allow)
+        self._denied = _any_of(deny)
+        more = (redact,) if isinstance(redact, str) else tuple(redact)
+        self._secrets: tuple[Secrets, ...] = (SECRETS, Secrets(*more)) if more else (SECRETS,)
+        self._open: tuple[int, set[str]] = (0, set())
+
+    def shown(self, extras: Mapping[str, object]) -> dict[str, Any]:  # Any: OpenTelemetry's AnyValue
+        """The extras as attributes; one that cannot be shown is reported and left out."""
+        if self._open[0] != SECRETS.generation or len(self._open[1]) > _MOST_REMEMBERED:
+            self._open = (SECRETS.generation, set())
+        known_as_open = self._open[1]
+        found: dict[str, Any] = {}
+        for name, value in extras.items():
+            if name in known_as_open and type(value) in _PLAIN_TYPES:
+                found[name] = value
+            elif self._wants(name):
+                try:
+                    found[name] = self._value(name, value)
+                except Exception as fault:  # noqa: BLE001 - a value of the application
+                    self._site.report("extra", fault)
+                if not self._hides(name):
+                    known_as_open.add(name)
+        return found
+
+    def text(self, text: str) -> str:
+        """A message, with what stands behind a secret's name hidden: "token=[redacted]"."""
+        if "=" in text or ":" in text:
+            for secrets in self._secrets:
+                text = secrets.hidden_in(text)
+        return text
+
+    def _wants(self, name: str) -> bool:
+        is_allowed = self._allowed is None or self._allowed.match(name) is not None
+        return is_allowed and self._denied.match(name) is None
+
+    def _hides(self, name: str) -> bool:
+        return any(secrets.named_by(name) for secrets in self._secrets)
+
+    def _value(self, name: str, value: object, depth: int = 0) -> Any:  # Any: as above
+        """Text, numbers and bytes as they are, lists and mappings value by value, all else as text, cut."""
+        if self._hides(name):
+            return REDACTED
+        if isinstance(value, (str, bool, int, float, bytes)) or value is None:
+            return value
+        if depth < _DEEPEST:
+            if isinstance(value, Mapping):
+                return {str(key): self._value(str(key), each, depth + 1) for key, each in value.items()}
+            if isinstance(value, (list, tuple, set, frozenset)):
+                return [self._value("", each, depth + 1) for each in value]
+        return shown_text(str(value))
+
+
+def _any_of(globs: Iterable[str]) -> re.Pattern[str]:
+    wanted = (globs,) if isinstance(globs, str) else tuple(globs)
+    return re.compile("|".join(map(translate, wanted)) or "(?!)")
+
+
+def severity_of(level: int) -> SeverityNumber:
+    """The severity of a level; levels between the standard ones count as the steps between."""
+    known = _SEVERITIES.get(level)
+    if known is None:
+        known = SeverityNumber.UNSPECIFIED if level <= 0 else _SEVERITIES[53 if level > 53 else 1]
+    return known
+
+
+def _severities() -> dict[int, SeverityNumber]:
+    """TRACE below 10; each ten from there on is a name, its first four levels are its four steps."""
+    found = dict.fromkeys(range(1, 10), SeverityNumber.TRACE)
+    for level in range(10, 54):
+        found[level] = SeverityNumber(1 + 4 * (level // 10) + min(level % 10, 3))
+    return found
+
+
+_SEVERITIES: Final = _severities()
+
+
+def severity_text_of(record: logging.LogRecord) -> str:
+    """OpenTelemetry's word for the level."""
+    return _SEVERITY_TEXTS.get(record.levelname, record.levelname)
+
+
+def extras_of(record: logging.LogRecord) -> dict[str, Any]:
+    """What the application gave as `extra=`."""
+    return {name: value for name, value in record.__dict__.items() if name not in _RESERVED}
+
+
+def event_name_of(extras: dict[str, Any]) -> str | None:
+    """The event's name, taken out of the extras; None for a plain record."""
+    if extras.keys().isdisjoint(EVENT_KEYS):
+        return None
+    name = None
+    for key in EVENT_KEYS:
+        value = extras.get(key)
+        if isinstance(value, str) and value:
+            name = name or value
+            del extras[key]
+    return name
+
+
+def has_exception(record: logging.LogRecord) -> bool:
+    """Whether the record tells of an exception."""
+    if record.exc_info:
+        return record.exc_info[0] is not None
+    captured = getattr(record, CAPTURED, None)
+    return bool(record.exc_text or (captured and captured.exception))
+
+
+def exception_of(record: logging.LogRecord, captured: Captured | None = None) -> Mapping[str, str]:
+    """exception.type, .message and .stacktrace, or nothing."""
+    if captured is not None and captured.exception:
+        return captured.exception
+    if record.exc_info:
+        kind, error, trace = record.exc_info
+        if kind is None or error is None:
+            return {}
+        stack = "".join(traceback.format_exception(kind, error, trace))
+        return _exception(type_name(error), _words_of(error), stack)
+    if not record.exc_text:
+        return {}
+    # It was formatted in another process, and the exception itself stayed there.
+    found = _LAST_LINE.fullmatch(record.exc_text.rstrip().rsplit("\n", 1)[-1])
+    kind_name, words = found.groups() if found else ("Exception", None)
+    return _exception(kind_name, words or "", record.exc_text)
+
+
+def _exception(kind: str, words: str, stack: str) -> dict[str, str]:
+    found = {"exception.type": kind, "exception.stacktrace": stack[-_LONGEST_STACK:]}
+    if words:
+        found["exception.message"] = words
+    return found
+
+
+def _words_of(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - an exception of the application, with a __str__ of its own
+        return ""
+
+
+def code_of(record: logging.LogRecord) -> dict[str, Any]:
+    """Where the call stands."""
+    found: dict[str, Any] = {
+        "code.function.name": record.funcName,
+        "code.file.path": record.pathname,
+        "code.line.number": record.lineno,
+    }
+    if record.stack_info:
+        found["code.stacktrace"] = record.stack_info
+    return found
