@@ -95,6 +95,7 @@ def _mpulse_app(options: argparse.Namespace) -> MPulseApp:
 
 def _greeting(sandbox: Sandbox) -> Iterable[str]:
     app = sandbox.mpulse
+    analytics = sandbox.mparticle_analytics_settings
     return (
         f"The sandbox listens on {sandbox.url}",
         "Point the exporter at it:",
@@ -105,6 +106,8 @@ def _greeting(sandbox: Sandbox) -> Iterable[str]:
         f"  export OTEL_EXPORTER_MPARTICLE_API_SECRET={sandbox.mparticle.api_secret}",
         f"  export OTEL_EXPORTER_MPARTICLE_WEB_API_KEY={sandbox.mparticle.web_api_key}",
         f"  export OTEL_EXPORTER_MPARTICLE_BASE_URL={sandbox.url}",
+        f"  export OTEL_EXPORTER_MPARTICLE_ANALYTICS_API_KEY={analytics['api_key']}",
+        f"  export OTEL_EXPORTER_MPARTICLE_ANALYTICS_BASE_URL={analytics['base_url']}",
         f"What arrived: {sandbox.url}/sandbox/received.json. Ctrl-C ends it.",
     )
 

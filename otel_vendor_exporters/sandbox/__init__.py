@@ -13,6 +13,12 @@ Written from the vendors' documents; imports nothing else of this package, so it
 
 from otel_vendor_exporters.sandbox.inbox import Counts, Finding, Inbox, Record
 from otel_vendor_exporters.sandbox.mparticle import MParticleApp, MParticleSwitches
+from otel_vendor_exporters.sandbox.mparticle_analytics import AnalyticsSwitches, MParticleAnalyticsApp
+from otel_vendor_exporters.sandbox.mparticle_analytics_users import (
+    AnalyticsCall,
+    AnalyticsEvent,
+    AnalyticsUser,
+)
 from otel_vendor_exporters.sandbox.mparticle_batches import (
     MParticleBatch,
     MParticleEvent,
@@ -27,11 +33,16 @@ from otel_vendor_exporters.sandbox.received import Received
 from otel_vendor_exporters.sandbox.server import Sandbox
 
 __all__ = [
+    "AnalyticsCall",
+    "AnalyticsEvent",
+    "AnalyticsSwitches",
+    "AnalyticsUser",
     "Beacon",
     "Counts",
     "Dimension",
     "Finding",
     "Inbox",
+    "MParticleAnalyticsApp",
     "MParticleApp",
     "MParticleBatch",
     "MParticleEvent",

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from otel_vendor_exporters.sandbox.inbox import Finding, Inbox, Record
+from otel_vendor_exporters.sandbox.mparticle_analytics_received import AnalyticsReceived
 from otel_vendor_exporters.sandbox.mparticle_received import MParticleReceived
 from otel_vendor_exporters.sandbox.mpulse_beacons import Beacon, Timer
 
@@ -67,6 +68,11 @@ class Received:
     def mparticle(self) -> MParticleReceived:
         """What reached mParticle."""
         return MParticleReceived(lambda: self.records)
+
+    @property
+    def mparticle_analytics(self) -> AnalyticsReceived:
+        """What reached mParticle Analytics."""
+        return AnalyticsReceived(lambda: self.records)
 
     def of(self, kind: type[AnyRecord]) -> tuple[AnyRecord, ...]:
         """The records of one type."""

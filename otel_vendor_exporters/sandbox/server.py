@@ -1,8 +1,8 @@
 """
 The sandbox: stands where the vendors stand, on this machine, with no account.
 
-Holds the list of vendors and what belongs to none of them: the journal, faults to come, the side API
-(`/sandbox/...`) for other processes. A new vendor is one file beside this one and one line in `VENDORS`.
+Holds the vendors and what belongs to none of them: the journal, faults to come, the side API (`/sandbox/...`)
+for other processes. A new vendor is files of its own beside this one and a keyword of `Sandbox`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from types import TracebackType
 from typing import TypedDict
@@ -21,10 +21,10 @@ from otel_vendor_exporters.sandbox.faults import ANY, Fault, FaultQueue, fault_f
 from otel_vendor_exporters.sandbox.inbox import Finding, Inbox, Record
 from otel_vendor_exporters.sandbox.listener import Listener, loopback
 from otel_vendor_exporters.sandbox.mparticle import MParticleApp
+from otel_vendor_exporters.sandbox.mparticle_analytics import BASE_PATH, MParticleAnalyticsApp
 from otel_vendor_exporters.sandbox.mpulse import MPulseApp
 from otel_vendor_exporters.sandbox.received import Received
 
-VENDORS: tuple[type[Vendor], ...] = (MPulseApp, MParticleApp)
 RECENT = 100
 _JSON = (("Content-Type", "application/json"),)
 _TEXT = (("Content-Type", "text/plain; charset=utf-8"),)
@@ -53,6 +53,13 @@ class MParticlePixelSettings(TypedDict):
     base_url: str
 
 
+class MParticleAnalyticsSettings(TypedDict):
+    """What an mParticle Analytics exporter or client needs to know to send here."""
+
+    api_key: str
+    base_url: str
+
+
 class Sandbox:
     """
     The vendors on the loopback interface.
@@ -72,13 +79,15 @@ class Sandbox:
         port: int = 0,
         *,
         mparticle: MParticleApp | None = None,
+        mparticle_analytics: MParticleAnalyticsApp | None = None,
         inbox: Inbox | None = None,
     ) -> None:
         loopback(host)
         self.mpulse = mpulse or MPulseApp()
         self.mparticle = mparticle or MParticleApp()
+        self.mparticle_analytics = mparticle_analytics or MParticleAnalyticsApp()
         self.inbox = inbox or Inbox()
-        self._vendors = _with_defaults((self.mpulse, self.mparticle))
+        self._vendors: tuple[Vendor, ...] = (self.mpulse, self.mparticle, self.mparticle_analytics)
         self._faults = FaultQueue(kind for vendor in self._vendors for kind in vendor.kinds)
         self._address = (host, port)
         self._listener: Listener | None = None
@@ -140,6 +149,11 @@ class Sandbox:
         return {"web_api_key": self.mparticle.web_api_key, "base_url": self.url}
 
     @property
+    def mparticle_analytics_settings(self) -> MParticleAnalyticsSettings:
+        """The settings that point an mParticle Analytics exporter or client here."""
+        return {"api_key": self.mparticle_analytics.api_key, "base_url": f"{self.url}{BASE_PATH}"}
+
+    @property
     def received(self) -> Received:
         """What arrived."""
         return Received(self.inbox)
@@ -166,7 +180,8 @@ class Sandbox:
         """
         Answer the next `times` requests of a kind like this.
 
-        The kinds are `beacon` and `config` of mPulse, `events` and `pixel` of mParticle, and `any`.
+        The kinds are `beacon` and `config` of mPulse, `events` and `pixel` of mParticle, `track`, `identify`,
+        `alias`, `suppress` and `delete` of mParticle Analytics, and `any`.
 
         `close` drops the connection without an answer, `reset` does so with a TCP reset. With `counted` the
         vendor takes the request all the same: only the answer is lost, as on a network that fails.
@@ -250,12 +265,6 @@ _SIDE_API: dict[tuple[str, str], Callable[[Sandbox, Request], Answer]] = {
     ("POST", "/sandbox/reset"): Sandbox._take_reset,
     ("POST", "/sandbox/answer-next"): Sandbox._take_answer_next,
 }
-
-
-def _with_defaults(given: Iterable[Vendor]) -> tuple[Vendor, ...]:
-    """Every vendor there is: the given ones, and the others as they come."""
-    by_name = {vendor.name: vendor for vendor in given}
-    return tuple(by_name.get(vendor.name) or vendor() for vendor in VENDORS)
 
 
 def _record_of_fault(vendor: str, kind: str, request: Request, answer: Answer) -> Record:
