@@ -6,7 +6,6 @@ Pure. Written from contract/analytics.md sections 1, 2 and 6 ("REST API"); chara
 
 from __future__ import annotations
 
-import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -24,6 +23,7 @@ MAX_FINDINGS = 100
 FUTURE_MS = 86_400_000
 # A number below it is read as seconds (inferred: the server tells them apart by size).
 FIRST_MILLISECONDS = 10**11
+BEYOND_ALL_TIME = 10**18
 _WHOLE = re.compile(r"-?[0-9]{1,18}")
 _ID_FIELDS: Mapping[Action, tuple[str, ...]] = {
     "track": ("eventName", "eventUniqueId"),
@@ -146,7 +146,7 @@ def milliseconds(time: object) -> int | None:
         return None
     if isinstance(time, str):
         return _iso_milliseconds(time)
-    if not math.isfinite(time):
+    if not abs(time) < BEYOND_ALL_TIME:  # so that NaN and the infinities are beyond it too
         return None
     return int(time if abs(time) >= FIRST_MILLISECONDS else time * 1_000)
 
