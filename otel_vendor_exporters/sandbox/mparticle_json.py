@@ -16,6 +16,8 @@ from typing import NoReturn
 JsonPath = tuple[str | int, ...]
 
 MAX_REPEATED_KEYS = 100
+# The default of the reader mParticle uses (Newtonsoft.Json 13).
+MAX_DEPTH = 64
 _SPACE = " \t\n\r"
 _PLAIN_NAME = re.compile(r"[^\s.'\"/\\\[\](){}]+")
 _decoder = json.JSONDecoder()
@@ -39,7 +41,11 @@ class Place:
 
 
 def parse(body: bytes) -> Document:
-    """The content of a body; raises ValueError or RecursionError for what is no JSON (NaN is none)."""
+    """
+    The content of a body.
+
+    Raises ValueError or RecursionError for what is no JSON (NaN is none), or nested too deeply.
+    """
     text = body.decode()
     repeated: list[str] = []
 
@@ -51,6 +57,8 @@ def parse(body: bytes) -> Document:
         return content
 
     content = json.loads(text, object_pairs_hook=as_object, parse_constant=_refuse_constant)
+    if _is_deeper_than(content, MAX_DEPTH):
+        raise ValueError(f"nested more than {MAX_DEPTH} deep")
     return Document(text, content, tuple(repeated))
 
 
@@ -84,6 +92,14 @@ def written(path: JsonPath) -> str:
         else:
             text += f"['{step}']"
     return text
+
+
+def _is_deeper_than(content: object, depth: int) -> bool:
+    level = [content]
+    for _ in range(depth + 1):
+        containers = [value for value in level if isinstance(value, (dict, list))]
+        level = [item for c in containers for item in (c.values() if isinstance(c, dict) else c)]
+    return bool(level)
 
 
 def _refuse_constant(name: str) -> NoReturn:
