@@ -51,6 +51,12 @@ def _add_sandbox(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
     parser.add_argument(
         "--learn", action="store_true", help="accept labels that are not defined, and list them"
     )
+    parser.add_argument(
+        "--mparticle-mode",
+        choices=("strict", "live"),
+        default="strict",
+        help="refuse what mParticle's schema refuses, or take what its server takes; default %(default)s",
+    )
     parser.set_defaults(run=_run_sandbox)
 
 
@@ -68,10 +74,11 @@ def _run_sandbox(options: argparse.Namespace) -> int:
 
 
 def _serve(options: argparse.Namespace) -> NoReturn:
-    from otel_vendor_exporters.sandbox import Sandbox
+    from otel_vendor_exporters.sandbox import MParticleApp, Sandbox
 
     _escape_what_cannot_be_shown()
-    with Sandbox(_mpulse_app(options), port=options.port) as sandbox:
+    mparticle = MParticleApp(mode=options.mparticle_mode)
+    with Sandbox(_mpulse_app(options), port=options.port, mparticle=mparticle) as sandbox:
         _say(_greeting(sandbox))
         _tell_findings(sandbox)
 

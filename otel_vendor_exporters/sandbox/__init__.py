@@ -4,8 +4,10 @@ The sandbox stands where the vendors stand, on this machine, and says what they 
     from otel_vendor_exporters.sandbox import Sandbox
 
     with Sandbox() as sandbox:
-        ...  # run the application with config_url=sandbox.config_url
+        ...  # run the application with sandbox.mpulse_settings, sandbox.mparticle_settings, …
         assert sandbox.received.timers == [("MyTimer", 10)]
+        assert sandbox.received.mparticle.user(customer_id="u-1").events
+        assert sandbox.received.mparticle_analytics.user("u-1").events
         assert not sandbox.received.findings
 
 Written from the vendors' documents; imports nothing else of this package, so it cannot repeat our mistakes.

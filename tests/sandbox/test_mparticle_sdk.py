@@ -59,8 +59,9 @@ def test_live_mode_takes_what_the_official_sdk_sends() -> None:
 
 
 def test_the_command_line_prints_settings_that_work() -> None:
-    """A batch sent with the printed key, secret and address is taken."""
+    """A batch only live mode takes, sent with the printed key, secret and address, is taken."""
     command = [sys.executable, "-u", "-m", "otel_vendor_exporters", "sandbox", "--port", "0"]
+    command += ["--mparticle-mode", "live"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
@@ -71,7 +72,7 @@ def test_the_command_line_prints_settings_that_work() -> None:
                     break
             response = requests.post(
                 f"{printed['BASE_URL']}/v2/events",
-                json=batch(),
+                json=batch(schema_version=2),
                 auth=(printed["API_KEY"], printed["API_SECRET"]),
                 timeout=5,
             )
