@@ -31,16 +31,27 @@ class Clock:
         return self.seconds
 
 
+CLOCK = Clock()
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Sandbox]:
+    app = MParticleAnalyticsApp(api_key=KEY, now=lambda: NOW_SECONDS, clock=CLOCK)
+    with Sandbox(mparticle_analytics=app) as started:
+        yield started
+
+
+@pytest.fixture
+def sandbox(running: Sandbox) -> Sandbox:
+    """One server for all tests, which knows nothing of the one before."""
+    running.reset()
+    return running
+
+
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def sandbox(clock: Clock) -> Iterator[Sandbox]:
-    app = MParticleAnalyticsApp(api_key=KEY, now=lambda: NOW_SECONDS, clock=clock)
-    with Sandbox(mparticle_analytics=app) as running:
-        yield running
+    CLOCK.seconds = 100.0
+    return CLOCK
 
 
 def send(

@@ -43,16 +43,30 @@ NESTED_CURRENCY = (
 )
 
 
-@pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
+@pytest.fixture(scope="module")
+def strict_server() -> Iterator[Sandbox]:
     with Sandbox(mparticle=app()) as running:
         yield running
 
 
 @pytest.fixture
-def live() -> Iterator[Sandbox]:
+def sandbox(strict_server: Sandbox) -> Sandbox:
+    """One server for all tests, which knows nothing of the one before."""
+    strict_server.reset()
+    return strict_server
+
+
+@pytest.fixture(scope="module")
+def live_server() -> Iterator[Sandbox]:
     with Sandbox(mparticle=app(mode="live")) as running:
         yield running
+
+
+@pytest.fixture
+def live(live_server: Sandbox) -> Sandbox:
+    """One server for all tests, which knows nothing of the one before."""
+    live_server.reset()
+    return live_server
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case["id"] for case in CASES])

@@ -16,10 +16,17 @@ GOOD = f"dt=AppEvent&et=Navigation&ct={TIME_MS}&n=tap&ui_t=email&ui_v=a%40exampl
 SCREEN = f"dt=ScreenView&ct={TIME_MS}&n=Home&ui_t=email&ui_v=a%40example.com&dbg=false"
 
 
-@pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
+@pytest.fixture(scope="module")
+def strict_server() -> Iterator[Sandbox]:
     with Sandbox(mparticle=app(web_api_key=WEB_KEY)) as running:
         yield running
+
+
+@pytest.fixture
+def sandbox(strict_server: Sandbox) -> Sandbox:
+    """One server for all tests, which knows nothing of the one before."""
+    strict_server.reset()
+    return strict_server
 
 
 def get(
