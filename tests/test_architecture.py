@@ -37,9 +37,14 @@ ALLOWED: dict[str, set[str]] = {
 
 # Inside a vendor: decide, shape, address, hand over; nobody looks upward.
 LAYERS = (
+    {"answers", "ids", "texts", "vocabulary"},
+    {"values"},
+    {"commerce", "device", "user"},
+    {"events"},
     {"settings", "units"},
     {"app_config", "budget", "wire"},
-    {"contexts"},
+    {"batching", "contexts", "people", "pixel"},
+    {"kinds"},
     {"mapping", "packing"},
     {"metrics"},
     {"app"},
@@ -48,6 +53,10 @@ LAYERS = (
 )
 
 PURE = {
+    "mparticle": {
+        *("answers", "batching", "commerce", "device", "events", "pixel", "texts", "units", "user", "values"),
+        *("vocabulary", "wire"),
+    },
     "delivery": {"request", "policy", "pace"},
     "mpulse": {"app_config", "budget", "contexts", "mapping", "metrics", "packing", "units", "wire"},
 }

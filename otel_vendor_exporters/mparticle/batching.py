@@ -1,0 +1,185 @@
+"""
+Batching: many events into few batches, and batches into requests.
+
+Pure. mParticle limits batches to 128 kB, requests to 256 kB and 100 batches; whether its "100 EVENT DATA
+items" are batches or events is not said, so we keep both to 100 ("HTTP API", "Default Service Limits"). We
+stay below with some room, as a kB may be 1000 bytes.
+Rule: every event that comes in goes out once, or is counted. Events of one owner keep their order.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from otel_vendor_exporters.errors import EncodingError
+from otel_vendor_exporters.mparticle.units import Form, NewId, OwnedEvent, Owner, SealedBatch
+from otel_vendor_exporters.mparticle.wire import Batch, json_text, utf_8
+
+MOST_BATCH_BYTES = 120_000
+MOST_REQUEST_BYTES = 250_000
+MOST_BATCHES = 100  # per request
+MOST_EVENTS = 100  # per batch, and per request
+
+_NOT_IN_HEAD = frozenset({"events", "source_request_id"})
+_OWN_BYTES = len(',"source_request_id":"","events":[]}')
+
+
+@dataclass(slots=True)
+class Sealed:
+    """
+    What became of events: batches, and counts of what no batch had room for.
+
+    `dropped` counts events by reason, `left_out` what events went without, by the name of the field.
+    """
+
+    batches: list[SealedBatch] = field(default_factory=list)
+    dropped: Counter[str] = field(default_factory=Counter)
+    left_out: Counter[str] = field(default_factory=Counter)
+
+
+def seal(events: Iterable[OwnedEvent], new_id: NewId, most_bytes: int = MOST_BATCH_BYTES) -> Sealed:
+    """One batch per owner, or as many as it takes; batches are in the order of their first events."""
+    sealed = Sealed()
+    groups: dict[str, tuple[Owner, list[Form]]] = {}
+    for owner, form in events:
+        group = groups.get(owner.head)
+        if group is None:
+            group = groups[owner.head] = (owner, [])
+        group[1].append(form)
+    for owner, forms in groups.values():
+        for start in range(0, len(forms), MOST_EVENTS):
+            _seal_part(_Part(owner, forms[start : start + MOST_EVENTS]), new_id, most_bytes, sealed)
+    return sealed
+
+
+def seal_batch(batch: Batch, new_id: NewId, most_bytes: int = MOST_BATCH_BYTES) -> Sealed:
+    """
+    One batch, or its parts.
+
+    A batch that stays whole keeps its `source_request_id`; otherwise each part has a new one. Raises
+    EncodingError when what it says beside its events leaves no room for them.
+    """
+    owner, events = owner_of(batch.form), batch.form.get("events", [])
+    assert isinstance(events, list)
+    own_id = batch.source_request_id or new_id()
+    whole = _batch(_Part(owner, events), own_id)
+    if len(whole.body) <= most_bytes and whole.events <= MOST_EVENTS:
+        return Sealed([whole])
+    if _room(owner, own_id, most_bytes) <= 0:
+        message = f"batch takes {most_bytes} bytes, and has more without any event"
+        raise EncodingError(message, field="batch")
+    return seal([OwnedEvent(owner, event) for event in events], new_id, most_bytes)
+
+
+def owner_of(form: Form) -> Owner:
+    """Whose batch this form is."""
+    head = {key: content for key, content in form.items() if key not in _NOT_IN_HEAD}
+    identities = form.get("user_identities", {})
+    named = next(((one, identities[one]) for one in ("customer_id", *identities) if one in identities), None)
+    if named is None and "mpid" in form:
+        named = ("mpid", str(form["mpid"]))
+    return Owner(
+        head=json_text(head).removesuffix("}"),
+        ordering_key=None if named is None else f"{named[0]}:{named[1]}",
+        subject=None if named is None else named[1],
+    )
+
+
+def halves(batch: SealedBatch, new_id: NewId) -> tuple[SealedBatch, ...]:
+    """The batch in two, for an answer that says it is too large. Nothing, if it cannot be divided."""
+    form = json.loads(batch.body)
+    owner, events = owner_of(form), form.get("events", [])
+    middle = len(events) // 2
+    if not middle:
+        return ()
+    return tuple(_batch(_Part(owner, part), new_id()) for part in (events[:middle], events[middle:]))
+
+
+def request_groups(batches: Iterable[SealedBatch]) -> Iterator[tuple[SealedBatch, ...]]:
+    """The batches in order, in groups that one bulk request takes."""
+    group: list[SealedBatch] = []
+    size, events = len("[]"), 0
+    for batch in batches:
+        grown = size + len(batch.body) + len(",")
+        full = len(group) == MOST_BATCHES or events + batch.events > MOST_EVENTS or grown > MOST_REQUEST_BYTES
+        if group and full:
+            yield tuple(group)
+            group, size, events = [], len("[]"), 0
+        group.append(batch)
+        size += len(batch.body) + len(",")
+        events += batch.events
+    if group:
+        yield tuple(group)
+
+
+class _Part(NamedTuple):
+    """What is to be one batch."""
+
+    owner: Owner
+    events: Sequence[Form]
+
+
+def _batch(part: _Part, source_request_id: str) -> SealedBatch:
+    owner, events = part
+    opening = owner.head if owner.head == "{" else owner.head + ","
+    body = f'{opening}"source_request_id":{json_text(source_request_id)},"events":{json_text(events)}}}'
+    return SealedBatch(utf_8(body), source_request_id, len(events), owner.ordering_key, owner.subject)
+
+
+def _room(owner: Owner, source_request_id: str, most_bytes: int) -> int:
+    """Bytes for the events of one batch."""
+    return most_bytes - len(utf_8(owner.head)) - len(utf_8(json_text(source_request_id))) - _OWN_BYTES
+
+
+def _seal_part(part: _Part, new_id: NewId, most_bytes: int, sealed: Sealed) -> None:
+    """The part as one batch; halved while it is too large; a single event without what makes it so."""
+    own_id = new_id()
+    batch = _batch(part, own_id)
+    if len(batch.body) <= most_bytes:
+        sealed.batches.append(batch)
+        return
+    room = _room(part.owner, own_id, most_bytes)
+    if room <= 0:
+        sealed.dropped["user_too_large"] += len(part.events)
+    elif len(part.events) == 1:
+        slim = _slimmed(part.events[0], room, sealed)
+        if slim is not None:
+            sealed.batches.append(_batch(_Part(part.owner, [slim]), own_id))
+    else:
+        middle = len(part.events) // 2
+        _seal_part(_Part(part.owner, part.events[:middle]), new_id, most_bytes, sealed)
+        _seal_part(_Part(part.owner, part.events[middle:]), new_id, most_bytes, sealed)
+
+
+def _slimmed(event: Form, room: int, sealed: Sealed) -> Form | None:
+    """The event without its stack trace, then without its largest attributes, until it fits."""
+    excess = _size(event) - room
+    data = dict(event["data"])
+    if excess > 0 and "stack_trace" in data:
+        excess -= _entry_size("stack_trace", data.pop("stack_trace"))
+        sealed.left_out["too_large:stack_trace"] += 1
+    attributes = dict(data.pop("custom_attributes", {}))
+    sizes = {name: _entry_size(name, text) for name, text in attributes.items()}
+    for name in sorted(sizes, key=sizes.__getitem__, reverse=True):
+        if excess <= 0:
+            break
+        excess -= sizes[name]
+        del attributes[name]
+        sealed.left_out["too_large:attribute"] += 1
+    slim = {**event, "data": {**data, "custom_attributes": attributes} if attributes else data}
+    if _size(slim) <= room:
+        return slim
+    sealed.dropped["too_large"] += 1
+    return None
+
+
+def _entry_size(name: str, text: str) -> int:
+    return _size({name: text}) - len("{}")
+
+
+def _size(form: Form) -> int:
+    return len(utf_8(json_text(form)))

@@ -1,0 +1,145 @@
+"""
+The pixel: one event as the query string of a GET.
+
+Pure. Source: "Pixel Service". It carries custom events and screen views of one user, nothing else, and knows
+the Web SDK's names of identities and event types.
+
+How it escapes a comma within a list is not documented. mParticle's own AMP client percent-encodes each
+element and joins them with bare commas, and so do we; `commas=` offers what is safe if the server decodes
+before it splits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any, ClassVar, Literal, TypeAlias
+from urllib.parse import quote
+
+from otel_vendor_exporters.errors import EncodingError
+from otel_vendor_exporters.mparticle.device import Location
+from otel_vendor_exporters.mparticle.user import UserIdentities
+from otel_vendor_exporters.mparticle.values import Attributes, Flags, Int64, Name, WireValue
+from otel_vendor_exporters.mparticle.vocabulary import Environment
+
+MOST_URL_BYTES = 2000  # mParticle names no limit; what servers and proxies on the way are known to take
+
+Commas: TypeAlias = Literal["encode", "space", "reject"]
+MessageType: TypeAlias = Literal["AppEvent", "ScreenView"]
+# `attribution` has no pixel. `media` is known from the Web SDK, "Pixel Service" leaves it out.
+PixelEventType: TypeAlias = Literal[
+    "unknown",
+    "navigation",
+    "location",
+    "search",
+    "transaction",
+    "user_content",
+    "user_preference",
+    "social",
+    "other",
+    "media",
+]
+
+_IDENTITY_NAMES: Mapping[str, str] = {
+    "customer_id": "customerid",
+    "facebook_custom_audience_id": "facebookcustomaudienceid",
+    **{f"other_id_{number}": f"other{number}" for number in range(2, 11)},
+}
+_LISTS = (
+    ("attrs_k", "attrs_v", "custom_attributes"),
+    ("ua_k", "ua_v", "user_attributes"),
+    ("ui_t", "ui_v", "user_identities"),
+    ("flags_k", "flags_v", "custom_flags"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class PixelEvent(WireValue):
+    """A custom event ("AppEvent") or a screen view. `hostname` and `title` are of screen views only."""
+
+    WHERE: ClassVar[str] = "pixel"
+
+    message_type: MessageType
+    timestamp_unixtime_ms: Int64
+    environment: Environment
+    event_name: Name | None = None
+    custom_event_type: PixelEventType | None = None
+    hostname: str | None = None
+    title: str | None = None
+    custom_attributes: Attributes | None = None
+    user_attributes: Attributes | None = None  # texts only: the pixel has no lists in lists
+    user_identities: UserIdentities | None = None
+    custom_flags: Flags | None = None
+    location: Location | None = None
+    application_version: str | None = None
+
+    @classmethod
+    def check(cls, form: Mapping[str, object]) -> None:
+        """A page's keys belong to a page."""
+        if form["message_type"] == "AppEvent" and form.keys() & {"hostname", "title"}:
+            raise EncodingError("pixel.hostname and pixel.title take a ScreenView", field="pixel.hostname")
+
+
+def pixel_target(event: PixelEvent, web_api_key: str, commas: Commas = "encode") -> str:
+    """Path and query of the GET."""
+    return f"/v1/{quote(web_api_key, safe='')}/Pixel?{query_of(event, commas)}"
+
+
+def query_of(event: PixelEvent, commas: Commas = "encode") -> str:
+    """The event as a query string; ASCII."""
+    form: Mapping[str, Any] = event.form  # Any: each key's own type
+    parts = [f"dt={form['message_type']}"]
+    if form["message_type"] == "AppEvent" or "custom_event_type" in form:
+        parts.append("et=" + _pascal_case(form.get("custom_event_type", "unknown")))
+    parts.append(f"ct={form['timestamp_unixtime_ms']}")
+    parts.extend(_texts(form, (("n", "event_name"), ("hn", "hostname"), ("ttl", "title"))))
+    for names, values, key in _LISTS:
+        if key in form:
+            parts.append(
+                f"{names}={_list([_IDENTITY_NAMES.get(one, one) for one in form[key]], commas, key)}"
+            )
+            parts.append(f"{values}={_list(form[key].values(), commas, key)}")
+    if "location" in form:
+        parts.append(f"lc={_degrees(form['location']['latitude'])},{_degrees(form['location']['longitude'])}")
+    parts.extend(_texts(form, (("av", "application_version"),)))
+    parts.append("dbg=" + ("true" if form["environment"] == "development" else "false"))
+    return "&".join(parts)
+
+
+def shortened(event: PixelEvent, most_query_bytes: int, commas: Commas = "encode") -> tuple[PixelEvent, int]:
+    """The event with a query of that length, and how many attributes it lost for it, the largest first."""
+    attributes: dict[str, Any] = dict(event.form.get("custom_attributes", {}))  # type: ignore[call-overload]  # a map
+    dropped = 0
+    while len(query_of(event, commas)) > most_query_bytes:
+        if not attributes:
+            raise EncodingError(f"pixel takes {most_query_bytes} bytes without attributes", field="pixel")
+        del attributes[max(attributes, key=lambda name: len(_quoted(name + attributes[name])))]
+        event = replace(event, custom_attributes=attributes)
+        dropped += 1
+    return event, dropped
+
+
+def _texts(form: Mapping[str, Any], parameters: Iterable[tuple[str, str]]) -> Iterable[str]:
+    return [f"{parameter}={_quoted(form[key])}" for parameter, key in parameters if key in form]
+
+
+def _list(elements: Iterable[str], commas: Commas, key: str) -> str:
+    """Elements with bare commas between them; urlencode would turn those into `%2C`, too."""
+    if commas == "space":
+        elements = [one.replace(",", " ") for one in elements]
+    elif commas == "reject" and any("," in one for one in elements):
+        raise EncodingError(f"pixel.{key} takes no commas", field=f"pixel.{key}")
+    return ",".join(_quoted(one) for one in elements)
+
+
+def _quoted(text: str) -> str:
+    return quote(text, safe="", errors="replace")
+
+
+def _pascal_case(word: str) -> str:
+    return "".join(part.capitalize() for part in word.split("_"))
+
+
+def _degrees(value: float) -> str:
+    return format(Decimal(repr(value)), "f")  # repr, as it is exact; without its exponent
