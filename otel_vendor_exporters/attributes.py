@@ -34,10 +34,14 @@ MPULSE_SESSION_LENGTH = "mpulse.session.length"
 MPULSE_SESSION_LIMITED = "mpulse.session.limited"  # true: mPulse wants nothing of this session
 
 # mParticle
+MPARTICLE_PREFIX = "mparticle."
 MPARTICLE_MPID = "mparticle.mpid"
 MPARTICLE_IDENTITY_PREFIX = "mparticle.identity."
 MPARTICLE_USER_ATTRIBUTE_PREFIX = "mparticle.user_attributes."
 MPARTICLE_CONSENT_PREFIX = "mparticle.consent."  # then gdpr.<purpose>, or ccpa.data_sale_opt_out
+MPARTICLE_CUSTOM_EVENT_TYPE = "mparticle.custom_event_type"
+MPARTICLE_CUSTOM_FLAG_PREFIX = "mparticle.custom_flags."
+MPARTICLE_COMMERCE_EVENT = "mparticle.commerce_event"  # an event name; its body is the event
 
 # The current visitor: attributes by field. The default fields name nobody by name or address.
 DEFAULT_VISITOR_FIELDS = ("ids", "session", "page_group", "ab_test", "dimensions")

@@ -193,6 +193,8 @@ def _shown(default: Any) -> str:
         return "required"
     if isinstance(default, Mapping) or default is None:
         return "none"
+    if isinstance(default, tuple):
+        return ",".join(default) or "none"
     return str(default).lower() if isinstance(default, bool) else str(default)
 
 
@@ -278,6 +280,15 @@ def _pairs_in(text: str, expectation: str) -> Mapping[str, str]:
     return {key.strip(): value.strip() for key, _, value in parts}
 
 
+def _texts(given: object) -> tuple[str, ...]:
+    """A list of texts; what is empty in a comma-separated text does not count."""
+    if isinstance(given, str):
+        given = [part for part in given.split(",") if part.strip()]
+    if not isinstance(given, (list, tuple)) or not all(isinstance(one, str) and one.strip() for one in given):
+        raise ValueError('a list of texts, or a text such as "one,other"')
+    return tuple(one.strip() for one in given)
+
+
 _READERS: dict[Any, Callable[[object], object]] = {
     str: _text,
     Secret: _secret,
@@ -285,4 +296,5 @@ _READERS: dict[Any, Callable[[object], object]] = {
     int: _whole_number,
     bool: _yes_or_no,
     Mapping: _pairs,
+    tuple: _texts,
 }

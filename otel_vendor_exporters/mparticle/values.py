@@ -11,7 +11,6 @@ The types are read once per class. After that a value costs one look at each of 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from decimal import Decimal
@@ -33,6 +32,7 @@ from typing import (
 )
 
 from otel_vendor_exporters.errors import EncodingError
+from otel_vendor_exporters.mparticle.ids import is_uuid
 from otel_vendor_exporters.mparticle.texts import (
     MOST_NAME_LENGTH,
     attribute_texts,
@@ -42,7 +42,6 @@ from otel_vendor_exporters.mparticle.texts import (
     user_attribute_texts,
 )
 
-_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _MAPPING = "a map with names as keys"
 
 
@@ -95,9 +94,9 @@ def name(value: Any, where: str) -> str:
 
 def uuid_text(value: Any, where: str) -> str:
     """A UUID as text, in the one spelling that every version of the schema takes."""
-    if not isinstance(value, str) or not _UUID.fullmatch(value):
+    if not is_uuid(value):
         raise _unfit(where, "a UUID as 8-4-4-4-12 hexadecimal digits")
-    return value
+    return str(value)
 
 
 def ip_text(value: Any, where: str) -> str:

@@ -128,7 +128,7 @@ def test_plain_json_may_stand_for_a_nested_value() -> None:
 def test_a_value_does_not_show_what_it_holds() -> None:
     """The repr names fields, not content: it is people's data."""
     shown = repr(UserIdentities(customer_id="secret-person", email="a@b.c"))
-    assert shown == "UserIdentities(customer_id, email)"
+    assert shown == "UserIdentities(email, customer_id)"
 
 
 def test_user_attribute_change_takes_scalars_and_lists() -> None:
