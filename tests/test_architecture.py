@@ -43,8 +43,9 @@ LAYERS = (
     {"events"},
     {"settings", "units"},
     {"app_config", "budget", "wire"},
-    {"batching", "contexts", "people", "pixel"},
-    {"kinds"},
+    {"batching", "contexts", "kinds", "pixel"},
+    {"people"},
+    {"sorting"},
     {"mapping", "packing"},
     {"metrics"},
     {"app"},
@@ -54,8 +55,19 @@ LAYERS = (
 
 PURE = {
     "mparticle": {
-        *("answers", "batching", "commerce", "device", "events", "pixel", "texts", "units", "user", "values"),
-        *("vocabulary", "wire"),
+        *(
+            "answers",
+            "batching",
+            "commerce",
+            "device",
+            "events",
+            "ids",
+            "kinds",
+            "mapping",
+            "people",
+            "pixel",
+        ),
+        *("sorting", "texts", "units", "user", "values", "vocabulary", "wire"),
     },
     "delivery": {"request", "policy", "pace"},
     "mpulse": {"app_config", "budget", "contexts", "mapping", "metrics", "packing", "units", "wire"},

@@ -36,7 +36,7 @@ def named_uuid(name: str) -> str:
 
 
 def uuid_text(content: bytes, version: int = 4) -> str:
-    """16 bytes as a UUID of this version; of random bytes it is a random one, in a third of uuid4's time."""
+    """Sixteen bytes as a UUID of this version. Random bytes make a random one, in a third of uuid4's time."""
     digits = content.hex()
     variant = "89ab"[content[8] >> 4 & 3]
     return f"{digits[:8]}-{digits[8:12]}-{version}{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"

@@ -262,7 +262,7 @@ def _check_anonymous(anonymous: str) -> None:
 
 
 def _check_credentials(settings: MParticleSettings) -> None:
-    """Refuse what cannot be sent: line breaks, bytes of the environment that are no UTF-8, other alphabets."""
+    """Refuse what cannot be sent: line breaks, bytes of the environment that are no UTF-8."""
     secret = settings.api_secret.reveal() if settings.api_secret else ""
     for name, text in (
         ("api_key", settings.api_key or ""),

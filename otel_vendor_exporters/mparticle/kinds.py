@@ -1,0 +1,297 @@
+"""
+Kinds: which event a record is, and what that kind of event takes from it.
+
+Pure. Section 8 of the wire contract, as tables: the name of a record, or an exception among its attributes,
+decides its kind; a kind says which attributes it may use up and how its fields are made of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from threading import Lock
+
+from otel_vendor_exporters import attributes as names
+from otel_vendor_exporters.errors import EncodingError
+from otel_vendor_exporters.mparticle.events import (
+    ApplicationStateTransition,
+    Breadcrumb,
+    CommerceEvent,
+    CrashReport,
+    CustomEvent,
+    Event,
+    NetworkPerformance,
+    ScreenView,
+    SessionEnd,
+    SessionStart,
+)
+from otel_vendor_exporters.mparticle.texts import MOST_VALUE_LENGTH, cut, text_of
+
+FATAL, ERROR = 21, 17  # the least severity numbers of their names
+_MOST_INT32 = 2**31 - 1
+_TRUE = frozenset({True, "true", "True"})  # the SDK writes exception.escaped as a text
+
+EXCEPTION_ATTRIBUTES = frozenset({"exception.type", "exception.message", "exception.stacktrace"})
+_EXCEPTION_NAMES = frozenset({"exception", "app.crash"})
+_EXCEPTION_ENDING = ".exception"  # http.server.request.exception, db.client.operation.exception, ...
+
+# By severity number, lowest first; none, as span events have it, is an error.
+_SEVERITIES = ((1, "debug"), (9, "info"), (13, "warning"), (ERROR, "error"), (FATAL, "fatal"))
+
+_SCREEN_NAMES = ("app.screen.name", "app.screen.id", "url.path", "browser.document.url.full")
+_TRANSITIONS: Mapping[tuple[str, str], str] = {
+    ("android.app.state", "created"): "application_initialized",
+    ("android.app.state", "foreground"): "application_foreground",
+    ("android.app.state", "background"): "application_background",
+    ("ios.app.state", "active"): "application_foreground",
+    ("ios.app.state", "foreground"): "application_foreground",
+    ("ios.app.state", "inactive"): "application_background",
+    ("ios.app.state", "background"): "application_background",
+    ("ios.app.state", "terminate"): "application_exit",
+}
+# Stable names first, then those of semantic conventions before 1.23.
+_METHODS = ("http.request.method", "http.method")
+_URLS = ("url.full", "http.url")
+_STATUSES = ("http.response.status_code", "http.status_code")
+_BYTES_IN = ("http.response.body.size", "http.response.size", "http.response_content_length")
+_BYTES_OUT = ("http.request.body.size", "http.request.size", "http.request_content_length")
+
+
+@dataclass(slots=True)
+class Told:
+    """
+    What a record says, sorted: `said` of its user, `own` for its kind to use up, `rest` as custom attributes.
+
+    What is taken from `own` is gone; what is left of it in the end goes to `rest`. `body` is None once used.
+    """
+
+    kind: Kind
+    name: str
+    unix_ms: int
+    message_id: str
+    said: Iterable[tuple[str, object]]
+    own: dict[str, object]
+    rest: dict[str, object]
+    body: object = None
+    severity: int = 0
+    duration_ms: int = 0
+    custom_type: str = "other"
+    keeps_query: bool = True
+
+    def first(self, *attributes: str) -> object:
+        """The first of these that says something, taken; the others stay."""
+        for name in attributes:
+            if self.own.get(name) not in (None, ""):
+                return self.own.pop(name)
+        return None
+
+    def only(self, attributes: tuple[str, ...]) -> object:
+        """The first of these that says something; all are taken, as they are names of one thing."""
+        said = [self.own.pop(name) for name in attributes if name in self.own]
+        return next((value for value in said if value is not None), None)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Kind:
+    """A kind of event: its class, the attributes it may use up, and how its own fields are made."""
+
+    event: type[Event]
+    fields: Callable[[Told], dict[str, object]]
+    takes: frozenset[str] = frozenset()
+    has_details: bool = True  # attributes, flags, place: everything but the start of a session
+
+
+def kind_of_name(name: str, screens: frozenset[str]) -> Kind:
+    """The kind of a record with that event name."""
+    if name in _NAMED:
+        return _NAMED[name]
+    if name in _EXCEPTION_NAMES or name.endswith(_EXCEPTION_ENDING):
+        return CRASH
+    return SCREEN if name in screens else CUSTOM
+
+
+def default_type(name: str) -> str:
+    """The type of a custom event whose name no setting knows."""
+    return "navigation" if name in ("app.screen.click", "app.widget.click") else "other"
+
+
+def _custom_event(told: Told) -> dict[str, object]:
+    return {"event_name": told.name, "custom_event_type": told.custom_type}
+
+
+def _screen_view(told: Told) -> dict[str, object]:
+    name = told.first(*_SCREEN_NAMES)
+    return {"screen_name": told.name if name is None else text_of(name)}
+
+
+def _crash_report(told: Told) -> dict[str, object]:
+    said_type = told.only(("exception.type",))
+    trace = told.only(("exception.stacktrace",))
+    context = told.only(("code.function.name", "code.function"))
+    if told.name:
+        told.rest["event_name"] = told.name
+    return {
+        "class_name": _text(said_type),
+        "message": _crash_message(told, said_type),
+        "severity": _severity(told),
+        "stack_trace": _text(trace),
+        "exception_handled": not _ends_the_application(told),
+        "topmost_context": _text(context),
+    }
+
+
+def _crash_message(told: Told, said_type: object) -> str:
+    """Required, so something is said in any case."""
+    said = told.only(("exception.message",))
+    if said in (None, "") and told.body not in (None, ""):
+        said, told.body = told.body, None
+    if said in (None, ""):
+        said = said_type
+    return "unknown" if said in (None, "") else _cut(said)
+
+
+def _severity(told: Told) -> str:
+    if told.name == "app.crash":
+        return "fatal"
+    words = [word for least, word in _SEVERITIES if told.severity >= least]
+    return words[-1] if words else "error"
+
+
+def _ends_the_application(told: Told) -> bool:
+    """`logger.exception` is ERROR although the exception was handled: only FATAL says it was not."""
+    escaped = told.only(("exception.escaped",))
+    return (
+        told.severity >= FATAL
+        or told.name == "app.crash"
+        or (isinstance(escaped, (str, bool)) and escaped in _TRUE)
+    )
+
+
+def _transition(told: Told) -> dict[str, object]:
+    states = (
+        (name, text_of(told.own.pop(name)))
+        for name in ("android.app.state", "ios.app.state")
+        if name in told.own
+    )
+    transition = next((_TRANSITIONS[state] for state in states if state in _TRANSITIONS), None)
+    return {"application_transition_type": transition}
+
+
+def _commerce_event(told: Told) -> dict[str, object]:
+    body, told.body = told.body, None
+    if not isinstance(body, Mapping):
+        raise EncodingError("commerce_event takes a body that is a map", field="commerce_event")
+    unknown = [key for key in body if key not in _COMMERCE_FIELDS]
+    if unknown:
+        raise EncodingError("commerce_event has keys that mParticle does not know", field="commerce_event")
+    return dict(body)
+
+
+def _breadcrumb(told: Told) -> dict[str, object]:
+    label, told.body = told.body, None
+    return {"label": _cut("" if label is None else label)}
+
+
+def _session_end(told: Told) -> dict[str, object]:
+    return {"session_duration_ms": told.duration_ms}
+
+
+def _network_performance(told: Told) -> dict[str, object]:
+    url, status = told.only(_URLS), told.only(_STATUSES)
+    if url is not None and not told.keeps_query:
+        url = text_of(url).partition("?")[0].partition("#")[0]
+    return {
+        "http_verb": _text(told.only(_METHODS)),
+        "url": _text(url),
+        "response_code": status if type(status) is int else 0,
+        "time_elapsed": min(told.duration_ms, _MOST_INT32),
+        "bytes_in": _size(told.only(_BYTES_IN)),
+        "bytes_out": _size(told.only(_BYTES_OUT)),
+    }
+
+
+def _nothing(told: Told) -> dict[str, object]:  # noqa: ARG001  as every maker of fields
+    return {}
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else text_of(value)
+
+
+def _cut(value: object) -> str:
+    """No limit is documented for messages and labels; we take that of attributes."""
+    return cut(text_of(value), MOST_VALUE_LENGTH)
+
+
+def _size(value: object) -> int | None:
+    """Too much for Int32 is the most it holds: one byte more would refuse the batch."""
+    return min(value, _MOST_INT32) if type(value) is int and value >= 0 else None
+
+
+_COMMERCE_FIELDS = frozenset(
+    {
+        *("product_action", "promotion_action", "product_impressions", "shopping_cart", "currency_code"),
+        *("screen_name", "is_non_interactive"),
+    }
+)
+
+CUSTOM = Kind(CustomEvent, _custom_event)
+CONTEXT = Kind(Event, _nothing)  # of a span, as far as its events share it
+SCREEN = Kind(ScreenView, _screen_view, frozenset(_SCREEN_NAMES))
+CRASH = Kind(
+    CrashReport,
+    _crash_report,
+    EXCEPTION_ATTRIBUTES | {"exception.escaped", "code.function.name", "code.function"},
+)
+BREADCRUMB = Kind(Breadcrumb, _breadcrumb)
+SESSION_START = Kind(SessionStart, _nothing, frozenset({"session.previous_id"}), has_details=False)
+SESSION_END = Kind(SessionEnd, _session_end)
+COMMERCE = Kind(CommerceEvent, _commerce_event)
+NETWORK = Kind(
+    NetworkPerformance,
+    _network_performance,
+    frozenset({*_METHODS, *_URLS, *_STATUSES, *_BYTES_IN, *_BYTES_OUT}),
+)
+_LIFECYCLE = Kind(ApplicationStateTransition, _transition, frozenset({"android.app.state", "ios.app.state"}))
+
+_NAMED: Mapping[str, Kind] = {
+    "session.start": SESSION_START,
+    "session.end": SESSION_END,
+    "device.app.lifecycle": _LIFECYCLE,
+    names.MPARTICLE_COMMERCE_EVENT: COMMERCE,
+}
+SESSIONS = frozenset({SESSION_START, SESSION_END})
+
+
+class Sessions:
+    """
+    Sessions that began and ended, so that an end can say how long it was.
+
+    Bounded: the oldest are forgotten. Any thread may call.
+    """
+
+    def __init__(self, most: int = 10_000) -> None:
+        self._most = most
+        self._lock = Lock()
+        self._began: dict[str, int] = {}  # unix_ms by session_uuid
+        self._ended: dict[str, int] = {}
+
+    def begin(self, session_uuid: str, unix_ms: int) -> None:
+        """Remember when it began."""
+        with self._lock:
+            self._remember(self._began, session_uuid, unix_ms)
+
+    def end(self, session_uuid: str, unix_ms: int) -> int:
+        """How long it was, in ms; 0 when its beginning was not seen."""
+        with self._lock:
+            self._remember(self._ended, session_uuid, unix_ms)
+            return max(unix_ms - self._began.pop(session_uuid, unix_ms), 0)
+
+    def has_ended(self, session_uuid: str) -> bool:
+        """Whether its end was seen."""
+        return session_uuid in self._ended
+
+    def _remember(self, memory: dict[str, int], key: str, value: int) -> None:
+        memory[key] = value
+        if len(memory) > self._most:
+            del memory[next(iter(memory))]

@@ -1,0 +1,287 @@
+"""
+People: from resource and attributes to whose an event is: user, device, application, address, consent.
+
+Pure. Section 8.2 of the wire contract, as tables. Attributes that say whose an event is go here and nowhere
+else: they are not repeated among its custom attributes. What does not fit its field is left out and counted,
+by the attribute's name; the event goes all the same.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+from otel_vendor_exporters import attributes as names
+from otel_vendor_exporters.errors import EncodingError
+from otel_vendor_exporters.mparticle.batching import owner_of
+from otel_vendor_exporters.mparticle.ids import is_uuid
+from otel_vendor_exporters.mparticle.settings import (
+    NO_IDENTITY,
+    MParticleSettings,
+    anonymous_identity,
+    consents_of,
+)
+from otel_vendor_exporters.mparticle.texts import text_of
+from otel_vendor_exporters.mparticle.units import Owner
+from otel_vendor_exporters.mparticle.values import form_of, int64, ip_text
+from otel_vendor_exporters.mparticle.vocabulary import IdentityType, closed_set
+from otel_vendor_exporters.mparticle.wire import Batch
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.resources import Resource
+
+_MOST_REMEMBERED = 5_000
+
+_IDENTITIES: Mapping[str, str] = {
+    "user.id": "customer_id",
+    "enduser.id": "customer_id",
+    "user.email": "email",
+}
+_ADDRESSES = ("client.address", "http.client_ip")
+# Of a record, or of its resource: the consumer's browser and network, also when this runs on a server.
+_CONNECTION: Mapping[str, str] = {
+    "http.user_agent": "http_header_user_agent",
+    "user_agent.original": "http_header_user_agent",
+    "network.carrier.name": "network_carrier",
+    "network.carrier.mcc": "network_mobile_country_code",
+    "network.carrier.mnc": "network_code",
+    "network.carrier.icc": "network_country",
+}
+# Of a resource that is the consumer's device; a later one of two names for the same goes first.
+_DEVICE: Mapping[str, str] = {
+    "device.manufacturer": "device_manufacturer",
+    "device.model.name": "device_model",
+    "device.model.identifier": "device_model",
+    "os.version": "os_version",
+    "os.build_id": "build_identifier",
+    "host.arch": "cpu_architecture",
+}
+_APPLICATION: Mapping[str, str] = {
+    "service.name": "application_name",
+    "service.version": "application_version",
+    "app.build_id": "application_build_number",
+}
+_PLATFORMS: Mapping[str, str] = {"ios": "iOS", "ipados": "iOS", "android": "Android", "tvos": "tvOS"}
+_PRODUCTION = frozenset({"production", "prod", "live"})
+_ENVIRONMENTS = ("deployment.environment.name", "deployment.environment")
+_PREFIXES = (
+    names.MPARTICLE_IDENTITY_PREFIX,
+    names.MPARTICLE_USER_ATTRIBUTE_PREFIX,
+    names.MPARTICLE_CONSENT_PREFIX,
+)
+_IDENTITY_TYPES = closed_set(IdentityType)
+
+Attribute = tuple[str, object]
+
+
+class _Known(NamedTuple):
+    """The owner, or None where there is none, and the attributes that did not fit."""
+
+    owner: Owner | None
+    left_out: tuple[str, ...]
+
+
+class People:
+    """
+    Owners, remembered: most records come from few resources and from users who just did something else.
+
+    Any thread may call; two that meet a user at once make equal owners.
+    """
+
+    def __init__(self, settings: MParticleSettings, started_unix_ms: int) -> None:
+        self._environment = settings.environment
+        self._anonymous = settings.anonymous
+        self._identities = _identity_types(settings.identities)
+        self._own = frozenset({*self._identities, *_ADDRESSES, *_CONNECTION, names.MPARTICLE_MPID})
+        self._fixed = _fixed_parts(settings, started_unix_ms)
+        self._resources: dict[int, tuple[Resource, dict[str, object]]] = {}
+        self._known: dict[tuple[object, ...], _Known] = {}
+
+    def speaks_of(self, name: str) -> bool:
+        """Whether an attribute of that name says whose an event is."""
+        return name in self._own or name.startswith(_PREFIXES)
+
+    def owner(
+        self, resource: Resource, said: Iterable[Attribute], now_unix_ms: int, left_out: Counter[str]
+    ) -> Owner | None:
+        """Whose an event is that said this of its user. None: nobody's, and nobody's are not sent."""
+        key = (
+            id(resource),
+            *[
+                (name, value) if type(value) is str else (name, type(value), _key(value))
+                for name, value in said
+            ],
+        )
+        known = self._known.get(key)
+        if known is None:
+            known = self._find(resource, dict(said), now_unix_ms)
+            if len(self._known) >= _MOST_REMEMBERED:
+                self._known = {}
+                self._resources = {}
+            self._known[key] = known
+        if known.left_out:
+            left_out.update(known.left_out)
+        return known.owner
+
+    def _find(self, resource: Resource, said: Mapping[str, object], now_unix_ms: int) -> _Known:
+        of_resource = self._of_resource(resource)
+        reading = _Reading(said)
+        contents = {**of_resource, **self._fixed}
+        device = {**_dict(of_resource.get("device_info")), **reading.texts(_CONNECTION)}
+        consent = reading.consent(now_unix_ms)
+        identities = reading.identities(self._identities)
+        mpid = reading.mpid()
+        if not identities and mpid is None and "ios_idfv" not in device:
+            if self._anonymous == "drop":
+                return _Known(None, ())
+            identities = dict([found] if (found := anonymous_identity(self._anonymous)) else [])
+        contents.update(
+            user_identities=identities or None,
+            mpid=mpid,
+            ip=reading.ip(),
+            device_info=device or None,
+            user_attributes=reading.under(names.MPARTICLE_USER_ATTRIBUTE_PREFIX),
+        )
+        if consent:
+            fixed = _dict(self._fixed.get("consent_state"))
+            contents["consent_state"] = {
+                law: {**_dict(fixed.get(law)), **consent.get(law, {})} for law in {*fixed, *consent}
+            }
+        return _Known(owner_of(form_of(Batch, contents)), tuple(reading.left_out))
+
+    def _of_resource(self, resource: Resource) -> dict[str, object]:
+        known = self._resources.get(id(resource))
+        if known is None:  # the resource is kept: another one at its address would have its id
+            known = self._resources[id(resource)] = (resource, self._read_resource(resource))
+        return known[1]
+
+    def _read_resource(self, resource: Resource) -> dict[str, object]:
+        reading = _Reading(dict(resource.attributes))
+        application = reading.texts(_APPLICATION)
+        if application.get("application_name", "").startswith("unknown_service"):  # the SDK's word for none
+            del application["application_name"]
+        named = next((reading.said[one] for one in _ENVIRONMENTS if reading.said.get(one)), None)
+        environment = self._environment
+        if named is not None:
+            environment = "production" if text_of(named).lower() in _PRODUCTION else "development"
+        return {
+            "environment": environment,
+            "application_info": application or None,
+            "device_info": {**_device(reading), **reading.texts(_CONNECTION)},
+        }
+
+
+class _Reading:
+    """Attributes, read field by field; notes the names of those that did not fit."""
+
+    def __init__(self, said: Mapping[str, object]) -> None:
+        self.said = said
+        self.left_out: list[str] = []
+
+    def texts(self, table: Mapping[str, str]) -> dict[str, str]:
+        """What a table of attribute to key finds. A later attribute of the same key goes first."""
+        said = self.said
+        return {key: text_of(said[name]) for name, key in table.items() if said.get(name) not in (None, "")}
+
+    def under(self, prefix: str) -> dict[str, object]:
+        """The attributes with that prefix, without it."""
+        return {name[len(prefix) :]: value for name, value in self.said.items() if name.startswith(prefix)}
+
+    def identities(self, types: Mapping[str, str]) -> dict[str, str]:
+        """Identities by type; the first attribute of a type wins, explicit ones before all."""
+        explicit = self.under(names.MPARTICLE_IDENTITY_PREFIX)
+        found: dict[str, str] = {}
+        for kind, name, value in (
+            *[(kind, names.MPARTICLE_IDENTITY_PREFIX + kind, value) for kind, value in explicit.items()],
+            *[(kind, name, self.said[name]) for name, kind in types.items() if name in self.said],
+        ):
+            if kind not in _IDENTITY_TYPES or isinstance(value, bool) or not isinstance(value, (str, int)):
+                self.left_out.append(name if kind in _IDENTITY_TYPES else names.MPARTICLE_IDENTITY_PREFIX)
+            elif value != "":
+                found.setdefault(kind, text_of(value))
+        return found
+
+    def mpid(self) -> int | None:
+        """The id that mParticle itself gave the user."""
+        value = self.said.get(names.MPARTICLE_MPID)
+        if value is None:
+            return None
+        try:
+            return int64(int(value) if isinstance(value, str) else value, names.MPARTICLE_MPID)  # type: ignore[return-value]
+        except ValueError:
+            self.left_out.append(names.MPARTICLE_MPID)
+            return None
+
+    def ip(self) -> str | None:
+        """The consumer's address, if it is one: proxies may have put a host's name there."""
+        for name in _ADDRESSES:
+            if name in self.said:
+                try:
+                    return ip_text(self.said[name], name)
+                except EncodingError:
+                    self.left_out.append(name)
+        return None
+
+    def consent(self, now_unix_ms: int) -> Mapping[str, Mapping[str, object]]:
+        """Consents by law and purpose."""
+        laws: dict[str, dict[str, Mapping[str, object]]] = {}
+        for name, value in self.under(names.MPARTICLE_CONSENT_PREFIX).items():
+            for law, purposes in self._one_consent(name, value, now_unix_ms).items():
+                laws.setdefault(law, {}).update(purposes)
+        return laws
+
+    def _one_consent(
+        self, name: str, value: object, now_unix_ms: int
+    ) -> Mapping[str, Mapping[str, Mapping[str, object]]]:
+        try:
+            return consents_of({name: value}, now_unix_ms)
+        except EncodingError:
+            self.left_out.append(names.MPARTICLE_CONSENT_PREFIX)
+            return {}
+
+
+def _identity_types(chosen: Mapping[str, str]) -> dict[str, str]:
+    types = {**_IDENTITIES, **chosen}
+    return {name: kind for name, kind in types.items() if kind != NO_IDENTITY}
+
+
+def _fixed_parts(settings: MParticleSettings, started_unix_ms: int) -> dict[str, object]:
+    """What settings say of every batch."""
+    parts: dict[str, object] = {}
+    if settings.consent:
+        parts["consent_state"] = consents_of(settings.consent, started_unix_ms)
+    if settings.data_plan is not None:
+        plan = {"plan_id": settings.data_plan, "plan_version": settings.data_plan_version}
+        parts["context"] = {"data_plan": plan}
+    return parts
+
+
+def _device(reading: _Reading) -> dict[str, object]:
+    """The resource as the consumer's device; nothing for a server, which nobody holds in hand."""
+    said = reading.said
+    platform = _PLATFORMS.get(text_of(said.get("os.name", "")).lower())
+    if platform is None and (
+        said.get("telemetry.sdk.language") == "webjs" or any(name.startswith("browser.") for name in said)
+    ):
+        platform = "web"
+    if platform is None:
+        return {}
+    device: dict[str, object] = {"platform": platform, **reading.texts(_DEVICE)}
+    installation = said.get("app.installation.id")
+    if platform == "iOS" and is_uuid(installation):  # there it is the vendor's id of the device
+        device["ios_idfv"] = installation
+    language, _, country = text_of(said.get("browser.language", "")).partition("-")
+    device.update(
+        {key: text for key, text in (("locale_language", language), ("locale_country", country)) if text}
+    )
+    return device
+
+
+def _dict(form: object) -> dict[str, object]:
+    return form if isinstance(form, dict) else {}
+
+
+def _key(value: object) -> object:
+    """Something hashable that is equal for equal values of one type."""
+    return value if isinstance(value, (bool, int, float, bytes, type(None))) else text_of(value)

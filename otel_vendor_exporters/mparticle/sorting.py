@@ -1,0 +1,143 @@
+"""
+Sorting: which of a record's attributes say whose it is, which its event uses up, and which go as they are.
+
+Pure. An attribute's place depends on its name and the kind of event alone: it is found once and remembered.
+Rule: what never leaves has no place at all (`deny_attributes`, and what is personal unless allowed).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from typing import Any
+
+from otel_vendor_exporters import attributes as names
+from otel_vendor_exporters.errors import EncodingError
+from otel_vendor_exporters.mparticle.device import Location
+from otel_vendor_exporters.mparticle.kinds import Kind
+from otel_vendor_exporters.mparticle.people import Attribute, People
+from otel_vendor_exporters.mparticle.settings import PERSONAL_ATTRIBUTES, MParticleSettings
+from otel_vendor_exporters.mparticle.texts import text_of
+from otel_vendor_exporters.mparticle.values import form_of
+
+SESSION_ID = "session.id"
+RECORD_UID = "log.record.uid"
+
+_MOST_REMEMBERED = 10_000
+_FOR_OTHERS = "mpulse."  # speaks to the mPulse exporter and to nobody else
+_GEO: Mapping[str, str] = {
+    "geo.location.lat": "latitude",
+    "geo.location.lon": "longitude",
+    "geo.country.iso_code": "country_code",
+    "geo.region.iso_code": "region_code",
+    "geo.locality.name": "city_name",
+    "geo.postal_code": "postal_code",
+}
+_NUMBERS = ("latitude", "longitude")
+_CONNECTION, _CONNECTION_DETAIL = "network.connection.type", "network.connection.subtype"
+_CONNECTIONS: Mapping[object, str] = {"wifi": "wifi", "cell": "mobile", "unavailable": "offline"}
+_OF_ANY_EVENT = frozenset(
+    {*_GEO, _CONNECTION, _CONNECTION_DETAIL, SESSION_ID, RECORD_UID, names.MPARTICLE_CUSTOM_EVENT_TYPE}
+)
+
+_REST, _OWN, _SAID, _NOWHERE = range(1, 5)
+
+
+class Sorter:
+    """Sorts attributes for one kind of event. Any thread may call."""
+
+    def __init__(self, kind: Kind, people: People, settings: MParticleSettings) -> None:
+        self._kind = kind
+        self._people = people
+        self._allowed = settings.allow_attributes
+        self._denied = settings.deny_attributes
+        self._places: dict[str, int] = {}
+
+    def sort(
+        self, attributes: Mapping[str, object]
+    ) -> tuple[list[Attribute], dict[str, object], dict[str, object]]:
+        """What says whose it is, what the event may use up, and the rest."""
+        places = self._places
+        said: list[Attribute] = []
+        own: dict[str, object] = {}
+        rest: dict[str, object] = {}
+        for name, value in attributes.items():
+            if value is not None:
+                place = places.get(name) or self._place(name)
+                if place == _REST:
+                    rest[name] = value
+                elif place == _SAID:
+                    said.append((name, value))
+                elif place == _OWN:
+                    own[name] = value
+        return said, own, rest
+
+    def unused(self, own: Mapping[str, object]) -> dict[str, object]:
+        """What the event did not use up and may leave as it is."""
+        return {name: value for name, value in own.items() if self._may_leave(name)}
+
+    def _place(self, name: str) -> int:
+        place = self._find_place(name)
+        if len(self._places) >= _MOST_REMEMBERED:
+            self._places = {}
+        self._places[name] = place
+        return place
+
+    def _find_place(self, name: str) -> int:
+        if name.startswith(_FOR_OTHERS) or _matches(name, self._denied):
+            return _NOWHERE
+        if self._people.speaks_of(name):
+            return _SAID
+        of_event = name in _OF_ANY_EVENT or name in self._kind.takes
+        if of_event or name.startswith(names.MPARTICLE_CUSTOM_FLAG_PREFIX):
+            return _OWN
+        return _REST if self._may_leave(name) else _NOWHERE
+
+    def _may_leave(self, name: str) -> bool:
+        if self._allowed:
+            return _matches(name, self._allowed)
+        return not _matches(name, PERSONAL_ATTRIBUTES)
+
+
+def details(own: dict[str, object], left_out: Counter[str]) -> dict[str, Any]:  # Any: each key's own type
+    """Place, connection and flags; takes from `own` what they are made of."""
+    found: dict[str, Any] = {}
+    if "geo.location.lat" in own and "geo.location.lon" in own:  # one is no place, the other no map
+        found["location"] = _location(
+            {key: own.pop(name) for name, key in _GEO.items() if name in own}, left_out
+        )
+    state = _device_state(own)
+    if state:
+        found["device_current_state"] = state
+    prefix = names.MPARTICLE_CUSTOM_FLAG_PREFIX
+    flags = [name for name in own if name.startswith(prefix)]
+    if flags:
+        found["custom_flags"] = {name[len(prefix) :]: own.pop(name) for name in flags}
+    return found
+
+
+def _location(said: Mapping[str, object], left_out: Counter[str]) -> Mapping[str, object] | None:
+    contents = {key: value if key in _NUMBERS else text_of(value) for key, value in said.items()}
+    if "region_code" in said:
+        contents["region_code"] = text_of(said["region_code"]).rpartition("-")[2]  # NY of US-NY
+    try:
+        return form_of(Location, contents)
+    except EncodingError:
+        left_out["location"] += 1
+        return None
+
+
+def _device_state(own: dict[str, object]) -> dict[str, str]:
+    state: dict[str, str] = {}
+    connection = own.get(_CONNECTION)
+    if isinstance(connection, str) and connection in _CONNECTIONS:
+        del own[_CONNECTION]
+        state["data_connection_type"] = _CONNECTIONS[connection]
+    if _CONNECTION not in own and _CONNECTION_DETAIL in own:  # a cable has no word here, nor has what it is
+        state["data_connection_type_detail"] = text_of(own.pop(_CONNECTION_DETAIL))
+    return state
+
+
+def _matches(name: str, globs: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(name, glob) for glob in globs)
