@@ -46,6 +46,7 @@ LAYERS = (
     {"batching", "contexts", "kinds", "pixel"},
     {"people"},
     {"sorting"},
+    {"composing"},
     {"mapping", "packing"},
     {"metrics"},
     {"app"},
@@ -55,19 +56,8 @@ LAYERS = (
 
 PURE = {
     "mparticle": {
-        *(
-            "answers",
-            "batching",
-            "commerce",
-            "device",
-            "events",
-            "ids",
-            "kinds",
-            "mapping",
-            "people",
-            "pixel",
-        ),
-        *("sorting", "texts", "units", "user", "values", "vocabulary", "wire"),
+        *("answers", "batching", "commerce", "composing", "device", "events", "ids", "kinds", "mapping"),
+        *("people", "pixel", "sorting", "texts", "units", "user", "values", "vocabulary", "wire"),
     },
     "delivery": {"request", "policy", "pace"},
     "mpulse": {"app_config", "budget", "contexts", "mapping", "metrics", "packing", "units", "wire"},

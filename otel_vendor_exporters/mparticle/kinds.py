@@ -7,7 +7,7 @@ decides its kind; a kind says which attributes it may use up and how its fields 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from threading import Lock
 
@@ -25,7 +25,7 @@ from otel_vendor_exporters.mparticle.events import (
     SessionEnd,
     SessionStart,
 )
-from otel_vendor_exporters.mparticle.texts import MOST_VALUE_LENGTH, cut, text_of
+from otel_vendor_exporters.mparticle.texts import MOST_NAME_LENGTH, cut, text_of, value_text
 
 FATAL, ERROR = 21, 17  # the least severity numbers of their names
 _MOST_INT32 = 2**31 - 1
@@ -60,7 +60,7 @@ _BYTES_OUT = ("http.request.body.size", "http.request.size", "http.request_conte
 @dataclass(slots=True)
 class Told:
     """
-    What a record says, sorted: `said` of its user, `own` for its kind to use up, `rest` as custom attributes.
+    What a record says: `own` is for its kind to use up, `rest` are custom attributes, ready.
 
     What is taken from `own` is gone; what is left of it in the end goes to `rest`. `body` is None once used.
     """
@@ -69,13 +69,12 @@ class Told:
     name: str
     unix_ms: int
     message_id: str
-    said: Iterable[tuple[str, object]]
     own: dict[str, object]
-    rest: dict[str, object]
+    rest: dict[str, str]
     body: object = None
     severity: int = 0
-    duration_ms: int = 0
     custom_type: str = "other"
+    duration_ms: int = 0
     keeps_query: bool = True
 
     def first(self, *attributes: str) -> object:
@@ -93,12 +92,17 @@ class Told:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Kind:
-    """A kind of event: its class, the attributes it may use up, and how its own fields are made."""
+    """
+    A kind of event: its class, the attributes it may use up, and how its own fields are made.
+
+    Fields are right as they are made; only those of a `foreign` kind are the application's and are checked.
+    """
 
     event: type[Event]
     fields: Callable[[Told], dict[str, object]]
     takes: frozenset[str] = frozenset()
     has_details: bool = True  # attributes, flags, place: everything but the start of a session
+    foreign: bool = False
 
 
 def kind_of_name(name: str, screens: frozenset[str]) -> Kind:
@@ -116,12 +120,12 @@ def default_type(name: str) -> str:
 
 
 def _custom_event(told: Told) -> dict[str, object]:
-    return {"event_name": told.name, "custom_event_type": told.custom_type}
+    return {"event_name": cut(told.name, MOST_NAME_LENGTH), "custom_event_type": told.custom_type}
 
 
 def _screen_view(told: Told) -> dict[str, object]:
     name = told.first(*_SCREEN_NAMES)
-    return {"screen_name": told.name if name is None else text_of(name)}
+    return {"screen_name": cut(told.name if name is None else text_of(name), MOST_NAME_LENGTH)}
 
 
 def _crash_report(told: Told) -> dict[str, object]:
@@ -129,15 +133,15 @@ def _crash_report(told: Told) -> dict[str, object]:
     trace = told.only(("exception.stacktrace",))
     context = told.only(("code.function.name", "code.function"))
     if told.name:
-        told.rest["event_name"] = told.name
-    return {
-        "class_name": _text(said_type),
-        "message": _crash_message(told, said_type),
-        "severity": _severity(told),
-        "stack_trace": _text(trace),
-        "exception_handled": not _ends_the_application(told),
-        "topmost_context": _text(context),
-    }
+        told.rest["event_name"] = value_text(told.name)
+    return _present(
+        class_name=_text(said_type),
+        message=_crash_message(told, said_type),
+        severity=_severity(told),
+        stack_trace=_text(trace),
+        exception_handled=not _ends_the_application(told),
+        topmost_context=_text(context),
+    )
 
 
 def _crash_message(told: Told, said_type: object) -> str:
@@ -147,7 +151,7 @@ def _crash_message(told: Told, said_type: object) -> str:
         said, told.body = told.body, None
     if said in (None, ""):
         said = said_type
-    return "unknown" if said in (None, "") else _cut(said)
+    return "unknown" if said in (None, "") else value_text(said)
 
 
 def _severity(told: Told) -> str:
@@ -174,6 +178,8 @@ def _transition(told: Told) -> dict[str, object]:
         if name in told.own
     )
     transition = next((_TRANSITIONS[state] for state in states if state in _TRANSITIONS), None)
+    if transition is None:
+        raise EncodingError("device.app.lifecycle has no state that mParticle knows", field="app.state")
     return {"application_transition_type": transition}
 
 
@@ -189,7 +195,7 @@ def _commerce_event(told: Told) -> dict[str, object]:
 
 def _breadcrumb(told: Told) -> dict[str, object]:
     label, told.body = told.body, None
-    return {"label": _cut("" if label is None else label)}
+    return {"label": "" if label is None else value_text(label)}
 
 
 def _session_end(told: Told) -> dict[str, object]:
@@ -200,27 +206,28 @@ def _network_performance(told: Told) -> dict[str, object]:
     url, status = told.only(_URLS), told.only(_STATUSES)
     if url is not None and not told.keeps_query:
         url = text_of(url).partition("?")[0].partition("#")[0]
-    return {
-        "http_verb": _text(told.only(_METHODS)),
-        "url": _text(url),
-        "response_code": status if type(status) is int else 0,
-        "time_elapsed": min(told.duration_ms, _MOST_INT32),
-        "bytes_in": _size(told.only(_BYTES_IN)),
-        "bytes_out": _size(told.only(_BYTES_OUT)),
-    }
+    if url is None:
+        raise EncodingError("network_performance.url is missing", field="network_performance.url")
+    return _present(
+        http_verb=_text(told.only(_METHODS)),
+        url=text_of(url),
+        response_code=_size(status) or 0,
+        time_elapsed=min(told.duration_ms, _MOST_INT32),
+        bytes_in=_size(told.only(_BYTES_IN)),
+        bytes_out=_size(told.only(_BYTES_OUT)),
+    )
 
 
 def _nothing(told: Told) -> dict[str, object]:  # noqa: ARG001  as every maker of fields
     return {}
 
 
+def _present(**fields: object) -> dict[str, object]:
+    return {name: value for name, value in fields.items() if value is not None}
+
+
 def _text(value: object) -> str | None:
     return None if value is None else text_of(value)
-
-
-def _cut(value: object) -> str:
-    """No limit is documented for messages and labels; we take that of attributes."""
-    return cut(text_of(value), MOST_VALUE_LENGTH)
 
 
 def _size(value: object) -> int | None:
@@ -246,7 +253,7 @@ CRASH = Kind(
 BREADCRUMB = Kind(Breadcrumb, _breadcrumb)
 SESSION_START = Kind(SessionStart, _nothing, frozenset({"session.previous_id"}), has_details=False)
 SESSION_END = Kind(SessionEnd, _session_end)
-COMMERCE = Kind(CommerceEvent, _commerce_event)
+COMMERCE = Kind(CommerceEvent, _commerce_event, foreign=True)
 NETWORK = Kind(
     NetworkPerformance,
     _network_performance,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from otel_vendor_exporters import attributes as names
 from otel_vendor_exporters.errors import EncodingError
@@ -72,7 +72,8 @@ _PREFIXES = (
 )
 _IDENTITY_TYPES = closed_set(IdentityType)
 
-Attribute = tuple[str, object]
+# Name, value, and the value's type unless it is text: 1 and True are equal, and two users.
+Attribute: TypeAlias = "tuple[str, object] | tuple[str, object, type]"
 
 
 class _Known(NamedTuple):
@@ -106,16 +107,14 @@ class People:
         self, resource: Resource, said: Iterable[Attribute], now_unix_ms: int, left_out: Counter[str]
     ) -> Owner | None:
         """Whose an event is that said this of its user. None: nobody's, and nobody's are not sent."""
-        key = (
-            id(resource),
-            *[
-                (name, value) if type(value) is str else (name, type(value), _key(value))
-                for name, value in said
-            ],
-        )
-        known = self._known.get(key)
+        key = (id(resource), *said)
+        try:
+            known = self._known.get(key)
+        except TypeError:  # a list or a map, which no dictionary finds again
+            key = (id(resource), *[(one[0], text_of(one[1])) for one in said])
+            known = self._known.get(key)
         if known is None:
-            known = self._find(resource, dict(said), now_unix_ms)
+            known = self._find(resource, {one[0]: one[1] for one in said}, now_unix_ms)
             if len(self._known) >= _MOST_REMEMBERED:
                 self._known = {}
                 self._resources = {}
@@ -280,8 +279,3 @@ def _device(reading: _Reading) -> dict[str, object]:
 
 def _dict(form: object) -> dict[str, object]:
     return form if isinstance(form, dict) else {}
-
-
-def _key(value: object) -> object:
-    """Something hashable that is equal for equal values of one type."""
-    return value if isinstance(value, (bool, int, float, bytes, type(None))) else text_of(value)

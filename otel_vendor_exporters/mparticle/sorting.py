@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, NamedTuple
 
 from otel_vendor_exporters import attributes as names
 from otel_vendor_exporters.errors import EncodingError
@@ -18,13 +18,14 @@ from otel_vendor_exporters.mparticle.device import Location
 from otel_vendor_exporters.mparticle.kinds import Kind
 from otel_vendor_exporters.mparticle.people import Attribute, People
 from otel_vendor_exporters.mparticle.settings import PERSONAL_ATTRIBUTES, MParticleSettings
-from otel_vendor_exporters.mparticle.texts import text_of
+from otel_vendor_exporters.mparticle.texts import attribute_name, plain_texts, text_of, value_text
 from otel_vendor_exporters.mparticle.values import form_of
 
 SESSION_ID = "session.id"
 RECORD_UID = "log.record.uid"
 
 _MOST_REMEMBERED = 10_000
+_SHORT = 2000  # no attribute that short is cut
 _FOR_OTHERS = "mpulse."  # speaks to the mPulse exporter and to nobody else
 _GEO: Mapping[str, str] = {
     "geo.location.lat": "latitude",
@@ -41,7 +42,15 @@ _OF_ANY_EVENT = frozenset(
     {*_GEO, _CONNECTION, _CONNECTION_DETAIL, SESSION_ID, RECORD_UID, names.MPARTICLE_CUSTOM_EVENT_TYPE}
 )
 
-_REST, _OWN, _SAID, _NOWHERE = range(1, 5)
+_OWN, _SAID, _NOWHERE = range(1, 4)
+
+
+class Sorted(NamedTuple):
+    """Attributes by what they are for: `said` is of the user, `own` for the event to use, `rest` ready."""
+
+    said: list[Attribute]
+    own: dict[str, object]
+    rest: dict[str, str]
 
 
 class Sorter:
@@ -52,39 +61,39 @@ class Sorter:
         self._people = people
         self._allowed = settings.allow_attributes
         self._denied = settings.deny_attributes
-        self._places: dict[str, int] = {}
+        self._places: dict[str, int | str] = {}  # a text: the name under which it goes as it is
 
-    def sort(
-        self, attributes: Mapping[str, object]
-    ) -> tuple[list[Attribute], dict[str, object], dict[str, object]]:
-        """What says whose it is, what the event may use up, and the rest."""
+    def sort(self, attributes: Mapping[str, object]) -> Sorted:
+        """Every attribute in its place; those without one are left behind."""
         places = self._places
         said: list[Attribute] = []
         own: dict[str, object] = {}
-        rest: dict[str, object] = {}
+        rest: dict[str, str] = {}
         for name, value in attributes.items():
             if value is not None:
                 place = places.get(name) or self._place(name)
-                if place == _REST:
-                    rest[name] = value
+                if place.__class__ is str:
+                    rest[place] = value if type(value) is str and len(value) <= _SHORT else value_text(value)
                 elif place == _SAID:
-                    said.append((name, value))
+                    said.append((name, value) if type(value) is str else (name, value, type(value)))
                 elif place == _OWN:
                     own[name] = value
-        return said, own, rest
+        return Sorted(said, own, rest)
 
-    def unused(self, own: Mapping[str, object]) -> dict[str, object]:
+    def unused(self, own: Mapping[str, object]) -> dict[str, str]:
         """What the event did not use up and may leave as it is."""
-        return {name: value for name, value in own.items() if self._may_leave(name)}
+        return {
+            attribute_name(name): value_text(value) for name, value in own.items() if self._may_leave(name)
+        }
 
-    def _place(self, name: str) -> int:
+    def _place(self, name: str) -> int | str:
         place = self._find_place(name)
         if len(self._places) >= _MOST_REMEMBERED:
             self._places = {}
         self._places[name] = place
         return place
 
-    def _find_place(self, name: str) -> int:
+    def _find_place(self, name: str) -> int | str:
         if name.startswith(_FOR_OTHERS) or _matches(name, self._denied):
             return _NOWHERE
         if self._people.speaks_of(name):
@@ -92,7 +101,7 @@ class Sorter:
         of_event = name in _OF_ANY_EVENT or name in self._kind.takes
         if of_event or name.startswith(names.MPARTICLE_CUSTOM_FLAG_PREFIX):
             return _OWN
-        return _REST if self._may_leave(name) else _NOWHERE
+        return attribute_name(name) if self._may_leave(name) else _NOWHERE
 
     def _may_leave(self, name: str) -> bool:
         if self._allowed:
@@ -113,7 +122,7 @@ def details(own: dict[str, object], left_out: Counter[str]) -> dict[str, Any]:  
     prefix = names.MPARTICLE_CUSTOM_FLAG_PREFIX
     flags = [name for name in own if name.startswith(prefix)]
     if flags:
-        found["custom_flags"] = {name[len(prefix) :]: own.pop(name) for name in flags}
+        found["custom_flags"] = plain_texts({name[len(prefix) :]: own.pop(name) for name in flags})
     return found
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from itertools import islice
 from math import isfinite
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from otel_vendor_exporters.errors import EncodingError
 
@@ -24,7 +24,7 @@ MOST_VALUE_LENGTH = 4096
 MOST_LIST_ENTRIES = 1000  # of a user attribute
 MOST_ENTRY_LENGTH = 512
 MOST_ACTION_IDENTIFIER_LENGTH = 100  # JSON Reference, push_message
-_SHORT_NAME, _SHORT_VALUE = MOST_NAME_LENGTH // 2, MOST_VALUE_LENGTH // 2  # fits, whatever is in it
+_SHORT_VALUE = MOST_VALUE_LENGTH // 2  # fits, whatever is in it
 _MOST_SIMPLE_BITS = 10_000  # beyond about 4300 digits Python refuses str() of an integer
 
 JsonValue: TypeAlias = "str | int | float | bool | list[JsonValue] | dict[str, JsonValue] | None"
@@ -32,18 +32,28 @@ JsonValue: TypeAlias = "str | int | float | bool | list[JsonValue] | dict[str, J
 
 def attribute_texts(attributes: Mapping[str, object]) -> dict[str, str]:
     """Attributes of an event or a product: no None, names, values and their number within the limits."""
-    texts: dict[str, str] = {}
-    for name, value in attributes.items():
-        if (
-            type(name) is str
-            and len(name) <= _SHORT_NAME
-            and type(value) is str
-            and len(value) <= _SHORT_VALUE
-        ):
-            texts[name] = value  # as it is nearly always; two calls per attribute would double the time
-        elif value is not None:
-            texts[cut(_exact(name), MOST_NAME_LENGTH)] = cut(text_of(value), MOST_VALUE_LENGTH)
-    return texts if len(texts) <= MOST_ATTRIBUTES else dict(islice(texts.items(), MOST_ATTRIBUTES))
+    texts = {
+        attribute_name(name): value_text(value) for name, value in attributes.items() if value is not None
+    }
+    return texts if len(texts) <= MOST_ATTRIBUTES else first_attributes(texts)
+
+
+def attribute_name(name: object) -> str:
+    """The name of an attribute, cut where the server would cut it."""
+    return cut(_exact(name), MOST_NAME_LENGTH)
+
+
+def value_text(value: object) -> str:
+    """The value of an attribute, cut where the server would cut it."""
+    if type(value) is str and len(value) <= _SHORT_VALUE:
+        return value  # as it is nearly always
+    write = _QUICK.get(type(value))
+    return cut(text_of(value), MOST_VALUE_LENGTH) if write is None else write(value)
+
+
+def first_attributes(texts: Mapping[str, str]) -> dict[str, str]:
+    """As many as an event may have."""
+    return dict(islice(texts.items(), MOST_ATTRIBUTES))
 
 
 def plain_texts(values: Mapping[str, object]) -> dict[str, str]:
@@ -139,3 +149,7 @@ _WRITERS: tuple[tuple[type | tuple[type, ...], Callable[..., str]], ...] = (
     ((bytes, bytearray), _base64),
     ((Mapping, list, tuple), _json_text),
 )
+_QUICK: Mapping[type, Callable[[Any], str]] = {  # Any: each takes its own type
+    bool: lambda value: "true" if value else "false",
+    float: _float_text,
+}

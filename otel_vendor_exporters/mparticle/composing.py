@@ -1,0 +1,156 @@
+"""
+Composing: from what a record says to the event as a batch lists it.
+
+Pure, but for its memory of sessions. Which event it is stands in kinds.py, what becomes of attributes in
+sorting.py; here are the parts that all events share.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
+from typing import Any
+
+from otel_vendor_exporters import attributes as names
+from otel_vendor_exporters.errors import EncodingError
+from otel_vendor_exporters.mparticle.ids import named_uuid, session_uuid
+from otel_vendor_exporters.mparticle.kinds import (
+    BREADCRUMB,
+    CRASH,
+    EXCEPTION_ATTRIBUTES,
+    SESSION_END,
+    SESSION_START,
+    SESSIONS,
+    Kind,
+    Sessions,
+    Told,
+    default_type,
+    kind_of_name,
+)
+from otel_vendor_exporters.mparticle.people import People
+from otel_vendor_exporters.mparticle.settings import MParticleSettings
+from otel_vendor_exporters.mparticle.sorting import SESSION_ID, Sorter, details
+from otel_vendor_exporters.mparticle.texts import MOST_ATTRIBUTES, first_attributes, text_of, value_text
+from otel_vendor_exporters.mparticle.units import Form
+from otel_vendor_exporters.mparticle.values import form_of
+from otel_vendor_exporters.mparticle.vocabulary import CustomEventType, closed_set
+from otel_vendor_exporters.mparticle.wire import event_form
+
+_MOST_REMEMBERED = 10_000
+_CUSTOM_TYPES = closed_set(CustomEventType)
+
+
+class Composer:
+    """Composes events by settings. Any thread may call."""
+
+    def __init__(self, settings: MParticleSettings, people: People) -> None:
+        self._settings = settings
+        self._people = people
+        self._screens = frozenset(settings.screens)
+        self._plain_kind = BREADCRUMB if settings.plain_logs == "breadcrumb" else None
+        self._kinds: dict[str, tuple[Kind, str]] = {}
+        self._sorters: dict[Kind, Sorter] = {}
+        self._sessions = Sessions()
+
+    def kind(self, name: object, attributes: Mapping[str, object]) -> tuple[Kind | None, str]:
+        """The kind of a record, None for one that is no event, and the type if it is a custom event."""
+        if not name:
+            known: tuple[Kind | None, str] = (self._plain_kind, "other")
+        elif isinstance(name, str):
+            known = self._kinds.get(name) or self._named(name)
+        else:  # the SDK takes anything for an event's name
+            raise EncodingError("event_name takes a string", field="event_name")
+        if known[0] not in SESSIONS and not EXCEPTION_ATTRIBUTES.isdisjoint(attributes):
+            return CRASH, ""
+        return known
+
+    def sorter(self, kind: Kind) -> Sorter:
+        """What sorts the attributes of that kind's records."""
+        sorter = self._sorters.get(kind)
+        if sorter is None:
+            sorter = self._sorters[kind] = Sorter(kind, self._people, self._settings)
+        return sorter
+
+    def events(self, told: Told, left_out: Counter[str]) -> Iterator[Form]:
+        """The record's event, behind another that it implies. Raises EncodingError before it yields any."""
+        event = self._event(told, left_out)
+        if told.kind is SESSION_START:
+            yield from self._end_of_previous(told, event["data"]["session_uuid"])
+        yield event
+
+    def _named(self, name: str) -> tuple[Kind, str]:
+        custom_type = by_glob(self._settings.event_types, name) or default_type(name)
+        if len(self._kinds) >= _MOST_REMEMBERED:
+            self._kinds = {}
+        known = self._kinds[name] = (kind_of_name(name, self._screens), custom_type)
+        return known
+
+    def _event(self, told: Told, left_out: Counter[str]) -> Form:
+        kind, own = told.kind, told.own
+        contents: dict[str, Any] = {  # Any: each key's own type
+            "timestamp_unixtime_ms": told.unix_ms,
+            "source_message_id": told.message_id,
+        }
+        if own:
+            self._add_common(told, contents, left_out)
+        if kind in SESSIONS and "session_uuid" not in contents:
+            raise EncodingError("session.id is missing", field=SESSION_ID)
+        contents.update(kind.fields(told))
+        if kind.has_details:
+            rest = self._custom_attributes(told)
+            if rest:
+                contents["custom_attributes"] = rest
+        return event_form(kind.event.WHERE, form_of(kind.event, contents) if kind.foreign else contents)
+
+    def _custom_attributes(self, told: Told) -> dict[str, str]:
+        rest = told.rest
+        if told.own:
+            rest.update(self.sorter(told.kind).unused(told.own))
+        if told.body is not None:
+            rest["log.body"] = value_text(told.body)
+        return rest if len(rest) <= MOST_ATTRIBUTES else first_attributes(rest)
+
+    def _add_common(self, told: Told, contents: dict[str, Any], left_out: Counter[str]) -> None:
+        """What any event may have: a type, a session, a place, a connection, flags."""
+        own = told.own
+        session_id = own.pop(SESSION_ID, None)
+        if session_id not in (None, ""):
+            self._add_session(told, text_of(session_id), contents)
+        if not own:
+            return
+        chosen = own.pop(names.MPARTICLE_CUSTOM_EVENT_TYPE, None)
+        if isinstance(chosen, str) and chosen in _CUSTOM_TYPES:
+            told.custom_type = chosen
+        elif chosen is not None:
+            left_out[names.MPARTICLE_CUSTOM_EVENT_TYPE] += 1
+        if told.kind.has_details:
+            contents.update(details(own, left_out))
+
+    def _add_session(self, told: Told, session_id: str, contents: dict[str, Any]) -> None:
+        uuid = contents["session_uuid"] = session_uuid(session_id)
+        if uuid != session_id:
+            told.rest[SESSION_ID] = value_text(session_id)
+        if told.kind is SESSION_START:
+            contents["source_message_id"] = uuid  # as mParticle's own SDKs do
+            self._sessions.begin(uuid, told.unix_ms)
+        elif told.kind is SESSION_END:
+            told.duration_ms = self._sessions.end(uuid, told.unix_ms)
+
+    def _end_of_previous(self, told: Told, started_uuid: str) -> Iterator[Form]:
+        """A start that names the session before it ends that one, if its end was not seen (semconv)."""
+        previous = told.own.get("session.previous_id")
+        uuid = session_uuid(text_of(previous)) if previous else started_uuid
+        if uuid != started_uuid and not self._sessions.has_ended(uuid):
+            contents = {
+                "session_duration_ms": self._sessions.end(uuid, told.unix_ms),
+                "timestamp_unixtime_ms": told.unix_ms,
+                "source_message_id": named_uuid(f"session-end:{uuid}"),  # who else sees it end says the same
+                "session_uuid": uuid,
+            }
+            yield event_form(SESSION_END.event.WHERE, contents)
+
+
+def by_glob(types: Mapping[str, str], name: str) -> str | None:
+    """The first type whose glob matches the name."""
+    return next((to for glob, to in types.items() if fnmatchcase(name, glob)), None)
