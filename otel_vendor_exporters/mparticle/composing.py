@@ -8,7 +8,7 @@ sorting.py; here are the parts that all events share.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -72,21 +72,8 @@ class Composer:
             sorter = self._sorters[kind] = Sorter(kind, self._people, self._settings)
         return sorter
 
-    def events(self, told: Told, left_out: Counter[str]) -> Iterator[Form]:
-        """The record's event, behind another that it implies. Raises EncodingError before it yields any."""
-        event = self._event(told, left_out)
-        if told.kind is SESSION_START:
-            yield from self._end_of_previous(told, event["data"]["session_uuid"])
-        yield event
-
-    def _named(self, name: str) -> tuple[Kind, str]:
-        custom_type = by_glob(self._settings.event_types, name) or default_type(name)
-        if len(self._kinds) >= _MOST_REMEMBERED:
-            self._kinds = {}
-        known = self._kinds[name] = (kind_of_name(name, self._screens), custom_type)
-        return known
-
-    def _event(self, told: Told, left_out: Counter[str]) -> Form:
+    def event(self, told: Told, left_out: Counter[str]) -> Form:
+        """The record's event. Raises EncodingError."""
         kind, own = told.kind, told.own
         contents: dict[str, Any] = {  # Any: each key's own type
             "timestamp_unixtime_ms": told.unix_ms,
@@ -102,6 +89,29 @@ class Composer:
             if rest:
                 contents["custom_attributes"] = rest
         return event_form(kind.event.WHERE, form_of(kind.event, contents) if kind.foreign else contents)
+
+    def end_of_previous(self, told: Told) -> Form | None:
+        """A start that names the session before it ends that one, if its end was not seen (semconv)."""
+        previous = told.own.get("session.previous_id")
+        if not previous or previous == told.session_id:
+            return None
+        uuid = session_uuid(text_of(previous))
+        if self._sessions.has_ended(uuid):
+            return None
+        contents = {
+            "session_duration_ms": self._sessions.end(uuid, told.unix_ms),
+            "timestamp_unixtime_ms": told.unix_ms,
+            "source_message_id": named_uuid(f"session-end:{uuid}"),  # who else sees it end says the same
+            "session_uuid": uuid,
+        }
+        return event_form(SESSION_END.event.WHERE, contents)
+
+    def _named(self, name: str) -> tuple[Kind, str]:
+        custom_type = by_glob(self._settings.event_types, name) or default_type(name)
+        if len(self._kinds) >= _MOST_REMEMBERED:
+            self._kinds = {}
+        known = self._kinds[name] = (kind_of_name(name, self._screens), custom_type)
+        return known
 
     def _custom_attributes(self, told: Told) -> dict[str, str]:
         rest = told.rest
@@ -132,23 +142,11 @@ class Composer:
         if uuid != session_id:
             told.rest[SESSION_ID] = value_text(session_id)
         if told.kind is SESSION_START:
+            told.session_id = session_id
             contents["source_message_id"] = uuid  # as mParticle's own SDKs do
             self._sessions.begin(uuid, told.unix_ms)
         elif told.kind is SESSION_END:
             told.duration_ms = self._sessions.end(uuid, told.unix_ms)
-
-    def _end_of_previous(self, told: Told, started_uuid: str) -> Iterator[Form]:
-        """A start that names the session before it ends that one, if its end was not seen (semconv)."""
-        previous = told.own.get("session.previous_id")
-        uuid = session_uuid(text_of(previous)) if previous else started_uuid
-        if uuid != started_uuid and not self._sessions.has_ended(uuid):
-            contents = {
-                "session_duration_ms": self._sessions.end(uuid, told.unix_ms),
-                "timestamp_unixtime_ms": told.unix_ms,
-                "source_message_id": named_uuid(f"session-end:{uuid}"),  # who else sees it end says the same
-                "session_uuid": uuid,
-            }
-            yield event_form(SESSION_END.event.WHERE, contents)
 
 
 def by_glob(types: Mapping[str, str], name: str) -> str | None:

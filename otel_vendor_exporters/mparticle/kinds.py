@@ -75,6 +75,7 @@ class Told:
     severity: int = 0
     custom_type: str = "other"
     duration_ms: int = 0
+    session_id: str = ""
     keeps_query: bool = True
 
     def first(self, *attributes: str) -> object:

@@ -18,7 +18,7 @@ from opentelemetry.trace import SpanKind
 from otel_vendor_exporters.errors import EncodingError
 from otel_vendor_exporters.mparticle.composing import Composer, by_glob
 from otel_vendor_exporters.mparticle.ids import is_uuid, span_uuid
-from otel_vendor_exporters.mparticle.kinds import CONTEXT, CRASH, CUSTOM, NETWORK, Kind, Told
+from otel_vendor_exporters.mparticle.kinds import CONTEXT, CRASH, CUSTOM, NETWORK, SESSION_START, Kind, Told
 from otel_vendor_exporters.mparticle.people import Attribute, People
 from otel_vendor_exporters.mparticle.settings import MParticleSettings
 from otel_vendor_exporters.mparticle.sorting import RECORD_UID
@@ -121,8 +121,12 @@ class EventMapping:
         owner = self._people.owner(resource, said, told.unix_ms, mapped.left_out)
         if owner is None:
             return "anonymous"
-        for event in self._composer.events(told, mapped.left_out):
-            mapped.events.append(OwnedEvent(owner, event))
+        event = self._composer.event(told, mapped.left_out)
+        if told.kind is SESSION_START:
+            end = self._composer.end_of_previous(told)
+            if end is not None:
+                mapped.events.append(OwnedEvent(owner, end))
+        mapped.events.append(OwnedEvent(owner, event))
         return None
 
     # Spans

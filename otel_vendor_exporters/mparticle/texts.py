@@ -149,7 +149,11 @@ _WRITERS: tuple[tuple[type | tuple[type, ...], Callable[..., str]], ...] = (
     ((bytes, bytearray), _base64),
     ((Mapping, list, tuple), _json_text),
 )
+# What value_text needs no second look for: none of these gets too long.
 _QUICK: Mapping[type, Callable[[Any], str]] = {  # Any: each takes its own type
-    bool: lambda value: "true" if value else "false",
+    bool: ("false", "true").__getitem__,
     float: _float_text,
+    int: lambda value: (
+        int.__repr__(value) if value.bit_length() <= 64 else cut(text_of(value), MOST_VALUE_LENGTH)
+    ),
 }
