@@ -51,6 +51,7 @@ class Composer:
         self._plain_kind = BREADCRUMB if settings.plain_logs == "breadcrumb" else None
         self._kinds: dict[str, tuple[Kind, str]] = {}
         self._sorters: dict[Kind, Sorter] = {}
+        self._session_uuids: dict[str, str] = {}
         self._sessions = Sessions()
 
     def kind(self, name: object, attributes: Mapping[str, object]) -> tuple[Kind | None, str]:
@@ -83,12 +84,13 @@ class Composer:
             self._add_common(told, contents, left_out)
         if kind in SESSIONS and "session_uuid" not in contents:
             raise EncodingError("session.id is missing", field=SESSION_ID)
-        contents.update(kind.fields(told))
+        kind.fill(told, contents)
         if kind.has_details:
             rest = self._custom_attributes(told)
             if rest:
                 contents["custom_attributes"] = rest
-        return event_form(kind.event.WHERE, form_of(kind.event, contents) if kind.foreign else contents)
+        data = form_of(kind.event, contents) if kind.foreign else contents
+        return {"event_type": kind.event.WHERE, "data": data}
 
     def end_of_previous(self, told: Told) -> Form | None:
         """A start that names the session before it ends that one, if its end was not seen (semconv)."""
@@ -137,8 +139,16 @@ class Composer:
         if told.kind.has_details:
             contents.update(details(own, left_out))
 
+    def _session_uuid(self, session_id: str) -> str:
+        uuid = self._session_uuids.get(session_id)
+        if uuid is None:
+            if len(self._session_uuids) >= _MOST_REMEMBERED:
+                self._session_uuids = {}
+            uuid = self._session_uuids[session_id] = session_uuid(session_id)
+        return uuid
+
     def _add_session(self, told: Told, session_id: str, contents: dict[str, Any]) -> None:
-        uuid = contents["session_uuid"] = session_uuid(session_id)
+        uuid = contents["session_uuid"] = self._session_uuid(session_id)
         if uuid != session_id:
             told.rest[SESSION_ID] = value_text(session_id)
         if told.kind is SESSION_START:

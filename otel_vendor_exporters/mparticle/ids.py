@@ -7,9 +7,12 @@ Pure: UUIDs of version 5 in the URL namespace (RFC 4122, 4.3). Random ids come f
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from hashlib import sha1
+from itertools import count
 
 _URL_NAMESPACE = bytes.fromhex("6ba7b8119dad11d180b400c04fd430c8")
+_NODE = 2**48 - 1
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
@@ -33,6 +36,17 @@ def named_uuid(name: str) -> str:
     """The UUID of one of our names."""
     name_bytes = f"mparticle-otel:{name}".encode("utf-8", "replace")
     return uuid_text(sha1(_URL_NAMESPACE + name_bytes, usedforsecurity=False).digest()[:16], version=5)
+
+
+def uuids_from(random_uuid: str) -> Iterator[str]:
+    """
+    As many UUIDs as one likes from a random one: its last 48 bits are counted up.
+
+    For one export: fresh random bits for each of its records would take longer than all the rest of an id.
+    """
+    beginning, node = random_uuid[:24], int(random_uuid[24:], 16)
+    for number in count(node):
+        yield beginning + format(number & _NODE, "012x")
 
 
 def uuid_text(content: bytes, version: int = 4) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from threading import Lock
+from typing import TypeAlias
 
 from otel_vendor_exporters import attributes as names
 from otel_vendor_exporters.errors import EncodingError
@@ -26,6 +27,8 @@ from otel_vendor_exporters.mparticle.events import (
     SessionStart,
 )
 from otel_vendor_exporters.mparticle.texts import MOST_NAME_LENGTH, cut, text_of, value_text
+
+Data: TypeAlias = "dict[str, object]"  # of one event, being filled
 
 FATAL, ERROR = 21, 17  # the least severity numbers of their names
 _MOST_INT32 = 2**31 - 1
@@ -100,7 +103,7 @@ class Kind:
     """
 
     event: type[Event]
-    fields: Callable[[Told], dict[str, object]]
+    fill: Callable[[Told, Data], None]
     takes: frozenset[str] = frozenset()
     has_details: bool = True  # attributes, flags, place: everything but the start of a session
     foreign: bool = False
@@ -120,22 +123,24 @@ def default_type(name: str) -> str:
     return "navigation" if name in ("app.screen.click", "app.widget.click") else "other"
 
 
-def _custom_event(told: Told) -> dict[str, object]:
-    return {"event_name": cut(told.name, MOST_NAME_LENGTH), "custom_event_type": told.custom_type}
+def _custom_event(told: Told, data: Data) -> None:
+    data["event_name"] = cut(told.name, MOST_NAME_LENGTH)
+    data["custom_event_type"] = told.custom_type
 
 
-def _screen_view(told: Told) -> dict[str, object]:
+def _screen_view(told: Told, data: Data) -> None:
     name = told.first(*_SCREEN_NAMES)
-    return {"screen_name": cut(told.name if name is None else text_of(name), MOST_NAME_LENGTH)}
+    data["screen_name"] = cut(told.name if name is None else text_of(name), MOST_NAME_LENGTH)
 
 
-def _crash_report(told: Told) -> dict[str, object]:
+def _crash_report(told: Told, data: Data) -> None:
     said_type = told.only(("exception.type",))
     trace = told.only(("exception.stacktrace",))
     context = told.only(("code.function.name", "code.function"))
     if told.name:
         told.rest["event_name"] = value_text(told.name)
-    return _present(
+    _add(
+        data,
         class_name=_text(said_type),
         message=_crash_message(told, said_type),
         severity=_severity(told),
@@ -172,7 +177,7 @@ def _ends_the_application(told: Told) -> bool:
     )
 
 
-def _transition(told: Told) -> dict[str, object]:
+def _transition(told: Told, data: Data) -> None:
     states = (
         (name, text_of(told.own.pop(name)))
         for name in ("android.app.state", "ios.app.state")
@@ -181,35 +186,36 @@ def _transition(told: Told) -> dict[str, object]:
     transition = next((_TRANSITIONS[state] for state in states if state in _TRANSITIONS), None)
     if transition is None:
         raise EncodingError("device.app.lifecycle has no state that mParticle knows", field="app.state")
-    return {"application_transition_type": transition}
+    data["application_transition_type"] = transition
 
 
-def _commerce_event(told: Told) -> dict[str, object]:
+def _commerce_event(told: Told, data: Data) -> None:
     body, told.body = told.body, None
     if not isinstance(body, Mapping):
         raise EncodingError("commerce_event takes a body that is a map", field="commerce_event")
     unknown = [key for key in body if key not in _COMMERCE_FIELDS]
     if unknown:
         raise EncodingError("commerce_event has keys that mParticle does not know", field="commerce_event")
-    return dict(body)
+    data.update(body)
 
 
-def _breadcrumb(told: Told) -> dict[str, object]:
+def _breadcrumb(told: Told, data: Data) -> None:
     label, told.body = told.body, None
-    return {"label": "" if label is None else value_text(label)}
+    data["label"] = "" if label is None else value_text(label)
 
 
-def _session_end(told: Told) -> dict[str, object]:
-    return {"session_duration_ms": told.duration_ms}
+def _session_end(told: Told, data: Data) -> None:
+    data["session_duration_ms"] = told.duration_ms
 
 
-def _network_performance(told: Told) -> dict[str, object]:
+def _network_performance(told: Told, data: Data) -> None:
     url, status = told.only(_URLS), told.only(_STATUSES)
     if url is not None and not told.keeps_query:
         url = text_of(url).partition("?")[0].partition("#")[0]
     if url is None:
         raise EncodingError("network_performance.url is missing", field="network_performance.url")
-    return _present(
+    _add(
+        data,
         http_verb=_text(told.only(_METHODS)),
         url=text_of(url),
         response_code=_size(status) or 0,
@@ -219,12 +225,12 @@ def _network_performance(told: Told) -> dict[str, object]:
     )
 
 
-def _nothing(told: Told) -> dict[str, object]:  # noqa: ARG001  as every maker of fields
-    return {}
+def _nothing(told: Told, data: Data) -> None:
+    pass
 
 
-def _present(**fields: object) -> dict[str, object]:
-    return {name: value for name, value in fields.items() if value is not None}
+def _add(data: Data, **fields: object) -> None:
+    data.update({name: value for name, value in fields.items() if value is not None})
 
 
 def _text(value: object) -> str | None:

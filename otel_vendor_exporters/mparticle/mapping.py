@@ -17,7 +17,7 @@ from opentelemetry.trace import SpanKind
 
 from otel_vendor_exporters.errors import EncodingError
 from otel_vendor_exporters.mparticle.composing import Composer, by_glob
-from otel_vendor_exporters.mparticle.ids import is_uuid, span_uuid
+from otel_vendor_exporters.mparticle.ids import is_uuid, span_uuid, uuids_from
 from otel_vendor_exporters.mparticle.kinds import CONTEXT, CRASH, CUSTOM, NETWORK, SESSION_START, Kind, Told
 from otel_vendor_exporters.mparticle.people import Attribute, People
 from otel_vendor_exporters.mparticle.settings import MParticleSettings
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from opentelemetry.util.types import Attributes
 
 _HTTP_CALL = frozenset({"http.request.method", "http.method"})
-_LATEST_MS = 2**63
+_LATEST_NS = 2**63
 
 
 @dataclass(slots=True)
@@ -62,11 +62,12 @@ class EventMapping:
     def from_logs(self, records: Iterable[ReadableLogRecord]) -> Mapped:
         """The events of log records: those with an event name or an exception, others only if asked for."""
         mapped = Mapped()
+        ids = uuids_from(self._new_id())
         for record in records:
             try:
-                reason = self._add_log(record, mapped)
-            except EncodingError as error:
-                reason = f"unfit:{error.field}"
+                reason = self._add_log(record, ids, mapped)
+            except Exception as error:  # noqa: BLE001  whatever is wrong with a record, the next is not
+                reason = _reason(error)
             if reason is None:
                 mapped.records += 1
             else:
@@ -86,7 +87,7 @@ class EventMapping:
                 mapped.ignored[reasons[0] if reasons else "not_an_event"] += 1
         return mapped
 
-    def _add_log(self, readable: ReadableLogRecord, mapped: Mapped) -> str | None:
+    def _add_log(self, readable: ReadableLogRecord, ids: Iterator[str], mapped: Mapped) -> str | None:
         """Add the record's events, or say why it has none. Raises EncodingError."""
         record = readable.log_record
         attributes = _plain(record.attributes)
@@ -108,7 +109,7 @@ class EventMapping:
             kind,
             record.event_name or "",
             _milliseconds(record.timestamp or record.observed_timestamp) or self._now_unix_ms(),
-            (_record_id(own) if RECORD_UID in own else None) or self._new_id(),
+            _message_id(kind, own, ids) if own else next(ids),
             own,
             rest,
             record.body,
@@ -135,8 +136,8 @@ class EventMapping:
         """One part of a span must not take the others with it."""
         try:
             return add(mapped)
-        except EncodingError as error:
-            return f"unfit:{error.field}"
+        except Exception as error:  # noqa: BLE001  as for log records
+            return _reason(error)
 
     def _parts(self, span: ReadableSpan) -> Iterator[Callable[[Mapped], str | None]]:
         """What may become events: the span as a whole, and each of its events."""
@@ -215,17 +216,26 @@ class EventMapping:
         return self._add(told, tuple(both.values()), span.resource, mapped)
 
 
-def _record_id(own: dict[str, object]) -> str | None:
-    """The record's own id, if it can be the message's."""
-    uid = own.pop(RECORD_UID)
-    return str(uid) if is_uuid(uid) else None
+def _reason(error: Exception) -> str:
+    """Why a record is ignored: a field that did not fit, or something nobody foresaw."""
+    return (
+        f"unfit:{error.field}" if isinstance(error, EncodingError) else f"unreadable:{type(error).__name__}"
+    )
+
+
+def _message_id(kind: Kind, own: dict[str, object], ids: Iterator[str]) -> str:
+    """The record's own id, if it can be the message's, else a fresh one."""
+    if kind is SESSION_START:
+        return ""  # it gets its session's
+    uid = own.pop(RECORD_UID, None)
+    return str(uid) if is_uuid(uid) else next(ids)
 
 
 def _add_trace(rest: dict[str, str], trace_id: int | None, span_id: int | None) -> None:
     if trace_id:
-        rest["trace_id"] = f"{trace_id:032x}"
+        rest["trace_id"] = trace_id.to_bytes(16, "big").hex()
     if span_id:
-        rest["span_id"] = f"{span_id:016x}"
+        rest["span_id"] = span_id.to_bytes(8, "big").hex()
 
 
 def _plain(attributes: Attributes) -> Mapping[str, object]:
@@ -236,8 +246,10 @@ def _plain(attributes: Attributes) -> Mapping[str, object]:
 
 def _milliseconds(nanoseconds: int | None) -> int:
     """Whole milliseconds; the SDK takes `time.time() * 1e9` for a time, so a float may come."""
+    if type(nanoseconds) is int and 0 <= nanoseconds < _LATEST_NS:
+        return nanoseconds // 1_000_000
     if nanoseconds is None:
         return 0
-    if not isinstance(nanoseconds, (int, float)) or not 0 <= nanoseconds < _LATEST_MS * 1_000_000:
+    if not isinstance(nanoseconds, (int, float)) or not 0 <= nanoseconds < _LATEST_NS:
         raise EncodingError("timestamp takes nanoseconds since 1970", field="timestamp")
     return int(nanoseconds) // 1_000_000

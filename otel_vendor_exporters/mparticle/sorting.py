@@ -8,9 +8,9 @@ Rule: what never leaves has no place at all (`deny_attributes`, and what is pers
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
-from typing import Any, NamedTuple
+from typing import Any, TypeAlias
 
 from otel_vendor_exporters import attributes as names
 from otel_vendor_exporters.errors import EncodingError
@@ -45,12 +45,22 @@ _OF_ANY_EVENT = frozenset(
 _OWN, _SAID, _NOWHERE = range(1, 4)
 
 
-class Sorted(NamedTuple):
-    """Attributes by what they are for: `said` is of the user, `own` for the event to use, `rest` ready."""
+# What says whose the event is, what the event may use up, and the rest, ready.
+Sorted: TypeAlias = "tuple[list[Attribute], dict[str, object], dict[str, str]]"
 
-    said: list[Attribute]
-    own: dict[str, object]
-    rest: dict[str, str]
+
+class _Places(dict[str, "int | str"]):
+    """Places by name; a text is the name under which an attribute goes as it is. Bounded."""
+
+    def __init__(self, place_of: Callable[[str], int | str]) -> None:
+        super().__init__()
+        self._place_of = place_of
+
+    def __missing__(self, name: str) -> int | str:
+        if len(self) >= _MOST_REMEMBERED:
+            self.clear()
+        place = self[name] = self._place_of(name)
+        return place
 
 
 class Sorter:
@@ -61,7 +71,7 @@ class Sorter:
         self._people = people
         self._allowed = settings.allow_attributes
         self._denied = settings.deny_attributes
-        self._places: dict[str, int | str] = {}  # a text: the name under which it goes as it is
+        self._places = _Places(self._place)
 
     def sort(self, attributes: Mapping[str, object]) -> Sorted:
         """Every attribute in its place; those without one are left behind."""
@@ -71,14 +81,14 @@ class Sorter:
         rest: dict[str, str] = {}
         for name, value in attributes.items():
             if value is not None:
-                place = places.get(name) or self._place(name)
-                if place.__class__ is str:
+                place = places[name]
+                if type(place) is str:
                     rest[place] = value if type(value) is str and len(value) <= _SHORT else value_text(value)
                 elif place == _SAID:
                     said.append((name, value) if type(value) is str else (name, value, type(value)))
                 elif place == _OWN:
                     own[name] = value
-        return Sorted(said, own, rest)
+        return said, own, rest
 
     def unused(self, own: Mapping[str, object]) -> dict[str, str]:
         """What the event did not use up and may leave as it is."""
@@ -87,13 +97,6 @@ class Sorter:
         }
 
     def _place(self, name: str) -> int | str:
-        place = self._find_place(name)
-        if len(self._places) >= _MOST_REMEMBERED:
-            self._places = {}
-        self._places[name] = place
-        return place
-
-    def _find_place(self, name: str) -> int | str:
         if name.startswith(_FOR_OTHERS) or _matches(name, self._denied):
             return _NOWHERE
         if self._people.speaks_of(name):
