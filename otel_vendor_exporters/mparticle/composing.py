@@ -86,9 +86,11 @@ class Composer:
             raise EncodingError("session.id is missing", field=SESSION_ID)
         kind.fill(told, contents)
         if kind.has_details:
-            rest = self._custom_attributes(told)
+            rest = self._complete(told) if own or told.body is not None else told.rest
             if rest:
-                contents["custom_attributes"] = rest
+                contents["custom_attributes"] = (
+                    rest if len(rest) <= MOST_ATTRIBUTES else first_attributes(rest)
+                )
         data = form_of(kind.event, contents) if kind.foreign else contents
         return {"event_type": kind.event.WHERE, "data": data}
 
@@ -115,13 +117,13 @@ class Composer:
         known = self._kinds[name] = (kind_of_name(name, self._screens), custom_type)
         return known
 
-    def _custom_attributes(self, told: Told) -> dict[str, str]:
-        rest = told.rest
+    def _complete(self, told: Told) -> dict[str, str]:
+        """Custom attributes, with what the event did not use up."""
         if told.own:
-            rest.update(self.sorter(told.kind).unused(told.own))
+            told.rest.update(self.sorter(told.kind).unused(told.own))
         if told.body is not None:
-            rest["log.body"] = value_text(told.body)
-        return rest if len(rest) <= MOST_ATTRIBUTES else first_attributes(rest)
+            told.rest["log.body"] = value_text(told.body)
+        return told.rest
 
     def _add_common(self, told: Told, contents: dict[str, Any], left_out: Counter[str]) -> None:
         """What any event may have: a type, a session, a place, a connection, flags."""

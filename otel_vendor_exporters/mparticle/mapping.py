@@ -105,11 +105,12 @@ class EventMapping:
         if scope is not None and scope.name:
             rest["log.logger"] = value_text(scope.name)
         _add_trace(rest, record.trace_id, record.span_id)
+        is_special = RECORD_UID in own or kind is SESSION_START
         told = Told(
             kind,
             record.event_name or "",
             _milliseconds(record.timestamp or record.observed_timestamp) or self._now_unix_ms(),
-            _message_id(kind, own, ids) if own else next(ids),
+            _own_id(own, ids) if is_special else next(ids),
             own,
             rest,
             record.body,
@@ -223,11 +224,11 @@ def _reason(error: Exception) -> str:
     )
 
 
-def _message_id(kind: Kind, own: dict[str, object], ids: Iterator[str]) -> str:
-    """The record's own id, if it can be the message's, else a fresh one."""
-    if kind is SESSION_START:
-        return ""  # it gets its session's
-    uid = own.pop(RECORD_UID, None)
+def _own_id(own: dict[str, object], ids: Iterator[str]) -> str:
+    """The id that the record itself says its message has; the start of a session gets its session's."""
+    if RECORD_UID not in own:
+        return ""
+    uid = own.pop(RECORD_UID)
     return str(uid) if is_uuid(uid) else next(ids)
 
 

@@ -80,14 +80,19 @@ class Sorter:
         own: dict[str, object] = {}
         rest: dict[str, str] = {}
         for name, value in attributes.items():
-            if value is not None:
-                place = places[name]
-                if type(place) is str:
-                    rest[place] = value if type(value) is str and len(value) <= _SHORT else value_text(value)
-                elif place == _SAID:
-                    said.append((name, value) if type(value) is str else (name, value, type(value)))
-                elif place == _OWN:
-                    own[name] = value
+            kind = type(value)
+            place = places[name]
+            if type(place) is str:
+                if kind is str and len(value) <= _SHORT:  # type: ignore[arg-type]  # a text, as it is nearly always
+                    rest[place] = value  # type: ignore[assignment]  # the same
+                elif value is not None:
+                    rest[place] = value_text(value)
+            elif value is None or place == _NOWHERE:
+                continue
+            elif place == _SAID:
+                said.append((name, value) if kind is str else (name, value, kind))
+            else:
+                own[name] = value
         return said, own, rest
 
     def unused(self, own: Mapping[str, object]) -> dict[str, str]:
