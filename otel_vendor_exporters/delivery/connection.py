@@ -15,6 +15,7 @@ from time import monotonic
 from typing import Any
 
 from urllib3.connection import HTTPConnection
+from urllib3.util import SKIP_HEADER
 
 # Never on the wire: the key of a request's headers under which its passage goes through the pool.
 PASSAGE = ":passage"
@@ -48,6 +49,8 @@ def verbatim(connection_class: type[HTTPConnection]) -> type[HTTPConnection]:
         ) -> None:
             headers = dict(headers)
             self._passage = passage = headers.pop(PASSAGE)
+            if "user-agent" not in {name.lower() for name in headers}:
+                headers["User-Agent"] = SKIP_HEADER  # vendors read it; ours is said only where it is wanted
             if self.sock is None:
                 self.connect()
             passage.begun = True

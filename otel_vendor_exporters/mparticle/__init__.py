@@ -1,12 +1,15 @@
 """
 mParticle: OpenTelemetry's events become events of a user.
 
-    mapping ──▶ events, commerce, user, device ──▶ units ──▶ batching ──▶ mParticle
-                (values: what a field takes; texts: attributes; vocabulary: closed sets)
-                wire: the batch and its bytes      pixel: the same for a browser's key
-                answers: what mParticle said of which batch
+    mapping ──▶ composing ──▶ kinds ──▶ batching ──▶ mParticle
+    (people: whose it is)     (sorting: which attribute goes where)    answers: what it said of which batch
+
+    The model, for mapping and for direct use: events, commerce, user, device, wire (the batch), pixel;
+    built on values (what a field takes), texts (attributes) and vocabulary (closed sets).
+    feed ──▶ client, exporters: I/O, over delivery.
 """
 
+from otel_vendor_exporters.mparticle.client import EventsClient, PixelClient
 from otel_vendor_exporters.mparticle.commerce import (
     Impression,
     Product,
@@ -41,7 +44,9 @@ from otel_vendor_exporters.mparticle.events import (
     UserAttributeChange,
     UserIdentityChange,
 )
+from otel_vendor_exporters.mparticle.exporters import MParticleLogExporter, MParticleSpanExporter
 from otel_vendor_exporters.mparticle.pixel import PixelEvent
+from otel_vendor_exporters.mparticle.settings import MParticleSettings
 from otel_vendor_exporters.mparticle.user import (
     CcpaConsent,
     Consent,
@@ -68,11 +73,16 @@ __all__ = [
     "DeviceInformation",
     "DeviceState",
     "Event",
+    "EventsClient",
     "FirstRun",
     "Impression",
     "Location",
+    "MParticleLogExporter",
+    "MParticleSettings",
+    "MParticleSpanExporter",
     "NetworkPerformance",
     "OptOut",
+    "PixelClient",
     "PixelEvent",
     "Product",
     "ProductAction",

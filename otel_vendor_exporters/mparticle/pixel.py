@@ -11,14 +11,19 @@ before it splits.
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, ClassVar, Literal, TypeAlias
 from urllib.parse import quote
 
 from otel_vendor_exporters.errors import EncodingError
+from otel_vendor_exporters.mparticle.batching import Sealed
 from otel_vendor_exporters.mparticle.device import Location
+from otel_vendor_exporters.mparticle.units import Form, NewId, OwnedEvent, SealedBatch
 from otel_vendor_exporters.mparticle.user import UserIdentities
 from otel_vendor_exporters.mparticle.values import Attributes, Flags, Int64, Name, WireValue
 from otel_vendor_exporters.mparticle.vocabulary import Environment
@@ -52,6 +57,9 @@ _LISTS = (
     ("ui_t", "ui_v", "user_identities"),
     ("flags_k", "flags_v", "custom_flags"),
 )
+
+
+_NAMES: Mapping[str, str] = {"custom_event": "event_name", "screen_view": "screen_name"}  # by event type
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -118,6 +126,62 @@ def shortened(event: PixelEvent, most_query_bytes: int, commas: Commas = "encode
         event = replace(event, custom_attributes=attributes)
         dropped += 1
     return event, dropped
+
+
+def seal_pixels(
+    events: Iterable[OwnedEvent], new_id: NewId, most_query_bytes: int, commas: Commas = "encode"
+) -> Sealed:
+    """The events as units, one each; what the pixel has no place for is dropped, or left out of its event."""
+    sealed = Sealed()
+    for owner, form in events:
+        try:
+            event = pixel_of(form, _owner_form(owner.head), sealed.left_out)
+            if event is None:
+                sealed.dropped["no_pixel"] += 1
+                continue
+            event, lost = shortened(event, most_query_bytes, commas)
+        except EncodingError as error:
+            sealed.dropped[f"unfit:{error.field}"] += 1
+            continue
+        if lost:
+            sealed.left_out["too_large:attribute"] += lost
+        query = query_of(event, commas).encode("ascii")
+        sealed.batches.append(SealedBatch(query, new_id(), 1, owner.ordering_key, owner.subject))
+    return sealed
+
+
+def pixel_of(event: Form, owner: Form, left_out: Counter[str]) -> PixelEvent | None:
+    """The event of a batch as a pixel; None for a kind that has none. Raises EncodingError."""
+    kind, data = event["event_type"], event["data"]
+    if kind not in _NAMES:
+        return None
+    attributes = dict(owner.get("user_attributes", {}))
+    for name in [name for name, value in attributes.items() if not isinstance(value, str)]:
+        del attributes[name]
+        left_out[f"user_attributes.{name}"] += 1
+    custom_type = data.get("custom_event_type")
+    if custom_type == "attribution":
+        return None
+    identities, place = owner.get("user_identities"), data.get("location")
+    return PixelEvent(
+        message_type="AppEvent" if kind == "custom_event" else "ScreenView",
+        timestamp_unixtime_ms=data["timestamp_unixtime_ms"],
+        environment=owner["environment"],
+        event_name=data[_NAMES[kind]],
+        custom_event_type=custom_type,
+        custom_attributes=data.get("custom_attributes"),
+        user_attributes=attributes or None,
+        user_identities=UserIdentities(**identities) if identities else None,
+        custom_flags=data.get("custom_flags"),
+        location=Location(**place) if place else None,
+        application_version=owner.get("application_info", {}).get("application_version"),
+    )
+
+
+@lru_cache(maxsize=1024)
+def _owner_form(head: str) -> Form:
+    form: Form = json.loads(head + "}")
+    return form
 
 
 def _texts(form: Mapping[str, Any], parameters: Iterable[tuple[str, str]]) -> Iterable[str]:

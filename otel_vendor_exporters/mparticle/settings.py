@@ -56,6 +56,7 @@ class MParticleSettings:
     web_api_key: str | None = setting("A Web input's key; required if transport is pixel.", default=None)
     environment: str = setting(
         "Of records whose resource has no deployment.environment.name; mParticle keeps the two apart.",
+        default="production",
         choices=("production", "development"),
     )
     transport: str = setting(

@@ -1,0 +1,213 @@
+"""
+The client: the way of batches to one mParticle feed, and `EventsClient` and `PixelClient` for direct use.
+
+A `Destination` is shared by all exporters and clients of one feed in one process. Nothing here connects when
+it is made.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from otel_vendor_exporters.delivery.clock import Clock
+from otel_vendor_exporters.delivery.ledger import Counts
+from otel_vendor_exporters.delivery.notices import Notices
+from otel_vendor_exporters.delivery.policy import TokenBucket
+from otel_vendor_exporters.delivery.request import Receipt, Ticket
+from otel_vendor_exporters.delivery.sender import Delivery, Vendor
+from otel_vendor_exporters.delivery.shared import SharedDestinations
+from otel_vendor_exporters.delivery.spool import MemorySpool
+from otel_vendor_exporters.delivery.transport import Transport
+from otel_vendor_exporters.errors import EncodingError
+from otel_vendor_exporters.mparticle.batching import Sealed, seal_batch
+from otel_vendor_exporters.mparticle.feed import Feed, PixelFeed, item_of, new_id, pixel_rules
+from otel_vendor_exporters.mparticle.pixel import PixelEvent, query_of, shortened
+from otel_vendor_exporters.mparticle.settings import MParticleSettings
+from otel_vendor_exporters.mparticle.units import SealedBatch
+from otel_vendor_exporters.mparticle.wire import Batch
+
+_MOST_AT_ONCE = 500  # batches of one upload that wait at a time
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """What the exporters and clients of one mParticle feed in one process share."""
+
+    delivery: Delivery[SealedBatch]
+    settings: MParticleSettings
+    clock: Clock
+    way: str  # events, historical or pixel
+
+    def keep(self, batches: Iterable[SealedBatch], ticket: Ticket | None = None) -> bool:
+        """Keep batches for sending and return at once; False when shut down."""
+        expires = self.clock.unix_ms() + self.settings.max_age * 1000
+        return self.delivery.keep([item_of(batch, expires, ticket) for batch in batches])
+
+    def release(self, timeout_seconds: float) -> None:
+        """Leave: send what waits within the deadline; the last user ends the destination."""
+        if _destinations.release(_fingerprint(self.settings, self.way), self):
+            self.delivery.shutdown(timeout_seconds)
+        else:
+            self.delivery.flush(timeout_seconds)
+
+
+def destination_for(settings: MParticleSettings, way: str, clock: Clock | None = None) -> Destination:
+    """The destination for these settings, shared in this process. Does not connect."""
+    return _destinations.acquire(
+        _fingerprint(settings, way), settings, lambda: _destination(settings, way, clock or Clock())
+    )
+
+
+class _Client:
+    """What the direct clients do alike. Any thread may call."""
+
+    def __init__(self, settings: MParticleSettings, way: str) -> None:
+        self._settings = settings
+        self._destination = destination_for(settings, way)
+        self._open = True
+        atexit.register(self.close)
+
+    def ledger(self) -> Counts:
+        """What became of everything sent to this feed by this process."""
+        return self._destination.delivery.ledger.counts()
+
+    def close(self, timeout_seconds: float | None = None) -> None:
+        """Send what waits within the deadline and leave. Idempotent."""
+        if self._open:
+            self._open = False
+            atexit.unregister(self.close)
+            self._destination.release(self._settings.timeout if timeout_seconds is None else timeout_seconds)
+
+    def _keep(self, batches: Sequence[SealedBatch]) -> Ticket | None:
+        ticket = Ticket(expected=len(batches))
+        return ticket if self._open and self._destination.keep(batches, ticket) else None
+
+    def _receipt(self, ticket: Ticket | None, deadline: float) -> Receipt:
+        if ticket is None:
+            return Receipt(dropped={"closed": 1})
+        left = deadline - self._destination.clock.monotonic()
+        if left > 0:
+            self._destination.delivery.wait_for(ticket, left)
+        return ticket.receipt()
+
+    def _deadline(self, timeout_seconds: float | None) -> float:
+        timeout = self._settings.timeout if timeout_seconds is None else timeout_seconds
+        return self._destination.clock.monotonic() + timeout
+
+
+class EventsClient(_Client):
+    """
+    Sends batches to mParticle's Events API without OpenTelemetry. Settings are those of the exporters.
+
+    Calls wait for the outcome, at most `timeout`, and return Receipts that count batches; they never raise
+    for data or network. A batch that is too large goes out in parts, and its receipt counts those. Any
+    thread may call. Use as a context manager, or call `close()`.
+    """
+
+    def __init__(self, *, historical: bool = False, **settings: object) -> None:
+        """
+        `historical`: the path for data older than 72 hours, which is not forwarded ("HTTP API").
+
+        Raises ConfigurationError for settings that are wrong or missing; does not connect.
+        """
+        super().__init__(MParticleSettings.read(**settings), "historical" if historical else "events")
+
+    def upload(self, batch: Batch, *, timeout_seconds: float | None = None) -> Receipt:
+        """Send one batch; `timeout_seconds` 0 does not wait for the outcome."""
+        (receipt,) = self.upload_many([batch], timeout_seconds=timeout_seconds)
+        return receipt
+
+    def upload_many(
+        self, batches: Iterable[Batch], *, timeout_seconds: float | None = None
+    ) -> tuple[Receipt, ...]:
+        """
+        Send any number of batches, at most 100 to a request. A receipt for each, in order.
+
+        mParticle may refuse some batches of a request: their receipts say so, in its words.
+        `timeout_seconds` is for every 500 batches, which are in the queue at a time.
+        """
+        receipts: list[Receipt] = []
+        waiting = iter(batches)
+        while some := list(islice(waiting, _MOST_AT_ONCE)):
+            deadline = self._deadline(timeout_seconds)
+            kept = [_sealed(batch) for batch in some]
+            tickets = [None if sealed is None else self._keep(sealed.batches) for sealed in kept]
+            receipts += [
+                Receipt(refused={"too_large": 1}) if sealed is None else self._receipt(ticket, deadline)
+                for sealed, ticket in zip(kept, tickets, strict=True)
+            ]
+        return tuple(receipts)
+
+    def __enter__(self) -> EventsClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class PixelClient(_Client):
+    """Sends single events to mParticle's Pixel Service; needs `web_api_key`. Otherwise as `EventsClient`."""
+
+    def __init__(self, **settings: object) -> None:
+        """Raise ConfigurationError for settings that are wrong or missing; does not connect."""
+        super().__init__(MParticleSettings.read(**{"transport": "pixel", **settings}), "pixel")
+
+    def send(self, event: PixelEvent, *, timeout_seconds: float | None = None) -> Receipt:
+        """Send one event; `timeout_seconds` 0 does not wait for the outcome."""
+        room, commas = pixel_rules(self._settings)
+        try:
+            short, _ = shortened(event, room, commas)
+            query = query_of(short, commas).encode("ascii")
+        except EncodingError as error:
+            return Receipt(refused={f"unfit:{error.field}": 1}, words=(str(error),))
+        unit = SealedBatch(query, new_id(), 1, None, None)
+        return self._receipt(self._keep([unit]), self._deadline(timeout_seconds))
+
+    def __enter__(self) -> PixelClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _sealed(batch: Batch) -> Sealed | None:
+    """None for a batch with no room for events beside what it says of the user."""
+    try:
+        return seal_batch(batch, new_id)
+    except EncodingError:
+        return None
+
+
+def _destination(settings: MParticleSettings, way: str, clock: Clock) -> Destination:
+    notices = Notices(logging.getLogger("otel_vendor_exporters.mparticle"), clock)
+    vendor: Vendor[SealedBatch]
+    if way == "pixel":
+        vendor = PixelFeed(settings)
+    else:
+        vendor = Feed(settings, notices, historical=way == "historical")
+    per_second = settings.batches_per_second_here
+    delivery: Delivery[SealedBatch] = Delivery(
+        vendor,
+        spool=lambda: MemorySpool(max_items=settings.max_queue_items, max_bytes=settings.max_queue_bytes),
+        transport=Transport(),
+        clock=clock,
+        notices=notices,
+        timeout_seconds=settings.timeout,
+        connections=settings.connections,
+        rate=TokenBucket(per_second, per_second) if per_second else None,
+    )
+    return Destination(delivery, settings, clock, way)
+
+
+_destinations: SharedDestinations[MParticleSettings, Destination] = SharedDestinations(
+    MParticleSettings.conflict_with
+)
+
+
+def _fingerprint(settings: MParticleSettings, way: str) -> tuple[str | None, str, str]:
+    key = settings.web_api_key if way == "pixel" else settings.api_key
+    return key, settings.resolved_base_url, way
