@@ -5,11 +5,16 @@ Needs the OpenTelemetry API and wrapt, nothing else: a decorated application run
 exporter or with none.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from instrumentation.captures import Call, redact
 from instrumentation.decorators import counted, event, timed
-from instrumentation.log_handler import ContextFilter, EventHandler
-from instrumentation.middleware import VisitorMiddleware
 from instrumentation.visitor import VisitorDetails, current_visitor, set_visitor, visitor
+
+if TYPE_CHECKING:
+    from instrumentation.log_handler import ContextFilter, EventHandler
+    from instrumentation.middleware import VisitorMiddleware
 
 __all__ = [
     "Call",
@@ -25,3 +30,18 @@ __all__ = [
     "timed",
     "visitor",
 ]
+
+# Imported when first asked for: most applications use one or the other, and every import costs their start.
+_LATER = {
+    "ContextFilter": "instrumentation.log_handler",
+    "EventHandler": "instrumentation.log_handler",
+    "VisitorMiddleware": "instrumentation.middleware",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found: object = getattr(import_module(_LATER[name]), name)
+    globals()[name] = found
+    return found

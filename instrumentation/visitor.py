@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import Token
-from difflib import get_close_matches
 from functools import partial
 from threading import Lock
 from types import TracebackType
@@ -229,6 +228,8 @@ def _differ(around: VisitorFields, told: VisitorFields, field: str, name: str) -
 def _check(details: Mapping[str, object]) -> None:
     for name in details:
         if name not in _DETAILS:
+            from difflib import get_close_matches  # only here: it is slow to import
+
             nearest = get_close_matches(str(name), _DETAILS, 1)
             hint = f"did you mean {nearest[0]}?" if nearest else f"there are {', '.join(_DETAILS)}"
             raise TypeError(f"a visitor has no {name!r}: {hint}")
