@@ -175,7 +175,8 @@ class EventHandler(logging.Handler):
         try:
             return known[1][name]
         except KeyError:
-            logger = provider.get_logger(name) if self._is_told(name) else None
+            text = str(name)  # a record made by hand may have any
+            logger = provider.get_logger(text) if self._is_told(text) else None
             known[1][name] = logger = None if isinstance(logger, NoOpLogger) else logger
             return logger
 
@@ -225,13 +226,9 @@ class EventHandler(logging.Handler):
         logger.emit(told)
 
     def _body(self, record: logging.LogRecord, captured: Captured | None) -> str:
-        if self.formatter is not None:
-            message = self.format(record)
-        elif captured is not None and captured.message is not None:
-            message = captured.message
-        else:
-            message = record.getMessage()
-        return self._extras.text(message)
+        """The message itself. No formatter is asked: basicConfig gives all handlers one, for the console."""
+        message = captured.message if captured is not None else None
+        return self._extras.text(record.getMessage() if message is None else message)
 
     def _attributes(
         self,

@@ -36,6 +36,7 @@ _RESERVED: Final = frozenset(
 )
 _SEVERITY_TEXTS: Final = {"WARNING": "WARN", "CRITICAL": "FATAL"}
 _PLAIN_TYPES: Final = frozenset({str, bool, int, float})
+_HIGHEST_LEVEL: Final = 53
 _DEEPEST: Final = 8
 _LONGEST_STACK: Final = 65_536
 _MOST_REMEMBERED: Final = 4096
@@ -121,18 +122,19 @@ def _any_of(globs: Iterable[str]) -> re.Pattern[str]:
     return re.compile("|".join(map(translate, wanted)) or "(?!)")
 
 
-def severity_of(level: int) -> SeverityNumber:
+def severity_of(level: object) -> SeverityNumber:
     """The severity of a level; levels between the standard ones count as the steps between."""
     known = _SEVERITIES.get(level)
-    if known is None:
-        known = SeverityNumber.UNSPECIFIED if level <= 0 else _SEVERITIES[53 if level > 53 else 1]
-    return known
+    if known is not None:
+        return known
+    is_beyond = isinstance(level, int) and level > _HIGHEST_LEVEL
+    return SeverityNumber.FATAL4 if is_beyond else SeverityNumber.UNSPECIFIED
 
 
-def _severities() -> dict[int, SeverityNumber]:
+def _severities() -> dict[object, SeverityNumber]:
     """TRACE below 10; each ten from there on is a name, its first four levels are its four steps."""
-    found = dict.fromkeys(range(1, 10), SeverityNumber.TRACE)
-    for level in range(10, 54):
+    found: dict[object, SeverityNumber] = dict.fromkeys(range(1, 10), SeverityNumber.TRACE)
+    for level in range(10, _HIGHEST_LEVEL + 1):
         found[level] = SeverityNumber(1 + 4 * (level // 10) + min(level % 10, 3))
     return found
 
