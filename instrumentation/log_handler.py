@@ -15,7 +15,7 @@ import logging
 import threading
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal, TypeAlias, get_args
 
 from opentelemetry import _logs, context
 from opentelemetry._logs import Logger, LoggerProvider, LogRecord, NoOpLogger
@@ -45,6 +45,9 @@ from instrumentation.log_records import (
 from otel_vendor_exporters.attributes import VISITOR, VisitorScope, visitor_fields
 
 Records = Literal["all", "events"]
+Exporters: TypeAlias = (
+    "str | Iterable[str] | Mapping[str, Mapping[str, Any]]"  # Any: settings of any exporter
+)
 SETUP_GROUP: Final = "otel_vendor_exporters_setup"
 SETUP_NAME: Final = "logger_provider"
 
@@ -79,9 +82,7 @@ class EventHandler(logging.Handler):
         self,
         level: int | str = logging.NOTSET,
         *,
-        exporters: str
-        | Iterable[str]
-        | Mapping[str, Mapping[str, Any]] = (),  # Any: settings of any exporter
+        exporters: Exporters = (),
         logger_provider: LoggerProvider | None = None,
         loggers: str | Iterable[str] = (),
         records: Records = "all",
@@ -194,36 +195,24 @@ class EventHandler(logging.Handler):
         if self._only_events and event_name is None and not has_exception(record):
             return
         captured: Captured | None = getattr(record, CAPTURED, None)
-        if captured is None:
-            self._emit_to(logger, record, extras, event_name, None, VISITOR.get(), current)
-            return
-        visitor = VisitorScope(captured.visitor)
-        token = VISITOR.set(visitor)  # the processors behind see the one it was made for, too
-        try:
-            self._emit_to(logger, record, extras, event_name, captured, visitor, _context_of(captured))
-        finally:
-            VISITOR.reset(token)
-
-    def _emit_to(
-        self,
-        logger: Logger,
-        record: logging.LogRecord,
-        extras: dict[str, Any],
-        event_name: str | None,
-        captured: Captured | None,
-        visitor: VisitorScope | None,
-        current: Context,
-    ) -> None:
+        visitor = VISITOR.get() if captured is None else VisitorScope(captured.visitor)
         told = LogRecord(
             timestamp=int(record.created * 1e9),
-            context=current,
+            context=current if captured is None else _context_of(captured),
             severity_number=severity_of(record.levelno),
             severity_text=severity_text_of(record),
             body=self._body(record, captured),
             attributes=self._attributes(record, extras, captured, visitor),
             event_name=event_name,
         )
-        logger.emit(told)
+        if captured is None:
+            logger.emit(told)
+            return
+        token = VISITOR.set(visitor)  # the processors behind are to see the one it was made for, too
+        try:
+            logger.emit(told)
+        finally:
+            VISITOR.reset(token)
 
     def _body(self, record: logging.LogRecord, captured: Captured | None) -> str:
         """The message itself. No formatter is asked: basicConfig gives all handlers one, for the console."""
@@ -295,7 +284,7 @@ class _Nothing(LoggerProvider):
 _NOTHING: Final = _Nothing()
 
 
-def _provider_for(exporters: str | Iterable[str] | Mapping[str, Mapping[str, Any]]) -> LoggerProvider:
+def _provider_for(exporters: Exporters) -> LoggerProvider:
     """A provider for exporters by name, from the package that knows the SDK; found by its entry point."""
     from importlib.metadata import entry_points  # only here: it is slow to import
 

@@ -13,7 +13,18 @@ from typing import Generic, TypeVar
 from opentelemetry.trace import Span
 from typing_extensions import assert_type
 
-from instrumentation import Call, counted, event, redact, timed
+from instrumentation import (
+    Call,
+    EventHandler,
+    VisitorDetails,
+    VisitorMiddleware,
+    counted,
+    event,
+    redact,
+    set_visitor,
+    timed,
+    visitor,
+)
 
 T = TypeVar("T")
 
@@ -137,3 +148,30 @@ def functions() -> tuple[Callable[[int], str], Callable[[int], Awaitable[float]]
     redact("employee_number", "iban")
     assert_type(Call({}).arguments["sku"], object)
     return named, coroutine
+
+
+@visitor(lambda call: {"user_id": str(call.arguments["who"])}, page_group="Cart")
+def as_visitor(who: str) -> int:
+    return len(who)
+
+
+@visitor(user_id="u-1")
+async def as_visitor_later(who: str) -> int:
+    return len(who)
+
+
+def of_request(request: object) -> VisitorDetails | None:
+    return {"user_id": "u-1", "dimensions": {"Plan": "gold"}, "consent": {"gdpr.analytics": True}}
+
+
+def visitors() -> None:
+    assert_type(as_visitor("me"), int)
+    with visitor(user_id=7, session_id="s-1", session_start_unix_ms=1):
+        set_visitor(identities={"email": "a@b.example"}, user_attributes={"tags": ["a"]})
+    VisitorMiddleware(object(), visitor=of_request, cookie=None)
+    EventHandler("INFO", exporters={"mparticle": {"api_key": "k"}}, deny=["internal.*"], records="events")
+
+
+async def visitors_later() -> None:
+    async with visitor(anonymous_id="a-1"):
+        assert_type(await as_visitor_later("me"), int)
