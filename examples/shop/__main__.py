@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from werkzeug.serving import make_server
 
 from examples.shop import app, telemetry
-from otel_vendor_exporters.sandbox import MPulseApp, Sandbox
+from otel_vendor_exporters.sandbox import MParticleReceived, MPulseApp, Received, Sandbox
 
 
 def main() -> int:
@@ -29,7 +29,7 @@ def main() -> int:
     logging.getLogger("werkzeug").setLevel(logging.WARNING)  # the report is what is to be seen
     mpulse = MPulseApp(timers=telemetry.TIMERS, metrics=telemetry.METRICS, dimensions=telemetry.DIMENSIONS)
     with Sandbox(mpulse=mpulse) as sandbox:
-        providers = telemetry.start(sandbox.mpulse_settings)
+        providers = telemetry.start(sandbox.mpulse_settings, sandbox.mparticle_settings)
         began = time.monotonic()
         with shop() as url:
             requests = visitors(url)
@@ -65,12 +65,23 @@ def shop() -> Iterator[str]:
 
 
 def report(sandbox: Sandbox) -> int:
-    """Print what mPulse received; 1 if anything of it would have been thrown away."""
-    received = sandbox.received
+    """Print what each vendor received; 1 if anything of it would have been thrown away."""
+    report_mpulse(sandbox.received)
+    report_mparticle(sandbox.received.mparticle)
+    findings = sandbox.received.findings
+    print(f"Findings (what the real vendors would have thrown away): {len(findings) or 'none'}")
+    for finding in findings[:20]:
+        print(f"  {finding.code}: {finding.sentence}")
+    return 1 if findings else 0
+
+
+def report_mpulse(received: Received) -> None:
+    """Timers and metrics."""
     values = defaultdict(list)
     for name, milliseconds in received.timers:
         values[name].append(milliseconds)
-    print(f"mPulse received {len(received.beacons)} beacons")
+    sessions = {beacon.session.id for beacon in received.beacons if beacon.session}
+    print(f"mPulse received {len(received.beacons)} beacons of {len(sessions)} sessions")
     print(f"  {'custom timer':<16}{'count':>7}{'median ms':>11}{'max ms':>9}")
     for name, times in sorted(values.items()):
         print(f"  {name:<16}{len(times):>7}{statistics.median(times):>11.0f}{max(times):>9}")
@@ -78,17 +89,25 @@ def report(sandbox: Sandbox) -> int:
     for name, total in sorted(received.metrics.items()):
         print(f"  {name:<16}{total:>7,.0f}")
     countries = Counter(dict(beacon.dimensions).get("Country", "-") for beacon in received.beacons)
-    print(
-        "  beacons by Country: " + ", ".join(f"{name} {count}" for name, count in sorted(countries.items()))
-    )
+    print(f"  beacons by Country: {listed(countries)}")
     groups = Counter(beacon.page_group or "-" for beacon in received.beacons)
-    print(
-        "  beacons by page group: " + ", ".join(f"{name} {count}" for name, count in sorted(groups.items()))
-    )
-    print(f"  findings (what the real mPulse would have thrown away): {len(received.findings) or 'none'}")
-    for finding in received.findings:
-        print(f"    {finding}")
-    return 1 if received.findings else 0
+    print(f"  beacons by page group: {listed(groups)}\n")
+
+
+def report_mparticle(received: MParticleReceived) -> None:
+    """Users and their events."""
+    users = received.users
+    print(f"mParticle received {len(received.events)} events of {len(users)} users")
+    for kind, count in sorted(Counter(event.type for event in received.events).items()):
+        print(f"  {kind:<16}{count:>7}")
+    busiest = max(users, key=lambda user: len(user.events))
+    print(f"  one of them, {busiest.identities.get('customer_id')}, in order:")
+    print(f"    {', '.join(event.type for event in busiest.events)}\n")
+
+
+def listed(counts: Counter[str]) -> str:
+    """The counts in one line."""
+    return ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
 
 
 if __name__ == "__main__":

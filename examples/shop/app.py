@@ -5,34 +5,56 @@ The shop: an ordinary Flask application that happens to be measured.
     GET  /product/<sku>       a product; asks the warehouse over HTTP whether it is there
     POST /cart                puts a product into the cart
     POST /checkout            places the order
+    POST /goodbye             the visitor leaves
     GET  /warehouse/<sku>     the warehouse, another service in real life
 
-Nothing in this file knows a vendor: spans come from Flask's and requests' published instrumentations and
-from decorators, counters from the OpenTelemetry API.
+Nothing in this file knows a vendor but for the shape of the order's event: spans come from Flask's and
+requests' published instrumentations and from decorators, counters from the OpenTelemetry API, events from
+Python's logging and the OpenTelemetry logs API. Who the visitor is, is told once, by middleware.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
+import logging
 from dataclasses import dataclass
+from typing import Any
 
 import requests
 from flask import Flask, Response, abort, jsonify, request
-from opentelemetry import metrics, trace
+from opentelemetry import metrics
+from opentelemetry._logs import get_logger
 from opentelemetry.instrumentation.flask import FlaskInstrumentor
 
-from instrumentation import counted, timed
+from instrumentation import VisitorDetails, VisitorMiddleware, counted, timed
 
 PRICES = {"lamp": 39.90, "chair": 120.00, "table": 349.50, "shelf": 89.00}
 STOCK = {"lamp": 9, "chair": 4, "table": 2, "shelf": 0}
 
+log = logging.getLogger("shop")
+events = get_logger("shop")
+order_numbers = itertools.count(1)
 carts_open = metrics.get_meter("shop").create_up_down_counter("open_carts")
+
+
+class OutOfStockError(Exception):
+    """Somebody wants what is not there."""
 
 
 @dataclass(frozen=True)
 class Order:
+    number: int
     skus: tuple[str, ...]
     total: float
+
+    def as_event(self) -> dict[str, Any]:
+        """The order in mParticle's words for commerce."""
+        products = [
+            {"id": sku, "name": sku.title(), "price": PRICES[sku], "quantity": 1} for sku in self.skus
+        ]
+        bought = {"transaction_id": f"order-{self.number}", "total_amount": self.total, "products": products}
+        return {"product_action": {"action": "purchase", **bought}, "currency_code": "EUR"}
 
 
 class Checkout:
@@ -42,9 +64,12 @@ class Checkout:
     @counted("Orders")
     @counted("Revenue", value=lambda order: order.total)
     def place(self, skus: tuple[str, ...]) -> Order:
-        total = sum(price_of(sku) for sku in skus)
+        missing = [sku for sku in skus if not STOCK[sku]]
+        if missing:
+            raise OutOfStockError(f"{missing[0]} is sold out")
+        total = round(sum(price_of(sku) for sku in skus), 2)
         asyncio.run(self.confirm(total))
-        return Order(skus, total)
+        return Order(next(order_numbers), skus, total)
 
     @timed("Payment", attributes={"mpulse.page_group": "Checkout"})
     async def confirm(self, total: float) -> None:
@@ -56,18 +81,26 @@ def price_of(sku: str) -> float:
     return PRICES[sku]
 
 
+def visitor_of(environ: dict[str, Any]) -> VisitorDetails:
+    """Who visits, as the shop's own log-in would know."""
+    return {
+        "user_id": environ.get("HTTP_X_USER"),
+        "session_id": environ.get("HTTP_X_SESSION"),
+        "dimensions": {"Country": environ.get("HTTP_X_COUNTRY", "unknown")},
+    }
+
+
 def create_app(own_url: str) -> Flask:
     """The application; `own_url` is where it will be reachable, for its calls to the warehouse."""
     app = Flask("shop")
     FlaskInstrumentor().instrument_app(app)  # type: ignore[no-untyped-call]
+    app.wsgi_app = VisitorMiddleware(app.wsgi_app, visitor=visitor_of)  # type: ignore[method-assign]
     checkout = Checkout()
-
-    @app.before_request
-    def say_where_the_visitor_is() -> None:
-        trace.get_current_span().set_attribute("visitor.country", request.headers.get("X-Country", "unknown"))
 
     @app.get("/")
     def start() -> str:
+        events.emit(event_name="session.start")
+        log.info("start page", extra={"otel.event.name": "page_view", "url.path": "/"})
         return "Welcome"
 
     @app.get("/product/<sku>")
@@ -75,18 +108,33 @@ def create_app(own_url: str) -> Flask:
         if sku not in PRICES:
             abort(404)
         answer = requests.get(f"{own_url}/warehouse/{sku}", timeout=5)
+        log.info("a product", extra={"otel.event.name": "page_view", "url.path": f"/product/{sku}"})
         return jsonify(sku=sku, price=price_of(sku), there=answer.json()["there"])
 
     @app.post("/cart")
     def cart() -> Response:
         carts_open.add(1)
+        log.info(
+            "into the cart", extra={"otel.event.name": "Product added", "sku": request.get_json()["sku"]}
+        )
         return jsonify(ok=True)
 
     @app.post("/checkout")
     def place_order() -> Response:
-        order = checkout.place(tuple(request.get_json()["skus"]))
-        carts_open.add(-1)
+        try:
+            order = checkout.place(tuple(request.get_json()["skus"]))
+        except OutOfStockError as error:
+            log.exception("no order")
+            return Response(str(error), status=409)
+        finally:
+            carts_open.add(-1)
+        events.emit(event_name="mparticle.commerce_event", body=order.as_event())
         return jsonify(total=order.total)
+
+    @app.post("/goodbye")
+    def goodbye() -> str:
+        events.emit(event_name="session.end")
+        return "Goodbye"
 
     @app.get("/warehouse/<sku>")
     def warehouse(sku: str) -> Response:

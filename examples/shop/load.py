@@ -14,6 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 import requests
 
 VISITORS = 60
+USERS = 40  # some come back
+SOLD_OUT = 409
 COUNTRIES = ("DE", "FR", "JP", "US")
 SKUS = ("lamp", "chair", "table", "shelf")
 
@@ -21,13 +23,23 @@ SKUS = ("lamp", "chair", "table", "shelf")
 def visit(shop_url: str, number: int) -> int:
     """One visitor: looks, browses, every second one buys. Returns how many requests that took."""
     with requests.Session() as browser:
-        browser.headers["X-Country"] = COUNTRIES[number % len(COUNTRIES)]
+        browser.headers.update(
+            {
+                "X-User": f"user-{number % USERS}",
+                "X-Session": f"session-{number}",
+                "X-Country": COUNTRIES[number % len(COUNTRIES)],
+            }
+        )
         steps: list[tuple[str, str, object]] = [("GET", "/", None)]
         steps += [("GET", f"/product/{SKUS[(number + step) % len(SKUS)]}", None) for step in range(3)]
         if number % 2 == 0:
-            steps += [("POST", "/cart", {}), ("POST", "/checkout", {"skus": [SKUS[number % 3], "lamp"]})]
+            wanted = "shelf" if number % 20 == 0 else SKUS[number % 3]  # which is sold out
+            steps += [("POST", "/cart", {"sku": wanted}), ("POST", "/checkout", {"skus": [wanted, "lamp"]})]
+        steps.append(("POST", "/goodbye", {}))
         for method, path, body in steps:
-            browser.request(method, shop_url + path, json=body, timeout=10).raise_for_status()
+            answer = browser.request(method, shop_url + path, json=body, timeout=10)
+            if answer.status_code != SOLD_OUT:
+                answer.raise_for_status()
         return len(steps)
 
 

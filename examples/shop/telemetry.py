@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
 from opentelemetry import metrics, trace
+from opentelemetry._logs import set_logger_provider
 from opentelemetry.instrumentation.requests import RequestsInstrumentor
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
+from instrumentation import EventHandler
+from otel_vendor_exporters.mparticle import MParticleLogExporter
 from otel_vendor_exporters.mpulse import MPulseMetricExporter, MPulseSpanExporter
+from otel_vendor_exporters.visitor import VisitorLogProcessor, VisitorSpanProcessor
 
 # What the shop's mPulse app defines; in real life typed into mPulse.
 TIMERS = (
     *("Start page", "Product page", "Add to cart", "Checkout page", "Checkout", "Payment"),
-    *("Warehouse", "Warehouse call", "Price lookup", "Server time", "Client time"),
+    *("Warehouse", "Warehouse call", "Price lookup", "Server time", "Client time", "Goodbye"),
 )
 METRICS = {"Orders": "Number", "Revenue": "Currency", "Open carts": "Number", "Active requests": "Number"}
 DIMENSIONS = ("Country",)
@@ -30,6 +37,7 @@ NAMES: Mapping[str, Any] = {
         "GET /product/*": "Product page",
         "POST /cart": "Add to cart",
         "POST /checkout": "Checkout page",
+        "POST /goodbye": "Goodbye",
         "GET /warehouse/*": "Warehouse",
         "GET": "Warehouse call",
         "price_lookup": "Price lookup",
@@ -37,18 +45,33 @@ NAMES: Mapping[str, Any] = {
         "http.client*duration": "Client time",
     },
     "metrics": {"open_carts": "Open carts", "http.server.active_requests": "Active requests"},
-    "dimensions": {"visitor.country": "Country"},
 }
 
 
-def start(mpulse: Mapping[str, Any]) -> tuple[TracerProvider, MeterProvider]:
-    """Spans and metrics to mPulse. `mpulse` holds api_key, domain and, for the sandbox, config_url."""
-    resource = Resource.create({"service.name": "shop"})
+def start(
+    mpulse: Mapping[str, Any], mparticle: Mapping[str, Any]
+) -> tuple[TracerProvider, MeterProvider, LoggerProvider]:
+    """
+    Spans and metrics to mPulse, events to mParticle.
+
+    The arguments are settings: of mPulse api_key and domain, of mParticle api_key and api_secret; for the
+    sandbox also where it is. The visitor's processors stand in front of the exporting ones.
+    """
+    resource = Resource.create({"service.name": "shop", "deployment.environment.name": "development"})
     tracing = TracerProvider(resource=resource)
+    tracing.add_span_processor(VisitorSpanProcessor())
     tracing.add_span_processor(BatchSpanProcessor(MPulseSpanExporter(**mpulse, **NAMES)))
     trace.set_tracer_provider(tracing)
     reader = PeriodicExportingMetricReader(MPulseMetricExporter(**mpulse, **NAMES))
     measuring = MeterProvider(resource=resource, metric_readers=[reader])
     metrics.set_meter_provider(measuring)
+    logs = LoggerProvider(resource=resource)
+    logs.add_log_record_processor(VisitorLogProcessor())
+    logs.add_log_record_processor(BatchLogRecordProcessor(MParticleLogExporter(**mparticle)))
+    set_logger_provider(logs)
+    shop_log = logging.getLogger("shop")
+    shop_log.setLevel(logging.INFO)
+    shop_log.addHandler(EventHandler(records="events"))
+    shop_log.propagate = False
     RequestsInstrumentor().instrument()
-    return tracing, measuring
+    return tracing, measuring, logs

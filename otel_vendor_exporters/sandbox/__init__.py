@@ -16,6 +16,7 @@ Written from the vendors' documents; imports nothing else of this package, so it
 from otel_vendor_exporters.sandbox.inbox import Counts, Finding, Inbox, Record
 from otel_vendor_exporters.sandbox.mparticle import MParticleApp, MParticleSwitches
 from otel_vendor_exporters.sandbox.mparticle_analytics import AnalyticsSwitches, MParticleAnalyticsApp
+from otel_vendor_exporters.sandbox.mparticle_analytics_received import AnalyticsReceived
 from otel_vendor_exporters.sandbox.mparticle_analytics_users import (
     AnalyticsCall,
     AnalyticsEvent,
@@ -28,6 +29,7 @@ from otel_vendor_exporters.sandbox.mparticle_batches import (
     MParticleUpload,
     MParticleUser,
 )
+from otel_vendor_exporters.sandbox.mparticle_received import MParticleReceived
 from otel_vendor_exporters.sandbox.mpulse import MPulseApp
 from otel_vendor_exporters.sandbox.mpulse_beacons import Beacon, Dimension, Metric, Session, Timer
 from otel_vendor_exporters.sandbox.mpulse_config import Switches
@@ -37,6 +39,7 @@ from otel_vendor_exporters.sandbox.server import Sandbox
 __all__ = [
     "AnalyticsCall",
     "AnalyticsEvent",
+    "AnalyticsReceived",
     "AnalyticsSwitches",
     "AnalyticsUser",
     "Beacon",
@@ -49,6 +52,7 @@ __all__ = [
     "MParticleBatch",
     "MParticleEvent",
     "MParticlePixel",
+    "MParticleReceived",
     "MParticleSwitches",
     "MParticleUpload",
     "MParticleUser",
