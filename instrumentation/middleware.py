@@ -17,7 +17,7 @@ from contextvars import Token
 from functools import partial
 from inspect import isawaitable, iscoroutinefunction
 from time import time
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from instrumentation.rt_cookie import COOKIE, browser_session
 from instrumentation.visitor import SITE, VisitorDetails, left, scope_of, stamp_current_span
@@ -193,11 +193,11 @@ def _both(told: VisitorDetails, more: Any) -> VisitorDetails:
     """What the application says goes before the cookie; a session it names is not mixed with another's."""
     if more is None:
         return told
-    details = dict(more)
-    if details.get("session_id") is not None:
-        return details  # type: ignore[return-value]  # checked when it is entered
-    known = {name: value for name, value in details.items() if value is not None}
-    return {**told, **known}
+    details = dict(more)  # checked when it is entered
+    if details.get("session_id") is None:
+        known = {name: value for name, value in details.items() if value is not None}
+        details = {**told, **known}
+    return cast("VisitorDetails", details)
 
 
 def _cookie_header(scope: Scope) -> str:

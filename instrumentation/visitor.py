@@ -181,18 +181,18 @@ class VisitorProbe:
         told = self._told if self._of is None else self._told_by_call(args, kwargs)
         return _Stay(VISITOR.set(_inside(VISITOR.get(), told)))
 
-    def suspend(self, stay: _Stay) -> None:
+    def suspend(self, scope: _Stay) -> None:
         """Leave, remembering what was current inside."""
-        stay.inner = VISITOR.get()
-        left(stay.token)
+        scope.inner = VISITOR.get()
+        left(scope.token)
 
-    def resume(self, stay: _Stay) -> None:
+    def resume(self, scope: _Stay) -> None:
         """Enter again."""
-        stay.token = VISITOR.set(stay.inner)
+        scope.token = VISITOR.set(scope.inner)
 
-    def stop(self, stay: _Stay, result: object, error: BaseException | None) -> None:  # noqa: ARG002
+    def stop(self, scope: _Stay, result: object, error: BaseException | None) -> None:  # noqa: ARG002
         """Leave."""
-        left(stay.token)
+        left(scope.token)
 
     def _told_by_call(self, args: Args, kwargs: Kwargs) -> VisitorFields:
         assert self._of is not None
