@@ -10,18 +10,24 @@ from platform import python_version
 
 import pytest
 
+from otel_vendor_exporters.mparticle import MParticleSettings
 from otel_vendor_exporters.mpulse.settings import ENVIRONMENT_PREFIX, MPulseSettings
-from otel_vendor_exporters.sandbox import MPulseApp, Sandbox
+from otel_vendor_exporters.sandbox import MParticleApp, MPulseApp, Sandbox
 from otel_vendor_exporters.settings import table
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
+SETTINGS: dict[str, tuple[type, str]] = {
+    "mpulse": (MPulseSettings, ENVIRONMENT_PREFIX),
+    "mparticle": (MParticleSettings, "OTEL_EXPORTER_MPARTICLE_"),
+}
 
 
-def settings_table() -> str:
-    """The settings of mPulse as README shows them."""
+def settings_table(vendor: str) -> str:
+    """The settings of a vendor as README shows them."""
+    settings, prefix = SETTINGS[vendor]
     rows = []
-    for row in table(MPulseSettings, ENVIRONMENT_PREFIX):
+    for row in table(settings, prefix):
         default = row.default if row.default in ("required", "none") else f"`{row.default}`"
         default = default.replace(python_version(), "3.x.y")
         rows.append(f"| `{row.name}` | {default} | {row.sentence} |")
@@ -34,29 +40,38 @@ def blocks(language: str) -> list[str]:
     return [re.sub(rf"^{indent}", "", text, flags=re.MULTILINE) for indent, text in found]
 
 
-def test_the_settings_table_is_the_declarations() -> None:
+@pytest.mark.parametrize("vendor", SETTINGS)
+def test_the_settings_tables_are_the_declarations(vendor: str) -> None:
     """Every setting stands in README, with its default and its sentence."""
-    shown = README.split("<!-- settings mpulse -->\n")[1].split("<!-- end -->")[0].strip()
-    assert shown == settings_table()
+    shown = README.split(f"<!-- settings {vendor} -->\n")[1].split("<!-- end -->")[0].strip()
+    assert shown == settings_table(vendor)
 
 
 @pytest.mark.parametrize("block", blocks("python"), ids=range(len(blocks("python"))))
 def test_python_blocks_run(block: str, tmp_path: Path) -> None:
-    """Each Python block of README runs as it stands, and the sandbox receives its timing without findings."""
-    app = MPulseApp(timers=("Checkout",), dimensions=("Country",))
+    """Each Python block of README runs as it stands, and a vendor receives what it sends without findings."""
+    mpulse = MPulseApp(timers=("Checkout",), dimensions=("Country",))
+    mparticle = MParticleApp(api_key="us1-0123456789abcdef0123456789abcdef", api_secret="secret")
     script = tmp_path / "block.py"
     script.write_text(block)
-    with Sandbox(mpulse=app) as sandbox:
+    with Sandbox(mpulse=mpulse, mparticle=mparticle) as sandbox:
+        given = {"MPULSE": sandbox.mpulse_settings, "MPARTICLE": sandbox.mparticle_settings}
         environment = {
-            f"{ENVIRONMENT_PREFIX}{name.upper()}": str(value)
-            for name, value in sandbox.mpulse_settings.items()
+            f"OTEL_EXPORTER_{vendor}_{name.upper()}": str(value)
+            for vendor, settings in given.items()
+            for name, value in settings.items()
         }
         command = [sys.executable, "-W", "error", str(script)]
         subprocess.run(command, env=environment, cwd=ROOT, check=True, timeout=60)
         received = sandbox.received
-    assert [name for name, _ in received.timers] == ["Checkout"]
+    names = [event.data["event_name"] for event in received.mparticle.events]
+    assert ([name for name, _ in received.timers], names) in ((["Checkout"], []), ([], ["Signed up"]))
     assert not received.findings
 
 
-if __name__ == "__main__":  # prints the table, to be put into README
-    print(settings_table())
+if __name__ == "__main__":  # writes the tables into README
+    text = README
+    for name in SETTINGS:
+        before, marker, rest = text.partition(f"<!-- settings {name} -->\n")
+        text = before + marker + settings_table(name) + "\n<!-- end -->" + rest.split("<!-- end -->", 1)[1]
+    (ROOT / "README.md").write_text(text)
