@@ -16,8 +16,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-# Items kept before it was known that nobody wants them: gone, but no loss.
-NO_LOSS = frozenset({"undefined"})
+# Items that nobody wants: kept before that was known, or refused by the vendor beforehand. Gone, but no loss.
+NO_LOSS = frozenset({"undefined", "session_limited"})
 
 
 @dataclass(frozen=True, slots=True)

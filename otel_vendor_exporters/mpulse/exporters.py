@@ -151,6 +151,9 @@ def _keep(destination: Destination, mapped: Mapped, kind: str) -> bool:
         mapped.ignored["undefined"] += mapped.undefined.total()
         app.tell_undefined(mapped.undefined, kind)
     ledger.saw(mapped.records, mapped.ignored, mapped.left_out)
+    if mapped.session_limited:
+        ledger.accept(mapped.session_limited)
+        ledger.drop("session_limited", mapped.session_limited)
     if app.sampler is not None:
         app.sampler.adjust(destination.now(), ledger.counts().waiting)
     if mapped.units and not destination.keep(mapped.units):

@@ -35,7 +35,8 @@ class Mapped:
     """What became of source records: units to keep, counts of those left out, and names nobody defined."""
 
     units: list[Unit] = field(default_factory=list)
-    records: int = 0  # source records that are in `units`
+    records: int = 0  # source records that are in `units`, or would be but for their session
+    session_limited: int = 0  # timings that mPulse wants nothing of
     ignored: Counter[str] = field(default_factory=Counter)
     undefined: Counter[str] = field(default_factory=Counter)
     left_out: Counter[str] = field(default_factory=Counter)  # values of mapped records that have no place
@@ -86,11 +87,11 @@ def timings_from(
         ):
             mapped.ignored[_reason_to_ignore(timer, start, end)] += 1
             continue
-        if attributes.get(names.MPULSE_SESSION_LIMITED) is True:
-            mapped.ignored["session_limited"] += 1  # mPulse told the visitor's browser to send nothing of it
-            continue
         if defined is not None and timer not in defined:
             mapped.undefined[timer] += 1
+            continue
+        if attributes.get(names.MPULSE_SESSION_LIMITED) is True:
+            mapped.session_limited += 1  # mPulse told the visitor's browser to send nothing of this session
             continue
         if keeps is not None and not keeps(timer, span.context.trace_id, span.context.span_id):
             mapped.ignored["sampled_out"] += 1
@@ -107,7 +108,7 @@ def timings_from(
         )
         milliseconds = (end - start + 500_000) // 1_000_000  # rounded half up
         mapped.units.append(Timing(timer, milliseconds, end_unix_ms, context))
-    mapped.records = len(mapped.units)
+    mapped.records = len(mapped.units) + mapped.session_limited
     return mapped
 
 

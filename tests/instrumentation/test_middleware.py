@@ -356,7 +356,7 @@ def test_section_15_beacons_carry_the_browsers_session(
 def test_section_15_nothing_is_sent_for_a_limited_session(
     sandbox: Sandbox, telemetry: Telemetry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """rl=1: its spans are counted as left out, and others are sent."""
+    """rl=1: its timings are counted as dropped, and others are sent."""
     app, provider = mpulse_shop(sandbox)
     monkeypatch.setattr(trace, "_TRACER_PROVIDER", provider)
 
@@ -367,5 +367,7 @@ def test_section_15_nothing_is_sent_for_a_limited_session(
     provider.shutdown()
 
     assert sorted(name for name, _ in sandbox.received.timers) == ["Checkout", "Payment"]
-    assert dict(exporter.ledger().ignored) == {"session_limited": 2}
+    counts = exporter.ledger()
+    assert (dict(counts.dropped), counts.delivered, counts.lost) == ({"session_limited": 2}, 2, 0)
+    assert counts.balanced
     assert sandbox.received.findings == ()
