@@ -83,6 +83,17 @@ class _Known(NamedTuple):
     left_out: tuple[str, ...]
 
 
+class _Memory(NamedTuple):
+    """
+    What was found, by id of the resource and what a record said.
+
+    The resources are kept with it: another one at the same address would have the same id.
+    """
+
+    resources: dict[int, tuple[Resource, Mapping[str, object]]]
+    owners: dict[tuple[object, ...], _Known]
+
+
 class People:
     """
     Owners, remembered: most records come from few resources and from users who just did something else.
@@ -96,8 +107,7 @@ class People:
         self._identities = _identity_types(settings.identities)
         self._own = frozenset({*self._identities, *_ADDRESSES, *_CONNECTION, names.MPARTICLE_MPID})
         self._fixed = _fixed_parts(settings, started_unix_ms)
-        self._resources: dict[int, tuple[Resource, dict[str, object]]] = {}
-        self._known: dict[tuple[object, ...], _Known] = {}
+        self._memory = _Memory({}, {})
 
     def speaks_of(self, name: str) -> bool:
         """Whether an attribute of that name says whose an event is."""
@@ -107,24 +117,26 @@ class People:
         self, resource: Resource, said: Iterable[Attribute], now_unix_ms: int, left_out: Counter[str]
     ) -> Owner | None:
         """Whose an event is that said this of its user. None: nobody's, and nobody's are not sent."""
+        memory = self._memory
         key = (id(resource), *said)
         try:
-            known = self._known.get(key)
+            known = memory.owners.get(key)
         except TypeError:  # a list or a map, which no dictionary finds again
             key = (id(resource), *[(one[0], text_of(one[1])) for one in said])
-            known = self._known.get(key)
+            known = memory.owners.get(key)
         if known is None:
-            known = self._find(resource, {one[0]: one[1] for one in said}, now_unix_ms)
-            if len(self._known) >= _MOST_REMEMBERED:
-                self._known = {}
-                self._resources = {}
-            self._known[key] = known
+            if len(memory.owners) >= _MOST_REMEMBERED:
+                memory = self._memory = _Memory({}, {})
+            parts = self._of_resource(resource, memory)
+            known = self._find(parts, {one[0]: one[1] for one in said}, now_unix_ms)
+            memory.owners[key] = known
         if known.left_out:
             left_out.update(known.left_out)
         return known.owner
 
-    def _find(self, resource: Resource, said: Mapping[str, object], now_unix_ms: int) -> _Known:
-        of_resource = self._of_resource(resource)
+    def _find(
+        self, of_resource: Mapping[str, object], said: Mapping[str, object], now_unix_ms: int
+    ) -> _Known:
         reading = _Reading(said)
         contents = {**of_resource, **self._fixed}
         device = {**_dict(of_resource.get("device_info")), **reading.texts(_CONNECTION)}
@@ -149,10 +161,10 @@ class People:
             }
         return _Known(owner_of(form_of(Batch, contents)), tuple(reading.left_out))
 
-    def _of_resource(self, resource: Resource) -> dict[str, object]:
-        known = self._resources.get(id(resource))
-        if known is None:  # the resource is kept: another one at its address would have its id
-            known = self._resources[id(resource)] = (resource, self._read_resource(resource))
+    def _of_resource(self, resource: Resource, memory: _Memory) -> Mapping[str, object]:
+        known = memory.resources.get(id(resource))
+        if known is None:
+            known = memory.resources[id(resource)] = (resource, self._read_resource(resource))
         return known[1]
 
     def _read_resource(self, resource: Resource) -> dict[str, object]:

@@ -121,9 +121,10 @@ def details(own: dict[str, object], left_out: Counter[str]) -> dict[str, Any]:  
     """Place, connection and flags; takes from `own` what they are made of."""
     found: dict[str, Any] = {}
     if "geo.location.lat" in own and "geo.location.lon" in own:  # one is no place, the other no map
-        found["location"] = _location(
-            {key: own.pop(name) for name, key in _GEO.items() if name in own}, left_out
-        )
+        said = {key: own.pop(name) for name, key in _GEO.items() if name in own}
+        place = _location(said, left_out)
+        if place is not None:
+            found["location"] = place
     state = _device_state(own)
     if state:
         found["device_current_state"] = state

@@ -122,7 +122,8 @@ def _json_text(value: object) -> str:
     try:
         return json.dumps(_json_ready(value), ensure_ascii=False, separators=(",", ":"))
     except RecursionError:
-        raise EncodingError("an attribute holds itself, or lists in lists without end") from None
+        message = "an attribute or body holds itself, or lists in lists without end"
+        raise EncodingError(message, field="attribute") from None
 
 
 def _json_ready(value: object) -> JsonValue:

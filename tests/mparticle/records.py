@@ -27,6 +27,11 @@ SHOP = {"service.name": "shop", "service.version": "1.4.2", "deployment.environm
 USER = {"user.id": "u-1", "user.email": "a@example.com"}
 
 
+def user_and(**attributes: Any) -> dict[str, Any]:
+    """The user's attributes and others; two underscores stand for a dot."""
+    return {**USER, **{name.replace("__", "."): value for name, value in attributes.items()}}
+
+
 def mapping(**settings: Any) -> EventMapping:
     """The mapping with these settings, at a fixed time and with one id."""
     needed = {"api_key": "key", "api_secret": "secret", "environment": "development"}

@@ -6,7 +6,8 @@ import pytest
 
 from otel_vendor_exporters.errors import EncodingError
 from otel_vendor_exporters.mparticle import Location, PixelEvent, UserIdentities
-from otel_vendor_exporters.mparticle.pixel import pixel_target, query_of, shortened
+from otel_vendor_exporters.mparticle.pixel import pixel_target, query_of, seal_pixels, shortened
+from tests.mparticle.records import MESSAGE_ID, USER, log, mapping
 
 MS = 1700000000123
 
@@ -97,3 +98,38 @@ def test_a_long_query_loses_its_largest_attributes() -> None:
     assert (shorter.form["custom_attributes"], dropped) == ({"a": "x" * 50, "c": "z"}, 1)
     with pytest.raises(EncodingError):
         shortened(event, 20)
+
+
+def test_mapped_events_become_queries_one_by_one() -> None:
+    """Custom events and screen views of their users, in order; what a pixel cannot carry is counted."""
+    said = {
+        **USER,
+        "mparticle.user_attributes.tags": ("a", "b"),
+        "geo.location.lat": 1.5,
+        "geo.location.lon": 2,
+        "cart": 3,
+    }
+    typed = {**USER, "mparticle.custom_event_type": "attribution"}
+    records = [log("page_view", said), log("exception"), log("re-engagement", typed)]
+
+    sealed = seal_pixels(mapping().from_logs(records).events, 1900)
+
+    user = "ui_t=customerid,email&ui_v=u-1,a%40example.com"
+    attributes = "attrs_k=cart&attrs_v=3&ua_k=tags&ua_v=%5B%22a%22%2C%22b%22%5D"
+    assert [batch.body.decode() for batch in sealed.batches] == [
+        f"dt=ScreenView&ct=1700000000123&n=page_view&{attributes}&{user}&lc=1.5,2&av=1.4.2&dbg=false",
+        f"dt=AppEvent&et=Other&ct=1700000000123&n=re-engagement&{user}&av=1.4.2&dbg=false",
+    ]
+    assert [(batch.events, batch.subject) for batch in sealed.batches] == [(1, "u-1"), (1, "u-1")]
+    assert sealed.batches[0].source_request_id == MESSAGE_ID
+    assert sealed.dropped == {"unfit:pixel.crash_report": 1}
+
+
+def test_a_long_mapped_event_is_shortened_and_counted() -> None:
+    """A URL has room for two thousand bytes."""
+    mapped = mapping().from_logs([log("x", {**USER, "a": "y" * 3000, "b": "z"})])
+    sealed = seal_pixels(mapped.events, 1900)
+    assert b"attrs_k=b&attrs_v=z&" in sealed.batches[0].body
+    assert sealed.left_out == {"too_large:attribute": 1}
+    assert seal_pixels(mapped.events, 50).dropped == {"unfit:pixel": 1}
+    assert seal_pixels(mapping().from_logs([log("x")] * 2).events, 1900).left_out == {}

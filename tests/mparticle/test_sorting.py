@@ -1,0 +1,124 @@
+"""Which attributes leave, and as what."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from otel_vendor_exporters.mparticle.settings import PERSONAL_ATTRIBUTES
+from tests.mparticle.records import USER, log, mapping
+
+
+def data_with(attributes: dict[str, Any], **settings: Any) -> dict[str, Any]:
+    """The data of one custom event with these attributes, without what every event has."""
+    mapped = mapping(**settings).from_logs([log("x", {**USER, **attributes})])
+    data = dict(mapped.events[0].form["data"])
+    for key in ("event_name", "custom_event_type", "timestamp_unixtime_ms", "source_message_id"):
+        del data[key]
+    return data
+
+
+PERSONAL = {
+    "user.full_name": "A B",
+    "user.name": "ab",
+    "user.hash": "f00",
+    "user.roles": ("admin",),
+    "enduser.pseudo.id": "p",
+    "enduser.role": "r",
+    "client.port": 1,
+    "client.geo.x": "y",
+    "http.request.header.cookie": ("s=1",),
+    "http.response.header.set-cookie": ("s=2",),
+    "url.query": "token=1",
+    "db.query.text": "SELECT 1",
+    "db.query.parameter.0": "x",
+    "db.statement": "s",
+    "net.peer.ip": "10.0.0.1",
+    "network.peer.address": "10.0.0.1",
+}
+
+
+def test_personal_attributes_never_leave_by_default() -> None:
+    """Names, headers, queries and statements stay where they are; this list is the README's."""
+    assert data_with({**PERSONAL, "cart.items": 3}) == {"custom_attributes": {"cart.items": "3"}}
+    assert {name.split(".")[0] for name in PERSONAL_ATTRIBUTES} == {
+        *("user", "enduser", "client", "http", "net", "network", "user_agent", "url", "db")
+    }
+
+
+def test_only_allowed_attributes_leave() -> None:
+    """A list of globs, which may name personal ones; what an event is made of is not meant by it."""
+    data = data_with(
+        {**PERSONAL, "cart.items": 3, "session.id": "s-1", "secret": "x"},
+        allow_attributes=("cart.*", "user.roles"),
+    )
+    assert data["custom_attributes"] == {"cart.items": "3", "user.roles": '["admin"]', "session.id": "s-1"}
+    assert "session_uuid" in data
+
+
+def test_denied_attributes_never_leave_in_any_form() -> None:
+    """Not as attributes, and not as what an event or its user is made of."""
+    attributes = {"geo.location.lat": 1.0, "geo.location.lon": 2.0, "secret.a": 1, "open": 2}
+    data = data_with(attributes, deny_attributes=("secret.*", "geo.*"))
+    assert data == {"custom_attributes": {"open": "2"}}
+    mapped = mapping(deny_attributes=("user.email",)).from_logs([log("x")])
+    assert '"email"' not in mapped.events[0].owner.head
+
+
+def test_what_speaks_to_mpulse_is_not_repeated() -> None:
+    """Page groups and dimensions of mPulse are mPulse's."""
+    assert data_with({"mpulse.page_group": "Cart", "mpulse.dimension.Country": "DE"}) == {}
+
+
+def test_flags_have_their_own_place() -> None:
+    """Texts by the name behind the prefix."""
+    data = data_with({"mparticle.custom_flags.Google.Category": "pageview", "mparticle.custom_flags.n": 1})
+    assert data == {"custom_flags": {"Google.Category": "pageview", "n": "1"}}
+
+
+@pytest.mark.parametrize(
+    ("said", "data"),
+    [
+        ({"geo.location.lat": 40.7}, {"custom_attributes": {"geo.location.lat": "40.7"}}),
+        ({"geo.country.iso_code": "US"}, {"custom_attributes": {"geo.country.iso_code": "US"}}),
+        (
+            {"geo.location.lat": 1, "geo.location.lon": 2.5, "geo.region.iso_code": "NY"},
+            {"location": {"latitude": 1, "longitude": 2.5, "region_code": "NY"}},
+        ),
+        ({"network.connection.type": "wired"}, {"custom_attributes": {"network.connection.type": "wired"}}),
+        (
+            {"network.connection.type": "unavailable"},
+            {"device_current_state": {"data_connection_type": "offline"}},
+        ),
+        (
+            {"network.connection.subtype": "lte"},
+            {"device_current_state": {"data_connection_type_detail": "lte"}},
+        ),
+    ],
+)
+def test_places_and_connections_need_what_mparticle_needs(said: dict[str, Any], data: dict[str, Any]) -> None:
+    """What makes no whole place or known connection stays an attribute: nothing is lost."""
+    assert data_with(said) == data
+
+
+def test_a_place_without_numbers_is_left_out_and_counted() -> None:
+    """The event goes without it."""
+    said = {**USER, "geo.location.lat": "north", "geo.location.lon": 2}
+    mapped = mapping().from_logs([log("x", said)])
+    assert mapped.left_out == {"location": 1}
+    assert "location" not in mapped.events[0].form["data"]
+
+
+def test_an_event_has_at_most_100_attributes() -> None:
+    """The first hundred, as the server would have it."""
+    data = data_with({f"a{n}": n for n in range(150)})
+    assert list(data["custom_attributes"]) == [f"a{n}" for n in range(100)]
+
+
+def test_many_names_are_not_remembered_for_ever() -> None:
+    """Attribute names may be made of ids; the memory of them is bounded, and stays right."""
+    many = mapping()
+    for n in range(12_000):
+        (event,) = many.from_logs([log("x", {**USER, f"id.{n}": "v", "user.name": "n"})]).events
+        assert event.form["data"]["custom_attributes"] == {f"id.{n}": "v"}
