@@ -31,7 +31,13 @@ from otel_vendor_exporters.mparticle.kinds import (
 from otel_vendor_exporters.mparticle.people import People
 from otel_vendor_exporters.mparticle.settings import MParticleSettings
 from otel_vendor_exporters.mparticle.sorting import SESSION_ID, Sorter, details
-from otel_vendor_exporters.mparticle.texts import MOST_ATTRIBUTES, first_attributes, text_of, value_text
+from otel_vendor_exporters.mparticle.texts import (
+    MOST_ATTRIBUTES,
+    MOST_NAME_LENGTH,
+    first_attributes,
+    text_of,
+    value_text,
+)
 from otel_vendor_exporters.mparticle.units import Form
 from otel_vendor_exporters.mparticle.values import form_of
 from otel_vendor_exporters.mparticle.vocabulary import CustomEventType, closed_set
@@ -114,7 +120,9 @@ class Composer:
         custom_type = by_glob(self._settings.event_types, name) or default_type(name)
         if len(self._kinds) >= _MOST_REMEMBERED:
             self._kinds = {}
-        known = self._kinds[name] = (kind_of_name(name, self._screens), custom_type)
+        known = (kind_of_name(name, self._screens), custom_type)
+        if len(name) <= MOST_NAME_LENGTH:
+            self._kinds[name] = known
         return known
 
     def _complete(self, told: Told) -> dict[str, str]:
@@ -130,7 +138,7 @@ class Composer:
         own = told.own
         session_id = own.pop(SESSION_ID, None)
         if session_id not in (None, ""):
-            self._add_session(told, text_of(session_id), contents)
+            self._add_session(told, session_id if type(session_id) is str else text_of(session_id), contents)
         if not own:
             return
         chosen = own.pop(names.MPARTICLE_CUSTOM_EVENT_TYPE, None)
@@ -142,15 +150,16 @@ class Composer:
             contents.update(details(own, left_out))
 
     def _session_uuid(self, session_id: str) -> str:
-        uuid = self._session_uuids.get(session_id)
-        if uuid is None:
-            if len(self._session_uuids) >= _MOST_REMEMBERED:
-                self._session_uuids = {}
-            uuid = self._session_uuids[session_id] = session_uuid(session_id)
+        if len(self._session_uuids) >= _MOST_REMEMBERED:
+            self._session_uuids = {}
+        uuid = session_uuid(session_id)
+        if len(session_id) <= MOST_NAME_LENGTH:
+            self._session_uuids[session_id] = uuid
         return uuid
 
     def _add_session(self, told: Told, session_id: str, contents: dict[str, Any]) -> None:
-        uuid = contents["session_uuid"] = self._session_uuid(session_id)
+        uuid = self._session_uuids.get(session_id) or self._session_uuid(session_id)
+        contents["session_uuid"] = uuid
         if uuid != session_id:
             told.rest[SESSION_ID] = value_text(session_id)
         if told.kind is SESSION_START:

@@ -101,9 +101,9 @@ class EventMapping:
             rest["log.severity_number"] = str(severity)
         if record.severity_text:
             rest["log.severity_text"] = value_text(record.severity_text)
-        scope = readable.instrumentation_scope
-        if scope is not None and scope.name:
-            rest["log.logger"] = value_text(scope.name)
+        logger = readable.instrumentation_scope and readable.instrumentation_scope.name
+        if logger:
+            rest["log.logger"] = value_text(logger)
         _add_trace(rest, record.trace_id, record.span_id)
         is_special = RECORD_UID in own or kind is SESSION_START
         told = Told(

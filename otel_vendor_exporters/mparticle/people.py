@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
 
 _MOST_REMEMBERED = 5_000
+_LONGEST_REMEMBERED = 4_000  # characters: of what a record said, and of what a batch says for it
 
 _IDENTITIES: Mapping[str, str] = {
     "user.id": "customer_id",
@@ -129,7 +130,8 @@ class People:
                 memory = self._memory = _Memory({}, {})
             parts = self._of_resource(resource, memory)
             known = self._find(parts, {one[0]: one[1] for one in said}, now_unix_ms)
-            memory.owners[key] = known
+            if _is_short(said, known.owner):
+                memory.owners[key] = known
         if known.left_out:
             left_out.update(known.left_out)
         return known.owner
@@ -250,6 +252,12 @@ class _Reading:
         except EncodingError:
             self.left_out.append(names.MPARTICLE_CONSENT_PREFIX)
             return {}
+
+
+def _is_short(said: Iterable[Attribute], owner: Owner | None) -> bool:
+    """Whether to remember it: users may have attributes of a hundred kilobytes, and there are many users."""
+    length = sum([len(one[1]) if isinstance(one[1], str) else 0 for one in said])
+    return max(length, len(owner.head) if owner else 0) <= _LONGEST_REMEMBERED
 
 
 def _identity_types(chosen: Mapping[str, str]) -> dict[str, str]:

@@ -18,7 +18,13 @@ from otel_vendor_exporters.mparticle.device import Location
 from otel_vendor_exporters.mparticle.kinds import Kind
 from otel_vendor_exporters.mparticle.people import Attribute, People
 from otel_vendor_exporters.mparticle.settings import PERSONAL_ATTRIBUTES, MParticleSettings
-from otel_vendor_exporters.mparticle.texts import attribute_name, plain_texts, text_of, value_text
+from otel_vendor_exporters.mparticle.texts import (
+    MOST_NAME_LENGTH,
+    attribute_name,
+    plain_texts,
+    text_of,
+    value_text,
+)
 from otel_vendor_exporters.mparticle.values import form_of
 
 SESSION_ID = "session.id"
@@ -59,7 +65,9 @@ class _Places(dict[str, "int | str"]):
     def __missing__(self, name: str) -> int | str:
         if len(self) >= _MOST_REMEMBERED:
             self.clear()
-        place = self[name] = self._place_of(name)
+        place = self._place_of(name)
+        if len(name) <= MOST_NAME_LENGTH:
+            self[name] = place
         return place
 
 

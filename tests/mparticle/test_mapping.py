@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -290,6 +292,30 @@ def test_whatever_comes_is_sent_right_or_counted(given_records: list[Any]) -> No
         for batch in batches(mapped):
             del batch["events"]
             assert form_of(Batch, batch) == batch
+
+
+def test_memory_is_bounded_whatever_records_say() -> None:
+    """Ever new users, names and sessions, each a hundred kilobytes long, leave nothing behind."""
+    many, resource = mapping(), Resource(SHOP)
+
+    def export(number: int) -> None:
+        said = {
+            "user.id": f"u{number}" + "u" * 100_000,
+            "session.id": f"s{number}" + "s" * 100_000,
+            "client.address": f"h{number}" + "h" * 100_000,
+            f"a{number}" + "a" * 100_000: 1,
+        }
+        (event,) = many.from_logs([log(f"e{number}" + "e" * 100_000, said, resource=resource)]).events
+        assert event.owner.subject == said["user.id"]
+
+    export(-1)
+    tracemalloc.start()
+    for number in range(200):
+        export(number)
+    gc.collect()
+    left_behind, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert left_behind < 1_000_000  # 200 exports said 100 MB
 
 
 def test_threads_may_share_a_mapping() -> None:
