@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
 
 _MOST_REMEMBERED = 5_000
+_MOST_RESOURCES = 1_000
 _LONGEST_REMEMBERED = 4_000  # characters: of what a record said, and of what a batch says for it
 
 _IDENTITIES: Mapping[str, str] = {
@@ -123,10 +124,10 @@ class People:
         try:
             known = memory.owners.get(key)
         except TypeError:  # a list or a map, which no dictionary finds again
-            key = (id(resource), *[(one[0], text_of(one[1])) for one in said])
+            key = (id(resource), *[(one[0], text_of(one[1]), *one[2:]) for one in said])
             known = memory.owners.get(key)
         if known is None:
-            if len(memory.owners) >= _MOST_REMEMBERED:
+            if len(memory.owners) >= _MOST_REMEMBERED or len(memory.resources) >= _MOST_RESOURCES:
                 memory = self._memory = _Memory({}, {})
             parts = self._of_resource(resource, memory)
             known = self._find(parts, {one[0]: one[1] for one in said}, now_unix_ms)

@@ -172,14 +172,15 @@ def test_people_are_told_apart_by_everything_a_batch_says() -> None:
         {"user.id": "1", "client.address": "10.0.0.1"},
         {"user.id": "1", "mparticle.user_attributes.vip": True},
         {"user.id": "1", "mparticle.user_attributes.vip": 1},
-        {"user.id": "1", "mparticle.user_attributes.list": ["a"]},
+        {"user.id": "1", "mparticle.user_attributes.list": [{"a": 1}]},
+        {"user.id": "1", "mparticle.user_attributes.list": '[{"a":1}]'},
         {"user.id": "1", "mparticle.user_attributes.map": {"a": 1}},
     ]
     records = [log("x", one) for one in differing] * 2
     mapped = many.from_logs([*records, log("x", {"user.id": "1"}, resource={"service.name": "other"})])
     sent = batches(mapped)
     # "1" and 1 are the same customer, and so one batch
-    assert [len(batch["events"]) for batch in sent] == [4, 2, 2, 2, 2, 2, 1]
+    assert [len(batch["events"]) for batch in sent] == [4, 2, 2, 2, 2, 2, 2, 1]
 
 
 def test_more_users_than_are_remembered() -> None:
