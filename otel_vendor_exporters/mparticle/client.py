@@ -42,10 +42,14 @@ class Destination:
     clock: Clock
     way: str  # events, historical or pixel
 
-    def keep(self, batches: Iterable[SealedBatch], ticket: Ticket | None = None) -> bool:
+    def keep(self, batches: Iterable[SealedBatch]) -> bool:
         """Keep batches for sending and return at once; False when shut down."""
+        return self.keep_for((batch, None) for batch in batches)
+
+    def keep_for(self, batches: Iterable[tuple[SealedBatch, Ticket | None]]) -> bool:
+        """The same for callers who wait, each with a ticket."""
         expires = self.clock.unix_ms() + self.settings.max_age * 1000
-        return self.delivery.keep([item_of(batch, expires, ticket) for batch in batches])
+        return self.delivery.keep([item_of(batch, expires, ticket) for batch, ticket in batches])
 
     def release(self, timeout_seconds: float) -> None:
         """Leave: send what waits within the deadline; the last user ends the destination."""
@@ -82,21 +86,21 @@ class _Client:
             atexit.unregister(self.close)
             self._destination.release(self._settings.timeout if timeout_seconds is None else timeout_seconds)
 
-    def _keep(self, batches: Sequence[SealedBatch]) -> Ticket | None:
-        ticket = Ticket(expected=len(batches))
-        return ticket if self._open and self._destination.keep(batches, ticket) else None
+    def _send(self, uploads: Sequence[Sequence[SealedBatch]], timeout_seconds: float | None) -> list[Receipt]:
+        """A receipt for each upload. All are kept at once, so that they share requests."""
+        timeout = self._settings.timeout if timeout_seconds is None else timeout_seconds
+        deadline = self._destination.clock.monotonic() + timeout
+        tickets = [Ticket(expected=len(upload)) for upload in uploads]
+        items = [(one, ticket) for upload, ticket in zip(uploads, tickets, strict=True) for one in upload]
+        if not self._open or not self._destination.keep_for(items):
+            return [Receipt(dropped={"closed": len(upload)}) for upload in uploads]
+        return [self._receipt(ticket, deadline) for ticket in tickets]
 
-    def _receipt(self, ticket: Ticket | None, deadline: float) -> Receipt:
-        if ticket is None:
-            return Receipt(dropped={"closed": 1})
+    def _receipt(self, ticket: Ticket, deadline: float) -> Receipt:
         left = deadline - self._destination.clock.monotonic()
         if left > 0:
             self._destination.delivery.wait_for(ticket, left)
         return ticket.receipt()
-
-    def _deadline(self, timeout_seconds: float | None) -> float:
-        timeout = self._settings.timeout if timeout_seconds is None else timeout_seconds
-        return self._destination.clock.monotonic() + timeout
 
 
 class EventsClient(_Client):
@@ -133,13 +137,9 @@ class EventsClient(_Client):
         receipts: list[Receipt] = []
         waiting = iter(batches)
         while some := list(islice(waiting, _MOST_AT_ONCE)):
-            deadline = self._deadline(timeout_seconds)
-            kept = [_sealed(batch) for batch in some]
-            tickets = [None if sealed is None else self._keep(sealed.batches) for sealed in kept]
-            receipts += [
-                Receipt(refused={"too_large": 1}) if sealed is None else self._receipt(ticket, deadline)
-                for sealed, ticket in zip(kept, tickets, strict=True)
-            ]
+            sealed = [_sealed(batch) for batch in some]
+            sent = iter(self._send([one.batches for one in sealed if one is not None], timeout_seconds))
+            receipts += [Receipt(refused={"too_large": 1}) if one is None else next(sent) for one in sealed]
         return tuple(receipts)
 
     def __enter__(self) -> EventsClient:
@@ -165,7 +165,8 @@ class PixelClient(_Client):
         except EncodingError as error:
             return Receipt(refused={f"unfit:{error.field}": 1}, words=(str(error),))
         unit = SealedBatch(query, new_id(), 1, None, None)
-        return self._receipt(self._keep([unit]), self._deadline(timeout_seconds))
+        (receipt,) = self._send([[unit]], timeout_seconds)
+        return receipt
 
     def __enter__(self) -> PixelClient:
         return self

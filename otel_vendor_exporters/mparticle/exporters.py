@@ -111,5 +111,5 @@ class _Feeder:
 
     def _sealed(self, mapped: Mapped) -> Sealed:
         if self._settings.transport == "pixel":
-            return seal_pixels(mapped.events, new_id, *pixel_rules(self._settings))
+            return seal_pixels(mapped.events, *pixel_rules(self._settings))
         return seal(mapped.events, new_id)

@@ -12,18 +12,16 @@ before it splits.
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from functools import lru_cache
 from typing import Any, ClassVar, Literal, TypeAlias
 from urllib.parse import quote
 
 from otel_vendor_exporters.errors import EncodingError
 from otel_vendor_exporters.mparticle.batching import Sealed
 from otel_vendor_exporters.mparticle.device import Location
-from otel_vendor_exporters.mparticle.units import Form, NewId, OwnedEvent, SealedBatch
+from otel_vendor_exporters.mparticle.units import OwnedEvent, SealedBatch
 from otel_vendor_exporters.mparticle.user import UserIdentities
 from otel_vendor_exporters.mparticle.values import Attributes, Flags, Int64, Name, WireValue
 from otel_vendor_exporters.mparticle.vocabulary import Environment
@@ -59,7 +57,8 @@ _LISTS = (
 )
 
 
-_NAMES: Mapping[str, str] = {"custom_event": "event_name", "screen_view": "screen_name"}  # by event type
+_MESSAGE_TYPES = {"custom_event": ("AppEvent", "event_name"), "screen_view": ("ScreenView", "screen_name")}
+_SHARED = ("timestamp_unixtime_ms", "custom_attributes", "custom_flags", "location")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -77,7 +76,7 @@ class PixelEvent(WireValue):
     title: str | None = None
     custom_attributes: Attributes | None = None
     user_attributes: Attributes | None = None  # texts only: the pixel has no lists in lists
-    user_identities: UserIdentities | None = None
+    user_identities: UserIdentities | None = None  # or a map of them, as every nested value
     custom_flags: Flags | None = None
     location: Location | None = None
     application_version: str | None = None
@@ -128,60 +127,55 @@ def shortened(event: PixelEvent, most_query_bytes: int, commas: Commas = "encode
     return event, dropped
 
 
-def seal_pixels(
-    events: Iterable[OwnedEvent], new_id: NewId, most_query_bytes: int, commas: Commas = "encode"
-) -> Sealed:
-    """The events as units, one each; what the pixel has no place for is dropped, or left out of its event."""
+def seal_pixels(events: Iterable[OwnedEvent], most_query_bytes: int, commas: Commas = "encode") -> Sealed:
+    """
+    The events as queries, one by one, in order; those that a pixel cannot carry are counted.
+
+    What is kept for the pixel is a `SealedBatch` all the same: of one event, its body the query.
+    """
     sealed = Sealed()
+    users: dict[str, Mapping[str, object]] = {}
     for owner, form in events:
+        if owner.head not in users:
+            users[owner.head] = _of_user(json.loads(owner.head + "}"))
         try:
-            event = pixel_of(form, _owner_form(owner.head), sealed.left_out)
-            if event is None:
-                sealed.dropped["no_pixel"] += 1
-                continue
-            event, lost = shortened(event, most_query_bytes, commas)
+            event, dropped = shortened(_pixel_of(form, users[owner.head]), most_query_bytes, commas)
         except EncodingError as error:
             sealed.dropped[f"unfit:{error.field}"] += 1
             continue
-        if lost:
-            sealed.left_out["too_large:attribute"] += lost
-        query = query_of(event, commas).encode("ascii")
-        sealed.batches.append(SealedBatch(query, new_id(), 1, owner.ordering_key, owner.subject))
+        if dropped:
+            sealed.left_out["too_large:attribute"] += dropped
+        body = query_of(event, commas).encode("ascii")
+        message_id = form["data"]["source_message_id"]
+        sealed.batches.append(SealedBatch(body, message_id, 1, owner.ordering_key, owner.subject))
     return sealed
 
 
-def pixel_of(event: Form, owner: Form, left_out: Counter[str]) -> PixelEvent | None:
-    """The event of a batch as a pixel; None for a kind that has none. Raises EncodingError."""
-    kind, data = event["event_type"], event["data"]
-    if kind not in _NAMES:
-        return None
-    attributes = dict(owner.get("user_attributes", {}))
-    for name in [name for name, value in attributes.items() if not isinstance(value, str)]:
-        del attributes[name]
-        left_out[f"user_attributes.{name}"] += 1
+def _of_user(batch: Mapping[str, Any]) -> Mapping[str, object]:
+    """What of a batch a pixel can say: no address, device, consent or plan."""
+    return {
+        "environment": batch["environment"],
+        "user_identities": batch.get("user_identities"),
+        "user_attributes": batch.get("user_attributes"),
+        "application_version": batch.get("application_info", {}).get("application_version"),
+    }
+
+
+def _pixel_of(form: Mapping[str, Any], user: Mapping[str, object]) -> PixelEvent:
+    """The event for the pixel. Raises EncodingError for one that has none."""
+    event_type, data = form["event_type"], form["data"]
+    if event_type not in _MESSAGE_TYPES:
+        raise EncodingError(f"pixel takes no {event_type}", field=f"pixel.{event_type}")
+    message_type, name = _MESSAGE_TYPES[event_type]
     custom_type = data.get("custom_event_type")
-    if custom_type == "attribution":
-        return None
-    identities, place = owner.get("user_identities"), data.get("location")
-    return PixelEvent(
-        message_type="AppEvent" if kind == "custom_event" else "ScreenView",
-        timestamp_unixtime_ms=data["timestamp_unixtime_ms"],
-        environment=owner["environment"],
-        event_name=data[_NAMES[kind]],
-        custom_event_type=custom_type,
-        custom_attributes=data.get("custom_attributes"),
-        user_attributes=attributes or None,
-        user_identities=UserIdentities(**identities) if identities else None,
-        custom_flags=data.get("custom_flags"),
-        location=Location(**place) if place else None,
-        application_version=owner.get("application_info", {}).get("application_version"),
-    )
-
-
-@lru_cache(maxsize=1024)
-def _owner_form(head: str) -> Form:
-    form: Form = json.loads(head + "}")
-    return form
+    contents: dict[str, Any] = {
+        **user,
+        "message_type": message_type,
+        "event_name": data[name],
+        "custom_event_type": "other" if custom_type == "attribution" else custom_type,
+        **{key: data.get(key) for key in _SHARED},
+    }
+    return PixelEvent(**contents)
 
 
 def _texts(form: Mapping[str, Any], parameters: Iterable[tuple[str, str]]) -> Iterable[str]:

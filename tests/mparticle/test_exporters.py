@@ -179,7 +179,7 @@ def test_the_pixel_as_transport(sandbox: Sandbox) -> None:
 
     events = sandbox.received.mparticle.user(customer_id="ann").events
     assert [event.type for event in events] == ["custom_event", "screen_view"]
-    assert exporter.ledger().ignored == {"no_pixel": 1}
+    assert exporter.ledger().ignored == {"unfit:pixel.session_start": 1}
     assert sandbox.received.findings == ()
 
 
