@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from typing import Any
 
 from otel_vendor_exporters.delivery import policy
 from otel_vendor_exporters.delivery.clock import Clock
@@ -29,7 +30,7 @@ class FakeClock(Clock):
     def __init__(self) -> None:
         self._passed = 0.0
         self._changed = threading.Condition()
-        self._waits: list[tuple[threading.Condition, float | None]] = []
+        self._waits: dict[object, tuple[threading.Condition, float | None]] = {}
 
     def monotonic(self) -> float:
         return START_SECONDS + self._passed
@@ -38,13 +39,13 @@ class FakeClock(Clock):
         return START_UNIX_MS + int(self._passed * 1000)
 
     def wait(self, condition: threading.Condition, timeout_seconds: float | None) -> None:
-        wait = (condition, timeout_seconds)
+        me = object()
         with self._changed:
-            self._waits.append(wait)
+            self._waits[me] = (condition, timeout_seconds)
             self._changed.notify_all()
         notified = condition.wait(GUARD_SECONDS)
         with self._changed:
-            self._waits.remove(wait)
+            self._waits.pop(me, None)
         if not notified and threading.current_thread() is threading.main_thread():
             raise TimeoutError("the test waits for something that does not come")
 
@@ -52,16 +53,18 @@ class FakeClock(Clock):
         """Let time pass, and let those who wait look at the clock."""
         with self._changed:
             self._passed += seconds
-            waiting = {id(condition): condition for condition, _ in self._waits}
+            waiting = {id(condition): condition for condition, _ in self._waits.values()}
+            self._waits.clear()  # who looks at the clock again and waits on, waits anew
         for condition in waiting.values():
             with condition:
                 condition.notify_all()
 
-    def until_somebody_waits(self, least: float, most: float) -> float:
-        """Return once a thread waits for so many seconds; how many that are."""
+    def until_somebody_waits(self, least: float, most: float, threads: int = 1) -> float:
+        """Return once a thread (or more) waits for so many seconds; how many that are."""
 
         def found() -> list[float]:
-            return [t for _, t in self._waits if t is not None and least <= t <= most]
+            waits = [t for _, t in self._waits.values() if t is not None and least <= t <= most]
+            return waits if len(waits) >= threads else []
 
         with self._changed:
             if not self._changed.wait_for(found, GUARD_SECONDS):
@@ -85,7 +88,7 @@ class NumbersVendor:
     """
     Packs numbers into JSON lists and posts them. Implements delivery's `Vendor`.
 
-    Each callback may be replaced on the instance by a test.
+    Each callback may be replaced by a test.
     """
 
     name = "numbers"
@@ -118,6 +121,11 @@ class NumbersVendor:
     def renew_after_fork(self) -> None:
         self.forks += 1
 
+    def use(self, **callbacks: Callable[..., Any]) -> None:
+        """Replace callbacks, by name."""
+        for name, callback in callbacks.items():
+            setattr(self, name, callback)
+
 
 class NumbersServer(Loopback):
     """Receives what NumbersVendor sends. `answer` decides; None is 204."""
@@ -128,6 +136,11 @@ class NumbersServer(Loopback):
         self.received: list[list[int]] = []
         self._news = threading.Condition()
         super().__init__(http(self._answer))
+
+    @property
+    def numbers(self) -> list[int]:
+        """What was accepted, in the order of acceptance."""
+        return [number for numbers in self.accepted for number in numbers]
 
     def until_received(self, requests: int) -> list[list[int]]:
         """Return once so many requests have come; their numbers."""

@@ -15,6 +15,10 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 GUARD_SECONDS = 15.0  # no test waits for longer, whatever goes wrong
 
@@ -119,7 +123,7 @@ class Loopback:
         for thread in self._threads:
             thread.join(GUARD_SECONDS)
 
-    def __enter__(self) -> Loopback:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

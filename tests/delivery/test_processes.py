@@ -1,0 +1,157 @@
+"""Delivery across forks and at the end of the interpreter."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.delivery.fakes import NumbersServer, Ways
+from tests.delivery.loopback import GUARD_SECONDS, HANG, Answer
+
+
+def in_a_child(act: Callable[[], bool]) -> bool:
+    """What `act` returns in a forked child."""
+    child = os.fork()
+    if child == 0:
+        right = False
+        try:
+            right = act()
+        finally:
+            os._exit(0 if right else 1)
+    _, status = os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(status) == 0
+
+
+def test_a_child_starts_from_nothing_and_sends(ways: Ways) -> None:
+    """A forked child has nothing of the parent's backlog, fresh threads and connections, and works."""
+    with NumbersServer() as server:
+        way = ways(server.url)
+        way.keep([1, 2])
+        way.delivery.flush(5)
+        way.keep([3])
+
+        def child() -> bool:
+            empty = way.counts() == {}
+            sent = way.keep([10, 11]) and way.delivery.flush(5)
+            return empty and sent and way.counts() == {"accepted": 2, "delivered": 2}
+
+        right = in_a_child(child)
+        way.delivery.flush(5)
+
+    assert right
+    assert sorted(server.numbers) == [1, 2, 3, 10, 11]
+
+
+def test_a_fork_while_everything_is_busy(ways: Ways) -> None:
+    """Forks at any moment, with locks held and requests under way: no child hangs, nothing is doubled."""
+    with NumbersServer() as server:
+        way = ways(server.url, per_parcel=1, connections=4)
+        stop = threading.Event()
+        kept = 0
+
+        def work() -> None:
+            nonlocal kept
+            while not stop.wait(0.0005):
+                way.keep([kept])
+                kept += 1
+
+        busy = threading.Thread(target=work)
+        busy.start()
+        try:
+            rights = [
+                in_a_child(lambda: way.keep([-1]) and way.delivery.flush(GUARD_SECONDS)) for _ in range(10)
+            ]
+        finally:
+            stop.set()
+            busy.join(GUARD_SECONDS)
+        flushed = way.delivery.flush(GUARD_SECONDS)
+        arrived = sorted(server.numbers)
+
+    assert (rights, flushed) == ([True] * 10, True)
+    assert arrived == [-1] * 10 + list(range(kept))
+
+
+def test_a_child_of_a_delivery_that_was_shut_down(ways: Ways) -> None:
+    """It stays shut down, and says so."""
+    way = ways("http://127.0.0.1:9")
+    way.delivery.shutdown(1)
+
+    assert in_a_child(lambda: not way.keep([1]))
+
+
+def test_the_vendor_is_told_of_the_fork(ways: Ways) -> None:
+    """What belongs to the parent, such as a session, is forgotten in the child; others are renewed too."""
+    ways("http://127.0.0.1:9").vendor.use(renew_after_fork=broken)
+    way = ways("http://127.0.0.1:9")
+    ways("http://127.0.0.1:9").vendor.use(renew_after_fork=broken)
+
+    assert in_a_child(lambda: way.vendor.forks == 1)
+    assert way.vendor.forks == 0
+
+
+def broken() -> None:
+    raise RuntimeError("a bug")
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_multiprocessing(method: str) -> None:
+    """A worker process of either kind delivers what it keeps."""
+    context = multiprocessing.get_context(method)
+    with NumbersServer() as server, ProcessPoolExecutor(1, context) as workers:
+        workers.submit(worker, server.url).result(GUARD_SECONDS)
+
+    assert server.accepted == [[1, 2, 3]]
+
+
+def worker(url: str) -> None:
+    made = Ways()
+    way = made(url)
+    way.keep([1, 2, 3])
+    assert way.delivery.flush(10)
+    made.close()
+
+
+SCRIPT = """
+import sys
+sys.path.insert(0, {root!r})
+from tests.delivery.fakes import Ways
+way = Ways()({url!r}, timeout_seconds={timeout}, per_parcel=2)
+way.keep(range(5))
+{then}
+"""
+
+
+def run(url: str, then: str = "", timeout: float = 5.0) -> subprocess.CompletedProcess[str]:
+    root = str(Path(__file__).parent.parent.parent)
+    script = SCRIPT.format(root=root, url=url, then=then, timeout=timeout)
+    command = [sys.executable, "-W", "error", "-c", script]
+    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+
+
+@pytest.mark.parametrize("then", ["", "raise SystemExit(0)", "del way"])
+def test_exit_without_shutdown_delivers(then: str) -> None:
+    """A program that ends without a word has its items delivered first."""
+    with NumbersServer() as server:
+        done = run(server.url, then)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert sorted(server.numbers) == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("answer", [HANG, Answer(503)], ids=["silent", "down"])
+def test_exit_is_not_held_up(answer: Answer) -> None:
+    """A vendor that is down or hangs delays the end by one request's time at most, and the loss is told."""
+    with NumbersServer(lambda numbers: answer) as server:
+        done = run(server.url, timeout=0.5)
+
+    assert done.returncode == 0
+    assert "shut down after 0 items delivered" in done.stderr
+    assert "Traceback" not in done.stderr
