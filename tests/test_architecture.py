@@ -42,7 +42,7 @@ LAYERS = (
     {"commerce", "device", "user"},
     {"events"},
     {"settings", "units"},
-    {"app_config", "budget", "wire"},
+    {"app_config", "budget", "codec", "wire"},
     {"batching", "contexts", "kinds"},
     {"people", "pixel"},
     {"sorting"},
@@ -60,7 +60,7 @@ PURE = {
         *("people", "pixel", "sorting", "texts", "units", "user", "values", "vocabulary", "wire"),
     },
     "delivery": {"request", "policy", "pace"},
-    "mpulse": {"app_config", "budget", "contexts", "mapping", "metrics", "packing", "units", "wire"},
+    "mpulse": {"app_config", "budget", "codec", "contexts", "mapping", "metrics", "packing", "units", "wire"},
 }
 IMPURE_MODULES = {
     *("asyncio", "http", "io", "logging", "multiprocessing", "os", "pathlib", "random", "requests"),
@@ -75,7 +75,8 @@ DOORS = {
         "otel_vendor_exporters/delivery/connection.py",
         "otel_vendor_exporters/delivery/transport.py",
     },
-    "sqlite3": {"otel_vendor_exporters/delivery/spool.py"},
+    "sqlite3": {"otel_vendor_exporters/delivery/journal.py"},
+    "fcntl": {"otel_vendor_exporters/delivery/file_lock.py"},
     "argparse": {"otel_vendor_exporters/cli.py"},
 }
 

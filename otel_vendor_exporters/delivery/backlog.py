@@ -11,16 +11,17 @@ import logging
 from collections.abc import Collection, Sequence
 from typing import Generic
 
+from otel_vendor_exporters.delivery.estate import Estate
 from otel_vendor_exporters.delivery.ledger import NO_LOSS, Ledger
 from otel_vendor_exporters.delivery.notices import Notices
 from otel_vendor_exporters.delivery.request import Item, Outcome, U, Verdict
-from otel_vendor_exporters.delivery.spool import MemorySpool, Put
+from otel_vendor_exporters.delivery.spool import Put, Spool
 
 
 class Backlog(Generic[U]):
     """Items of one vendor between `keep` and their outcome."""
 
-    def __init__(self, name: str, spool: MemorySpool[U], ledger: Ledger, notices: Notices) -> None:
+    def __init__(self, name: str, spool: Spool[U], ledger: Ledger, notices: Notices) -> None:
         self._name = name
         self._spool = spool
         self._ledger = ledger
@@ -46,6 +47,7 @@ class Backlog(Generic[U]):
 
     def leave(self, items: Sequence[Item[U]]) -> None:
         """Items are about to go out."""
+        self._spool.leave(items)
         self._ledger.leave(len(items))
 
     def come_back(self, items: Sequence[Item[U]]) -> None:
@@ -55,6 +57,7 @@ class Backlog(Generic[U]):
 
     def divide(self, items: Sequence[Item[U]]) -> None:
         """Items that went out are to be packed anew, at once."""
+        self._spool.stay(items)
         self._ledger.come_back(len(items))
 
     def replace(self, item: Item[U], parts: Sequence[Item[U]]) -> None:
@@ -91,11 +94,46 @@ class Backlog(Generic[U]):
         self._count_dropped(items, reason, was="waiting")
         return len(items)
 
-    def drop_all(self, reason: str) -> int:
-        """Give up everything that waits; how many that were."""
-        items = self._spool.drain()
-        self._count_dropped(items, reason, was="waiting")
-        return len(items)
+    def end(self, reason: str) -> None:
+        """Leave what stands on a disk to another process, and give up the rest."""
+        ended = self._spool.end()
+        self._ledger.hand_over(ended.handed_over)
+        self._count_dropped(ended.lost, reason, was="waiting")
+
+    def close(self) -> None:
+        """Close the spool: nothing will be added or settled any more."""
+        self._spool.close()
+
+    def abandon(self) -> None:
+        """In a forked child: the spool is the parent's."""
+        self._spool.abandon()
+
+    # What dead processes left
+
+    def seconds_until_claim(self, now: float) -> float | None:
+        """Until dead processes should be looked for; None for never."""
+        return self._spool.seconds_until_claim(now)
+
+    def claim(self) -> Estate | None:
+        """What a dead process left. Called without the lock: it reads the disk."""
+        return self._spool.claim()
+
+    def inherit(self, estate: Estate) -> None:
+        """Let what a dead process left wait here."""
+        found = self._spool.inherit(estate)
+        if found.items:
+            self._ledger.recover(found.items)
+            self._count_gone("ambiguous", found.ambiguous)
+            self._count_gone("unreadable", found.unreadable)
+            text = "%s: %d items of a process that has ended are sent now"
+            waiting = found.items - found.ambiguous - found.unreadable
+            self._notices.note("inherited", logging.INFO, text, self._name, waiting)
+        self._note(found.put)
+
+    def _count_gone(self, reason: str, count: int) -> None:
+        if count:
+            self._ledger.drop(reason, count)
+            self._say("dropped", reason, count, "")
 
     def _note(self, put: Put[U]) -> None:
         if put.merged:

@@ -79,6 +79,14 @@ class Ledger:
         """New items wait."""
         self._move(None, "waiting", count, also="accepted")
 
+    def recover(self, count: int) -> None:
+        """Items that another process left behind wait."""
+        self._move(None, "waiting", count, also="recovered")
+
+    def hand_over(self, count: int) -> None:
+        """Waiting items are left to another process."""
+        self._move("waiting", "handed_over", count)
+
     def leave(self, count: int) -> None:
         """Waiting items are about to go out."""
         self._move("waiting", "in_flight", count)

@@ -30,10 +30,13 @@ class Item(Generic[U]):
 
     `expires_at_unix_ms` is None for what never gets too old. Items with equal `merge_key` become one while
     they wait. Items with `first` leave before the others. `subjects` are whose data it is, for those who
-    want theirs taken out. `ticket` belongs to a caller who waits for the outcome.
+    want theirs taken out. `ticket` belongs to a caller who waits for the outcome. `row` is the durable
+    spool's.
     """
 
-    __slots__ = ("expires_at_unix_ms", "first", "merge_key", "size_bytes", "subjects", "ticket", "unit")
+    __slots__ = (
+        *("expires_at_unix_ms", "first", "merge_key", "row", "size_bytes", "subjects", "ticket", "unit"),
+    )
 
     def __init__(
         self,
@@ -53,6 +56,7 @@ class Item(Generic[U]):
         self.first = first
         self.subjects = subjects
         self.ticket = ticket
+        self.row = 0
 
 
 @dataclass(frozen=True, slots=True)

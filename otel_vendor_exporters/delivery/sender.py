@@ -16,7 +16,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Generic
 
-from otel_vendor_exporters.delivery import policy, process
+from otel_vendor_exporters.delivery import lifetime, policy
 from otel_vendor_exporters.delivery.backlog import Backlog
 from otel_vendor_exporters.delivery.clock import Clock
 from otel_vendor_exporters.delivery.ledger import Ledger
@@ -24,9 +24,9 @@ from otel_vendor_exporters.delivery.notices import Notices
 from otel_vendor_exporters.delivery.pace import REPACK_AFTER_SECONDS, Pace
 from otel_vendor_exporters.delivery.ready import Ready
 from otel_vendor_exporters.delivery.request import Item, Outcome, Parcel, Reply, Request, Ticket, U, Verdict
-from otel_vendor_exporters.delivery.spool import MemorySpool
+from otel_vendor_exporters.delivery.spool import Spool
 from otel_vendor_exporters.delivery.transport import Transport
-from otel_vendor_exporters.delivery.vendor import Callbacks, Packed, Vendor, halves
+from otel_vendor_exporters.delivery.vendor import Callbacks, Packed, Vendor, halves, is_divisible
 
 __all__ = ["Delivery", "Packed", "Vendor"]
 
@@ -47,7 +47,7 @@ class Delivery(Generic[U]):
         self,
         vendor: Vendor[U],
         *,
-        spool: Callable[[], MemorySpool[U]],
+        spool: Callable[[], Spool[U]],
         transport: Transport,
         clock: Clock,
         notices: Notices,
@@ -67,8 +67,7 @@ class Delivery(Generic[U]):
         self._closing_at: float | None = None  # monotonic deadline of the shutdown
         self._stopped = False
         self._reset()
-        process.renew_in_children(self)
-        process.end_with_interpreter(self)
+        lifetime.register(self)
 
     def _reset(self) -> None:
         self._lock = threading.Lock()
@@ -155,6 +154,7 @@ class Delivery(Generic[U]):
         self.ledger.renew_after_fork()
         self._notices.renew_after_fork()
         self._transport.renew_after_fork()
+        self._backlog.abandon()
         self._stopped = self._closing_at is not None
         self._reset()
         self._vendor.renew_after_fork()
@@ -209,6 +209,8 @@ class Delivery(Generic[U]):
         for thread in threads:
             thread.join(max(deadline - self._clock.monotonic(), 0.0))
         self._transport.close()
+        with self._lock:
+            self._backlog.close()
         self._note_losses("shut down", "in flight")
         self._notices.tell()
 
@@ -222,7 +224,7 @@ class Delivery(Generic[U]):
 
     def _drop_rest(self) -> None:
         self._unpack()
-        self._backlog.drop_all("shutdown")
+        self._backlog.end("shutdown")
 
     # The sender's threads. Jobs run without the lock and take it to change anything.
 
@@ -260,10 +262,13 @@ class Delivery(Generic[U]):
             return None
         if len(self._ready):
             return self._departure(now)
-        if not self._packing and (len(self._backlog) or self._nudged):
+        if not self._packing and (len(self._backlog) or self._nudged or self._is_claim_due(now)):
             self._packing = True
             return self._pack
         return None
+
+    def _is_claim_due(self, now: float) -> bool:
+        return self._closing_at is None and self._backlog.seconds_until_claim(now) == 0
 
     def _departure(self, now: float) -> Callable[[], None] | None:
         """The job that sends the next parcel, if the rate lets it go."""
@@ -283,12 +288,14 @@ class Delivery(Generic[U]):
 
     def _seconds_to_wait(self) -> float:
         """Until the pause or the rate lets something go. The caller holds the lock."""
+        now = self._clock.monotonic()
         parcel = self._ready.next()
-        cost = parcel.cost if parcel is not None else None
-        return self._pace.seconds_until_go(cost, self._clock.monotonic()) or _FOREVER_SECONDS
+        wait = self._pace.seconds_until_go(parcel.cost if parcel is not None else None, now)
+        return wait or self._backlog.seconds_until_claim(now) or _FOREVER_SECONDS
 
     def _pack(self) -> None:
         packed: Packed[U] = Packed(())
+        self._inherit()
         hurry = self._closing_at is not None
         wait = self._callbacks.prepare(self._seconds_for_request(), hurry=hurry)
         if wait <= 0:
@@ -302,12 +309,20 @@ class Delivery(Generic[U]):
             self._after_job()
         self._notices.tell()
 
+    def _inherit(self) -> None:
+        if not self._is_claim_due(self._clock.monotonic()):
+            return
+        estate = self._backlog.claim()
+        if estate is not None:
+            with self._lock:
+                self._backlog.inherit(estate)
+
     def _send(self, parcel: Parcel[U]) -> None:
         verdicts, could_be_sent = self._callbacks.verdicts(parcel, self._exchange)
         repacked = [
             self._callbacks.pack(half)
             for verdict in verdicts
-            if _is_divisible(verdict)
+            if is_divisible(verdict)
             for half in halves(verdict.items)
         ]
         with self._lock:
@@ -355,7 +370,7 @@ class Delivery(Generic[U]):
             self._backlog.deliver(items)
             if self._pace.recover():
                 self._notices.note_over("outage", "%s: delivering again", self._vendor.name)
-        elif _is_divisible(verdict):
+        elif is_divisible(verdict):
             self._backlog.divide(items)
         elif outcome is Outcome.DIVIDE and verdict.parts:
             self._unpack()  # before what comes back, which is older
@@ -383,7 +398,3 @@ class Delivery(Generic[U]):
         """Let everything that is packed but not under way wait in the queue again."""
         for parcel in self._ready.empty():
             self._backlog.put_back(parcel.items)
-
-
-def _is_divisible(verdict: Verdict[U]) -> bool:
-    return verdict.outcome is Outcome.DIVIDE and len(verdict.items) > 1

@@ -12,7 +12,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from otel_vendor_exporters.delivery import process
+from otel_vendor_exporters.delivery import lifetime
 from otel_vendor_exporters.errors import ConfigurationError
 
 S = TypeVar("S")  # the vendor's settings
@@ -33,7 +33,7 @@ class SharedDestinations(Generic[S, D]):
         self._conflict = conflict
         self._lock = threading.Lock()
         self._uses: dict[Hashable, _Use[S, D]] = {}
-        process.renew_in_children(self)
+        lifetime.register(self)
 
     def acquire(self, fingerprint: Hashable, settings: S, make: Callable[[], D]) -> D:
         """
@@ -68,3 +68,6 @@ class SharedDestinations(Generic[S, D]):
     def renew_after_fork(self) -> None:
         """A lock that no thread of the parent holds."""
         self._lock = threading.Lock()
+
+    def end_at_exit(self) -> None:
+        """Nothing: the destinations end by themselves."""

@@ -1,28 +1,74 @@
 """
 The spool: where items wait.
 
-This is the in-memory queue. Its durable twin (SQLite, on disk) has the same methods and is to stand beside
-it; `Delivery` calls nothing else.
-Rule: an item that comes in goes out exactly once: taken and settled, merged, evicted or expired.
+This is the in-memory queue; `disk_spool` holds its durable twin. `Delivery` knows only what both can.
+Rule: an item that comes in goes out exactly once: taken and settled, merged, evicted, expired or left behind.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
-from dataclasses import dataclass
-from itertools import islice
-from typing import Generic
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Generic, Protocol
 
 from otel_vendor_exporters.delivery.request import Item, U
+
+if TYPE_CHECKING:
+    from otel_vendor_exporters.delivery.estate import Estate
 
 
 @dataclass(frozen=True, slots=True)
 class Put(Generic[U]):
-    """What `put` and `give_back` did beyond keeping: how many merged into others, which had to make room."""
+    """
+    What `put` and `give_back` did beyond keeping: how many merged into others, which had to make room.
+
+    `absorbed` are the merged ones: the item that lives on, and the one that lives on in it.
+    """
 
     merged: int
     evicted: Sequence[Item[U]]
+    absorbed: Sequence[tuple[Item[U], Item[U]]] = field(default=(), compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Ended(Generic[U]):
+    """What waited at the end: how many are kept for another process, and which are lost."""
+
+    handed_over: int
+    lost: Sequence[Item[U]]
+
+
+@dataclass(frozen=True, slots=True)
+class Inherited(Generic[U]):
+    """What a dead process left: how many items, of these in flight and unreadable, and what `put` did."""
+
+    items: int = 0
+    ambiguous: int = 0
+    unreadable: int = 0
+    put: Put[U] = field(default_factory=lambda: Put(0, []))
+
+
+class Spool(Protocol[U]):
+    """What `Delivery` asks of a spool. Not thread-safe, but for `claim`: its owner holds the lock."""
+
+    def __len__(self) -> int: ...
+    def put(self, items: Iterable[Item[U]]) -> Put[U]: ...
+    def take(self, limit: int) -> list[Item[U]]: ...
+    def give_back(self, items: Sequence[Item[U]]) -> Put[U]: ...
+    def leave(self, items: Sequence[Item[U]]) -> None: ...
+    def stay(self, items: Sequence[Item[U]]) -> None: ...
+    def settle(self, items: Sequence[Item[U]]) -> None: ...
+    def replace(self, item: Item[U], parts: Sequence[Item[U]]) -> Put[U]: ...
+    def expire(self, now_unix_ms: float) -> list[Item[U]]: ...
+    def take_out(self, subjects: Collection[str]) -> list[Item[U]]: ...
+    def end(self) -> Ended[U]: ...
+    def close(self) -> None: ...
+    def abandon(self) -> None: ...
+    def seconds_until_claim(self, now: float) -> float | None: ...
+    def claim(self) -> Estate | None: ...
+    def inherit(self, estate: Estate) -> Inherited[U]: ...
 
 
 class MemorySpool(Generic[U]):
@@ -48,14 +94,14 @@ class MemorySpool(Generic[U]):
 
     def put(self, items: Iterable[Item[U]]) -> Put[U]:
         """Keep new items behind the others. One that is larger than the whole spool is turned away."""
-        merged = 0
+        absorbed: list[tuple[Item[U], Item[U]]] = []
         turned_away: list[Item[U]] = []
         for item in items:
             if item.size_bytes > self._max_bytes:
                 turned_away.append(item)
-            else:
-                merged += self._add(item)
-        return Put(merged, turned_away + self._make_room())
+            elif (older := self._add(item)) is not None:
+                absorbed.append((older, item))
+        return Put(len(absorbed), turned_away + self._make_room(), absorbed)
 
     def take(self, limit: int) -> list[Item[U]]:
         """The next items, at most `limit`; they stay in the bounds until settled or given back."""
@@ -68,8 +114,20 @@ class MemorySpool(Generic[U]):
     def give_back(self, items: Sequence[Item[U]]) -> Put[U]:
         """Let taken items wait again, before the others."""
         self._forget(items)
-        merged = sum(self._add_in_front(item) for item in reversed(items))
-        return Put(merged, self._make_room())
+        return self.put_in_front(items)
+
+    def put_in_front(self, items: Sequence[Item[U]]) -> Put[U]:
+        """Keep items that are older than all that wait."""
+        absorbed = [
+            (item, newer) for item in reversed(items) if (newer := self._add_in_front(item)) is not None
+        ]
+        return Put(len(absorbed), self._make_room(), absorbed)
+
+    def leave(self, items: Sequence[Item[U]]) -> None:
+        """Items are about to leave: nothing to remember."""
+
+    def stay(self, items: Sequence[Item[U]]) -> None:
+        """Items have not left after all: nothing to remember."""
 
     def replace(self, item: Item[U], parts: Sequence[Item[U]]) -> Put[U]:
         """Let the parts of a taken item wait in its place, before the others."""
@@ -102,26 +160,57 @@ class MemorySpool(Generic[U]):
             self._bytes -= sum(item.size_bytes for item in gone)
         return gone
 
-    def drain(self) -> list[Item[U]]:
-        """Remove and return everything that waits."""
+    def end(self) -> Ended[U]:
+        """Give out everything that waits; memory keeps nothing for others."""
         taken = self.take(len(self))
         self._forget(taken)
-        return taken
+        return Ended(0, taken)
 
-    def _add(self, item: Item[U]) -> int:
+    def close(self) -> None:
+        """Nothing to close."""
+
+    def abandon(self) -> None:
+        """In a forked child: nothing is shared."""
+
+    def seconds_until_claim(self, now: float) -> float | None:  # noqa: ARG002  never
+        """None: nobody leaves anything to a memory."""
+        return None
+
+    def claim(self) -> Estate | None:
+        """None: nobody leaves anything to a memory."""
+        return None
+
+    def inherit(self, estate: Estate) -> Inherited[U]:
+        """Leave it to another."""
+        estate.leave()
+        return Inherited()
+
+    # For the durable twin
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing waits and nothing is under way."""
+        return not (self._taken or len(self))
+
+    def waiting(self) -> Iterator[Item[U]]:
+        """Everything that waits, oldest first within its lane."""
+        return chain(self._first.values(), self._others)
+
+    def _add(self, item: Item[U]) -> Item[U] | None:
+        """Keep an item; the one that absorbed it, if one did."""
         if not item.first:
             self._others.append(item)
         elif (older := self._first.get(_key(item))) is not None:
             older.unit = self._merge(older.unit, item.unit)
             older.expires_at_unix_ms = item.expires_at_unix_ms
-            return 1
+            return older
         else:
             self._first[_key(item)] = item
         self._bytes += item.size_bytes
-        return 0
+        return None
 
-    def _add_in_front(self, item: Item[U]) -> int:
-        """The item is older than all that wait, also than the one it merges with."""
+    def _add_in_front(self, item: Item[U]) -> Item[U] | None:
+        """Keep an item that is older than all that wait; the one that it absorbed, if it did."""
         newer: Item[U] | None = None
         if not item.first:
             self._others.appendleft(item)
@@ -134,7 +223,7 @@ class MemorySpool(Generic[U]):
             self._first[_key(item)] = item
             self._first.move_to_end(_key(item), last=False)
         self._bytes += item.size_bytes
-        return 0 if newer is None else 1
+        return newer
 
     def _make_room(self) -> list[Item[U]]:
         evicted: list[Item[U]] = []

@@ -104,6 +104,11 @@ def halves(items: Sequence[Item[U]]) -> tuple[Sequence[Item[U]], Sequence[Item[U
     return items[: len(items) // 2], items[len(items) // 2 :]
 
 
+def is_divisible(verdict: Verdict[U]) -> bool:
+    """Whether the items of a verdict are to go again in halves."""
+    return verdict.outcome is Outcome.DIVIDE and len(verdict.items) > 1
+
+
 def _joined(parts: Iterable[Packed[U]]) -> Packed[U]:
     parts = list(parts)
     return Packed(

@@ -12,21 +12,25 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
 from otel_vendor_exporters import attributes as names
 from otel_vendor_exporters.delivery.clock import Clock
+from otel_vendor_exporters.delivery.disk_spool import Disk, DiskSpool
+from otel_vendor_exporters.delivery.journal import Label
 from otel_vendor_exporters.delivery.ledger import Counts
 from otel_vendor_exporters.delivery.notices import Notices
 from otel_vendor_exporters.delivery.request import Item, Receipt, Ticket
 from otel_vendor_exporters.delivery.sender import Delivery
 from otel_vendor_exporters.delivery.shared import SharedDestinations
-from otel_vendor_exporters.delivery.spool import MemorySpool
+from otel_vendor_exporters.delivery.spool import MemorySpool, Spool
 from otel_vendor_exporters.delivery.transport import Transport
 from otel_vendor_exporters.errors import EncodingError
 from otel_vendor_exporters.mpulse import budget
 from otel_vendor_exporters.mpulse.app import App
 from otel_vendor_exporters.mpulse.app_config import Definitions
+from otel_vendor_exporters.mpulse.codec import UnitCodec
 from otel_vendor_exporters.mpulse.contexts import Contexts
 from otel_vendor_exporters.mpulse.settings import MPulseSettings
 from otel_vendor_exporters.mpulse.units import Context, How, Reading, Session, Timing, Unit, later_and_older
@@ -38,6 +42,7 @@ if TYPE_CHECKING:
 _ITEM_BYTES = 400  # about what a timing or reading takes in memory with its item
 _PAIR_BYTES = 200
 _LATEST_MS = 10**15  # microseconds and nanoseconds are past it
+_CODEC = UnitCodec()
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,10 +228,12 @@ def _destination(settings: MPulseSettings, clock: Clock) -> Destination:
     app = App(settings, transport, clock, notices)
     per_hour = settings.beacons_per_hour
 
-    def spool() -> MemorySpool[Unit]:
-        return MemorySpool(
+    def spool() -> Spool[Unit]:
+        memory: MemorySpool[Unit] = MemorySpool(
             max_items=settings.max_queue_items, max_bytes=settings.max_queue_bytes, merge=later_and_older
         )
+        disk = _disk(settings)
+        return memory if disk is None else DiskSpool(disk, memory, clock, notices)
 
     delivery: Delivery[Unit] = Delivery(
         app,
@@ -239,6 +246,19 @@ def _destination(settings: MPulseSettings, clock: Clock) -> Destination:
         rate=None if per_hour is None else budget.bucket_for(per_hour),
     )
     return Destination(app, delivery, settings, clock)
+
+
+def _disk(settings: MPulseSettings) -> Disk[Unit] | None:
+    if settings.spool_dir is None:
+        return None
+    return Disk(
+        Path(settings.spool_dir).expanduser(),
+        Label(
+            "mpulse", _CODEC.units, settings.resolved_config_url, (settings.api_key, settings.domain or "")
+        ),
+        _CODEC,
+        again=settings.duplicates == "allow",
+    )
 
 
 _destinations: SharedDestinations[MPulseSettings, Destination] = SharedDestinations(
@@ -256,5 +276,5 @@ def _item(unit: Unit, max_age_ms: float, ticket: Ticket | None) -> Item[Unit]:
     if isinstance(unit, Timing):
         return Item(unit, size, expires_at_unix_ms=unit.end_unix_ms + max_age_ms, ticket=ticket)
     expires = unit.end_unix_ms + max_age_ms if unit.how is How.MEAN else None
-    key = None if ticket is not None else (unit.name, unit.how, unit.context)
+    key = None if ticket is not None else _CODEC.merge_key(unit)
     return Item(unit, size, expires_at_unix_ms=expires, merge_key=key, first=True, ticket=ticket)

@@ -113,6 +113,9 @@ class MPulseSettings:
         minimum=1,
     )
     max_queue_bytes: int = setting("The same bound in bytes.", default=32 * 1024 * 1024, minimum=10_000)
+    spool_dir: str | None = setting(
+        "A folder where what waits is also written to disk, so that it outlives the process.", default=None
+    )
 
     def __post_init__(self) -> None:
         """Check what no single field can: raises ConfigurationError."""

@@ -118,7 +118,7 @@ def test_a_caller_can_wait_for_its_own_items(ways: Ways) -> None:
         way.keep([1, 2, 3], ticket)
         way.delivery.wait_for(ticket, 5)
 
-    assert ticket.receipt() == Receipt(delivered=2, refused={"http_400": 1})
+    assert ticket.receipt() == Receipt(delivered=2, refused={"http_400": 1}, words=("HTTP 400",))
 
 
 # Retrying

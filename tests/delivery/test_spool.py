@@ -184,13 +184,13 @@ def test_expiry_and_eviction_free_their_room() -> None:
     assert (names(evicted), names(spool.take(9))) == ([], ["m+n", "a", "b", "c"])
 
 
-def test_drains() -> None:
-    """Draining gives everything that waits, and frees its room; what is under way stays under way."""
+def test_ends() -> None:
+    """The end gives everything that waits, and frees its room; what is under way stays under way."""
     spool = spool_of(max_items=3)
     spool.put([*items("ab"), *firsts("x")])
     spool.take(1)
 
-    drained = names(spool.drain())
+    drained = names(spool.end().lost)
 
     assert (drained, len(spool)) == (["a", "b"], 0)
     assert names(spool.put(items("cde")).evicted) == ["c"]

@@ -1,0 +1,115 @@
+"""
+Estates: spool files whose process has ended. A living process with the same label adopts them.
+
+Rule: a file is either adopted whole, set aside and said, or left as it is. Nothing of it is sent before it is
+the adopter's own, on the adopter's own disk.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import stat
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from otel_vendor_exporters.delivery.file_lock import FileLock
+from otel_vendor_exporters.delivery.journal import SUFFIX, Label, Row, disk_errors, read, remove
+from otel_vendor_exporters.delivery.notices import Notices
+from otel_vendor_exporters.errors import SpoolError
+
+DAMAGED = ".damaged"
+
+
+@dataclass(frozen=True, slots=True)
+class Estate:
+    """A dead process's file under our lock."""
+
+    path: Path
+    rows: Sequence[Row]
+    lock: FileLock
+
+    def remove(self) -> None:
+        """Everything in it is ours now."""
+        remove(self.path)
+        self.lock.release(unlink=True)
+
+    def leave(self) -> None:
+        """Leave it to another time."""
+        self.lock.release()
+
+
+def next_estate(folder: Path, label: Label, notices: Notices) -> Estate | None:
+    """The oldest file that may be adopted. Called without a lock; never raises."""
+    for path in _candidates(folder, label):
+        try:
+            with disk_errors():
+                estate = _claimed(path, label, notices)
+        except SpoolError as error:
+            notices.say(f"estate {path.name}", logging.WARNING, _TEXT, label.vendor, path.name, error)
+            continue
+        if estate is not None:
+            return estate
+    return None
+
+
+_TEXT = "%s: the spool file %s cannot be adopted: %s"
+
+
+def _candidates(folder: Path, label: Label) -> list[Path]:
+    found: list[tuple[float, Path]] = []
+    with suppress(OSError):  # said when our own file is made
+        for path in folder.glob(f"{label.vendor}-*{SUFFIX}"):
+            with suppress(OSError):  # another process was faster
+                status = path.lstat()
+                if stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid():
+                    found.append((status.st_mtime, path))
+    return [path for _, path in sorted(found)]
+
+
+def _claimed(path: Path, label: Label, notices: Notices) -> Estate | None:
+    try:
+        lock = FileLock.take(path)
+    except FileNotFoundError:
+        return None  # being made or removed at this moment, or a stranger
+    if lock is None:
+        return None
+    try:
+        if not path.exists():  # another process adopted it between our look and our lock
+            lock.release(unlink=True)
+            return None
+        return _opened(path, label, lock, notices)
+    except BaseException:
+        lock.release()
+        raise
+
+
+def _opened(path: Path, label: Label, lock: FileLock, notices: Notices) -> Estate | None:
+    try:
+        content = read(path, label)
+    except SpoolError as error:
+        if "locked" not in str(error):
+            _set_aside(path, label, notices, str(error))
+        lock.release(unlink=not path.exists())
+        return None
+    if content is None or isinstance(content, str):
+        lock.release()
+        if content is not None:
+            notices.say(f"estate {path.name}", logging.WARNING, _TEXT, label.vendor, path.name, content)
+        return None
+    estate = Estate(path, content.rows, lock)
+    if not content.whole:
+        _set_aside(path, label, notices, f"only {len(content.rows)} items could be read")
+    if not content.rows:
+        estate.remove()
+        return None
+    return estate
+
+
+def _set_aside(path: Path, label: Label, notices: Notices, words: str) -> None:
+    aside = path.with_name(path.name + DAMAGED)
+    path.rename(aside)
+    text = "%s: the spool file %s is damaged (%s); set aside as %s"
+    notices.say(f"estate {path.name}", logging.ERROR, text, label.vendor, path.name, words, aside.name)

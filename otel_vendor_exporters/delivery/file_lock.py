@@ -1,0 +1,64 @@
+"""
+File lock: says that the process which owns a spool file is alive.
+
+The lock ends with its process, however that ends. A forked child inherits the descriptor, and must close
+it without unlocking: the lock is the parent's.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from otel_vendor_exporters.errors import SpoolError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]  # checked before use
+
+SUFFIX = ".lock"
+
+
+class FileLock:
+    """A lock on the file beside a spool file. Held until `release` or the end of the process."""
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self._path = path
+        self._descriptor = descriptor
+
+    @classmethod
+    def take(cls, spool: Path, *, create: bool = False) -> FileLock | None:
+        """The lock of a spool file; None when a living process has it. Raises OSError, SpoolError."""
+        if fcntl is None:
+            raise SpoolError("this system has no file locks that end with their process")
+        path = spool.with_name(spool.name + SUFFIX)
+        flags = os.O_RDWR | os.O_NOFOLLOW | (os.O_CREAT if create else 0)
+        descriptor = os.open(path, flags, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(descriptor), path.stat()):
+                return cls(path, descriptor)
+        except BlockingIOError:
+            pass  # somebody lives
+        except FileNotFoundError:
+            pass  # somebody was faster, and has removed it
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+        return None
+
+    def release(self, *, unlink: bool = False) -> None:
+        """End the lock, and its file if the spool file is gone. Never raises."""
+        if unlink:
+            with suppress(OSError):  # the folder is not ours to change
+                self._path.unlink()
+        with suppress(OSError):
+            os.close(self._descriptor)
+
+    def abandon(self) -> None:
+        """In a forked child: close our descriptor; the parent's lock stays."""
+        with suppress(OSError):
+            os.close(self._descriptor)

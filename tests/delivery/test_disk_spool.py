@@ -1,0 +1,655 @@
+"""The durable spool: what is put in outlives the process, and the disk's troubles stay the disk's."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+import stat
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from otel_vendor_exporters.delivery import journal
+from otel_vendor_exporters.delivery.disk_spool import RETRY_SECONDS, BytesCodec, Disk, DiskSpool
+from otel_vendor_exporters.delivery.file_lock import FileLock
+from otel_vendor_exporters.delivery.journal import Journal, Label
+from otel_vendor_exporters.delivery.notices import Notices
+from otel_vendor_exporters.delivery.request import Item
+from otel_vendor_exporters.delivery.spool import Inherited, MemorySpool
+from tests.delivery.fakes import FakeClock
+from tests.delivery.test_processes import in_a_child
+
+SECRET = "s3cret-api-key"
+LABEL = Label("shop", "text/1", "https://vendor.example/v1", (SECRET, "production"))
+Log = pytest.LogCaptureFixture
+
+
+class TextCodec:
+    """Texts; "merge" before a colon is what they merge by."""
+
+    units = "text/1"
+
+    def encode(self, unit: str) -> bytes:
+        return unit.encode()
+
+    def decode(self, body: bytes) -> str:
+        return body.decode()
+
+    def merge_key(self, unit: str) -> Hashable | None:
+        return unit.partition(":")[0] if ":" in unit else None
+
+    def subjects(self, unit: str) -> tuple[str, ...]:
+        return tuple(unit.split("@")[1:])
+
+
+@dataclass
+class Host:
+    """A machine with a spool folder and processes that come and go."""
+
+    folder: Path
+    clock: FakeClock
+    label: Label = LABEL
+    again: bool = False
+    open: list[DiskSpool[str]] = field(default_factory=list)
+
+    def process(self, *, max_items: int = 100, max_bytes: int = 10_000) -> DiskSpool[str]:
+        memory: MemorySpool[str] = MemorySpool(
+            max_items=max_items, max_bytes=max_bytes, merge=lambda old, new: f"{old}+{new}"
+        )
+        disk = Disk(self.folder, self.label, TextCodec(), self.again)
+        self.notices = Notices(logging.getLogger("otel_vendor_exporters.shop"), self.clock)
+        self.open.append(DiskSpool(disk, memory, self.clock, self.notices))
+        return self.open[-1]
+
+    def die(self, spool: DiskSpool[str]) -> None:
+        """What is left when a process is killed: the file, and no lock."""
+        found = spool._journal
+        assert found is not None
+        found._connection.close()  # tidies the log up, which a kill does not: the content is the same
+        found._lock.release()
+        spool._journal = None
+        spool._closed = True
+
+    def close(self) -> None:
+        for spool in self.open:
+            spool.close()
+
+    def files(self) -> list[str]:
+        return sorted(path.name for path in self.folder.iterdir())
+
+
+@pytest.fixture
+def host(tmp_path: Path, clock: FakeClock) -> Iterator[Host]:
+    made = Host(tmp_path / "spool", clock)
+    yield made
+    made.close()
+
+
+def items(names: str, size: int = 10) -> list[Item[str]]:
+    return [Item(name, size) for name in names]
+
+
+def firsts(*names: str, expires: float | None = None) -> list[Item[str]]:
+    key = TextCodec().merge_key
+    return [Item(one, 10, first=True, merge_key=key(one), expires_at_unix_ms=expires) for one in names]
+
+
+def names(found: Sequence[Item[str]]) -> list[str]:
+    return [item.unit for item in found]
+
+
+def adopt(spool: DiskSpool[str]) -> list[Inherited[str]]:
+    """Adopt everything there is."""
+    found = []
+    while (estate := spool.claim()) is not None:
+        found.append(spool.inherit(estate))
+    return found
+
+
+# What outlives the process
+
+
+def test_a_subject_taken_out_is_gone_from_the_disk_too(host: Host) -> None:
+    first = host.process()
+    units = ("a@ann", "b@bob", "c@ann@bob", "d")
+    first.put([Item(unit, 10, subjects=TextCodec().subjects(unit)) for unit in units])
+
+    assert names(first.take_out({"ann"})) == ["a@ann", "c@ann@bob"]
+    assert first.take_out({"ann"}) == []
+    host.die(first)
+    second = host.process()
+    adopt(second)
+
+    assert names(second.take_out({"bob"})) == ["b@bob"]
+    assert names(second.take(9)) == ["d"]
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_the_parts_of_an_item_take_its_place_on_the_disk(host: Host, again: bool) -> None:
+    """In one transaction, and before what came after it."""
+    host.again = again
+    first = host.process()
+    first.put(items("abc"))
+    (large,) = first.take(1)
+    first.leave([large])
+    first.replace(large, items("xy"))
+    host.die(first)
+
+    second = host.process()
+    assert adopt(second) == [Inherited(4)]
+    assert names(second.take(9)) == ["x", "y", "b", "c"]
+
+
+def test_what_waits_outlives_the_process(host: Host) -> None:
+    """Another process gets every item with all that belongs to it, oldest first, and once."""
+    first = host.process()
+    first.put([Item("a", 11, expires_at_unix_ms=5.0), *items("bc")])
+    first.put([*items("d"), *firsts("x:1", expires=9.0)])
+    host.die(first)
+
+    second = host.process()
+    found = adopt(second)
+
+    assert found == [Inherited(5)]
+    taken = second.take(99)
+    assert names(taken) == ["x:1", "a", "b", "c", "d"]
+    assert [(item.size_bytes, item.expires_at_unix_ms, item.first) for item in taken[:2]] == [
+        (10, 9.0, True),
+        (11, 5.0, False),
+    ]
+    assert adopt(host.process()) == []
+
+
+def test_settled_items_do_not_come_back(host: Host) -> None:
+    """Delivered, refused, expired and evicted items are gone from the disk too."""
+    first = host.process(max_items=6)
+    first.put([Item("old", 10, expires_at_unix_ms=1.0), *items("abcdefg")])
+    taken = first.take(2)
+    first.leave(taken)
+    first.settle(taken)
+    first.expire(2.0)
+    first.put(items("h"))
+    host.die(first)
+
+    second = host.process()
+    adopt(second)
+
+    assert names(second.take(99)) == ["d", "e", "f", "g", "h"]
+
+
+def test_what_was_merged_comes_back_as_one(host: Host) -> None:
+    """The file has the sum, with the lifetime of the newest, also after a merge with what came back."""
+    first = host.process()
+    first.put(firsts("k:1", "k:2", expires=5.0))
+    first.put(firsts("k:3", expires=7.0))
+    taken = first.take(1)
+    first.leave(taken)
+    first.put(firsts("k:4", "m:1", expires=9.0))
+    first.give_back(taken)
+    host.die(first)
+
+    second = host.process()
+    adopt(second)
+
+    found = second.take(99)
+    assert names(found) == ["k:1+k:2+k:3+k:4", "m:1"]
+    assert found[0].expires_at_unix_ms == 9.0
+
+
+def test_adopted_items_merge_with_what_waits(host: Host) -> None:
+    """They are the older part."""
+    first = host.process()
+    first.put(firsts("k:1"))
+    host.die(first)
+    second = host.process()
+    second.put(firsts("k:2"))
+
+    found = adopt(second)
+    host.die(second)
+    third = host.process()
+    adopt(third)
+
+    assert [one.put.merged for one in found] == [1]
+    assert names(third.take(9)) == ["k:1+k:2"]
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_what_was_in_flight_is_ambiguous(host: Host, again: bool) -> None:
+    """Items under way when the process died are sent again only where that is wanted; all others always."""
+    host.again = again
+    first = host.process()
+    first.put(items("abcdef"))
+    taken = first.take(4)
+    first.leave(taken)
+    first.give_back(taken[1:2])
+    first.stay(taken[2:3])
+    host.die(first)
+
+    second = host.process()
+    found = adopt(second)
+
+    assert [(one.items, one.ambiguous) for one in found] == [(6, 0 if again else 2)]
+    assert names(second.take(9)) == (["a", "b", "c", "d", "e", "f"] if again else ["b", "c", "e", "f"])
+
+
+def test_what_was_only_taken_is_not_in_flight(host: Host) -> None:
+    """Packed and not yet under way is not lost."""
+    first = host.process()
+    first.put(items("abc"))
+    first.take(3)
+    host.die(first)
+    second = host.process()
+
+    assert adopt(second) == [Inherited(3)]
+
+
+def test_the_end_leaves_everything_to_the_next(host: Host) -> None:
+    """At shutdown what waits stays on disk and is counted as handed over."""
+    first = host.process()
+    first.put([*items("abc"), *firsts("k:1")])
+    first.settle(first.take(1))
+    ended = first.end()
+    first.close()
+    second = host.process()
+    adopt(second)
+
+    assert (ended.handed_over, ended.lost) == (3, [])
+    assert names(second.take(9)) == ["a", "b", "c"]
+
+
+def test_an_empty_file_is_removed(host: Host) -> None:
+    """When all is delivered nothing stays in the folder."""
+    spool = host.process()
+    spool.put(items("abc"))
+    spool.settle(spool.take(3))
+    during = len(host.files())
+    spool.close()
+
+    assert (during > 0, host.files()) == (True, [])
+
+
+def test_nothing_is_written_before_there_is_something(host: Host) -> None:
+    """A constructor touches no disk."""
+    host.process()
+
+    assert not host.folder.exists()
+
+
+def test_adopted_items_obey_the_bounds(host: Host) -> None:
+    """The oldest make room, in memory and on disk."""
+    first = host.process()
+    first.put(items("abcdef"))
+    host.die(first)
+    second = host.process(max_items=4)
+    second.put(items("g"))
+
+    (found,) = adopt(second)
+    host.die(second)
+    third = host.process()
+    adopt(third)
+
+    assert names(found.put.evicted) == ["a", "b", "c"]
+    assert names(third.take(99)) == ["d", "e", "f", "g"]
+
+
+def test_an_adoption_that_was_cut_short_doubles_nothing(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that dies after writing down what it adopted, before it removed the old file: each once."""
+    first = host.process()
+    first.put(items("abc"))
+    host.die(first)
+    second = host.process()
+    estate = second.claim()
+    assert estate is not None
+    with monkeypatch.context() as patched:
+        patched.setattr("otel_vendor_exporters.delivery.estate.remove", lambda path: None)
+        second.inherit(replace(estate, lock=_Unlinked(estate.lock)))
+    host.die(second)
+    left = [name for name in host.files() if name.endswith(".spool")]
+
+    third = host.process()
+    adopt(third)
+
+    assert len(left) == 2
+    assert sorted(names(third.take(99))) == ["a", "b", "c"]
+
+
+class _Unlinked(FileLock):
+    """Releases and leaves the lock's file, as the end of a process does."""
+
+    def __init__(self, lock: FileLock) -> None:
+        self._lock = lock
+
+    def release(self, *, unlink: bool = False) -> None:
+        self._lock.release()
+
+
+# Whose files
+
+
+def test_a_living_process_keeps_its_file(host: Host) -> None:
+    """Nobody adopts what is in use, in this process or another."""
+    first = host.process()
+    first.put(items("abc"))
+
+    def child() -> bool:
+        return host.process().claim() is None
+
+    assert host.process().claim() is None
+    assert in_a_child(child)
+    assert names(first.take(9)) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(LABEL, identity=("another key", "production")),
+        replace(LABEL, identity=(SECRET, "development")),
+        replace(LABEL, address="https://elsewhere.example"),
+        replace(LABEL, units="text/2"),
+        replace(LABEL, vendor="shop-two"),
+    ],
+)
+def test_only_the_same_label_adopts(host: Host, other: Label, caplog: Log) -> None:
+    """Another account, environment, address or way to write leaves the file alone, without a word."""
+    first = host.process()
+    first.put(items("abc"))
+    host.die(first)
+    before = host.files()
+
+    host.label = other
+    stranger = adopt(host.process())
+    host.label = LABEL
+    own = adopt(host.process())
+
+    assert (stranger, [one.items for one in own]) == ([], [3])
+    assert [name for name in before if name not in host.files()] == before
+    assert caplog.messages == []
+
+
+def test_no_credential_reaches_the_disk(host: Host) -> None:
+    """Neither the key nor a plain hash of it stands in any file."""
+    import hashlib
+
+    spool = host.process()
+    spool.put(items("abc"))
+    written = b"".join(path.read_bytes() for path in host.folder.iterdir())
+
+    assert SECRET.encode() not in written
+    for name in ("md5", "sha1", "sha256", "blake2b"):
+        digest = hashlib.new(name, SECRET.encode())
+        assert digest.digest() not in written
+        assert digest.hexdigest().encode() not in written
+
+
+def test_files_are_their_owners(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Folder and files can be read by nobody else, whatever the umask."""
+    mask = os.umask(0)
+    try:
+        spool = host.process()
+        spool.put(items("abc"))
+    finally:
+        os.umask(mask)
+
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in host.folder.iterdir()}
+    assert (modes, stat.S_IMODE(host.folder.stat().st_mode)) == ({0o600}, 0o700)
+    assert len(host.files()) >= 3
+
+
+def test_what_another_user_put_there_is_not_adopted(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file of somebody else's is not taken for telemetry."""
+    first = host.process()
+    first.put(items("abc"))
+    host.die(first)
+    monkeypatch.setattr(os, "geteuid", lambda: 12345)
+
+    assert adopt(host.process()) == []
+
+
+def test_links_are_not_followed(host: Host, tmp_path: Path) -> None:
+    """A symbolic link is no spool file."""
+    first = host.process()
+    first.put(items("abc"))
+    host.die(first)
+    (path,) = host.folder.glob("*.spool")
+    path.rename(tmp_path / "elsewhere")
+    path.symlink_to(tmp_path / "elsewhere")
+
+    assert adopt(host.process()) == []
+
+
+# Troubles
+
+
+def broken_file(path: Path) -> None:
+    path.write_bytes(b"this is no database" * 100)
+
+
+def foreign_file(path: Path) -> None:
+    path.unlink()
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE theirs (a)")
+    connection.close()
+
+
+def future_file(path: Path) -> None:
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA user_version = 7")
+    connection.close()
+
+
+def damaged_file(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[4096 * 2 :] = b"\xff" * (len(content) - 4096 * 2)
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words", "stays"),
+    [
+        (broken_file, "is damaged (file is not a database); set aside as", False),
+        (damaged_file, "is damaged", False),
+        (foreign_file, "cannot be adopted: is of another program", True),
+        (future_file, "cannot be adopted: has schema version 7, this version knows 1", True),
+    ],
+)
+def test_files_that_cannot_be_used(
+    host: Host, spoil: Callable[[Path], None], words: str, stays: bool, caplog: Log
+) -> None:
+    """Said once, set aside when damaged, left alone when not ours; and everything else goes on."""
+    for names_ in ("abc", "def"):
+        spool = host.process()
+        spool.put(items(names_))
+        host.die(spool)
+    path = min(host.folder.glob("*.spool"), key=lambda one: one.stat().st_mtime)
+    good = {"a", "b", "c", "d", "e", "f"} - set(_content(path))
+    spoil(path)
+
+    third = host.process()
+    for _ in range(3):
+        adopt(third)
+
+    assert set(names(third.take(99))) == good
+    assert [message for message in caplog.messages if words in message] == caplog.messages
+    assert len(caplog.messages) == 1
+    assert path.exists() is stays
+    assert path.with_name(path.name + ".damaged").exists() is not stays
+
+
+def _content(path: Path) -> list[str]:
+    with sqlite3.connect(path) as connection:
+        found = [bytes(body).decode() for (body,) in connection.execute("SELECT body FROM items")]
+    connection.close()
+    return found
+
+
+def test_what_cannot_be_read_is_counted(host: Host) -> None:
+    """A unit that no codec understands is unreadable; the others are not held up."""
+    first = host.process()
+    first.put(items("abc"))
+    host.die(first)
+    (path,) = host.folder.glob("*.spool")
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE items SET body = x'ff' WHERE id = 2")
+    connection.close()
+    second = host.process()
+
+    assert adopt(second) == [Inherited(3, 0, 1)]
+    assert names(second.take(9)) == ["a", "c"]
+
+
+def cannot(*args: Any, **options: Any) -> Any:
+    raise sqlite3.OperationalError("database or disk is full")
+
+
+def test_a_full_disk_goes_on_in_memory(host: Host, monkeypatch: pytest.MonkeyPatch, caplog: Log) -> None:
+    """Said once, nothing lost; a minute later everything that waits is written down again."""
+    spool = host.process()
+    spool.put(items("ab"))
+    with monkeypatch.context() as patched:
+        patched.setattr(Journal, "write", _refusing("database or disk is full"))
+        spool.put(items("cd"))
+        spool.put(items("e"))
+        spool.settle(spool.take(1))
+        host.clock.advance(RETRY_SECONDS + 1)
+        spool.put(items("f"))
+    during = host.files()
+    host.clock.advance(RETRY_SECONDS + 1)
+    spool.put(items("g"))
+    host.notices.tell()
+    host.die(spool)
+    second = host.process()
+    adopt(second)
+
+    assert during == []
+    assert names(second.take(99)) == ["b", "c", "d", "e", "f", "g"]
+    text = "shop: the spool folder cannot be written (database or disk is full): what waits is in memory only"
+    assert caplog.messages[0] == text
+    assert caplog.messages[-1] == "shop: what waits is written to the disk again"
+
+
+def _refusing(words: str) -> Callable[..., None]:
+    def write(self: Journal, changes: journal.Changes) -> None:
+        with journal.disk_errors():
+            raise sqlite3.OperationalError(words)
+
+    return write
+
+
+def test_a_really_full_disk(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite's own refusal, with a file that may not grow: rolled back whole, and the memory has it all."""
+    spool = host.process(max_bytes=10**9)
+    spool.put(items("a"))
+    assert spool._journal is not None
+    pages = spool._journal._connection.execute("PRAGMA page_count").fetchone()[0]
+    spool._journal._connection.execute(f"PRAGMA max_page_count = {pages + 2}")
+
+    spool.put([Item("x" * 50_000, 50_000)])
+
+    assert [len(name) for name in names(spool.take(9))] == [1, 50_000]
+    assert spool._journal is None
+
+
+@pytest.mark.parametrize("how", ["a file", "no permission", "no place"])
+def test_a_folder_that_cannot_be_used(
+    host: Host, how: str, caplog: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Said with the reason; everything goes on in memory, and ends with the process."""
+    if how == "a file":
+        host.folder.write_text("in the way")
+    elif how == "no permission":
+        monkeypatch.setattr(os, "open", _no_permission)
+    else:
+        host.folder = Path("/proc/nowhere/at/all")
+    spool = host.process()
+
+    for name in "abc":
+        spool.put(items(name))
+    adopted = adopt(spool)
+    host.notices.tell()
+    ended = spool.end()
+
+    assert (adopted, ended.handed_over, names(ended.lost)) == ([], 0, ["a", "b", "c"])
+    assert len(caplog.messages) == 1
+    assert "shop: the spool folder cannot be written (" in caplog.messages[0]
+
+
+def _no_permission(*args: object, **options: object) -> int:
+    raise PermissionError(13, "Permission denied")
+
+
+def test_without_file_locks_the_memory_goes_on(
+    host: Host, monkeypatch: pytest.MonkeyPatch, caplog: Log
+) -> None:
+    """A system without such locks, as Windows, has no durable spool, and is told so."""
+    monkeypatch.setattr("otel_vendor_exporters.delivery.file_lock.fcntl", None)
+    spool = host.process()
+
+    spool.put(items("abc"))
+    host.notices.tell()
+
+    assert names(spool.take(9)) == ["a", "b", "c"]
+    assert "no file locks" in caplog.text
+
+
+def test_the_wall_clock_may_jump(host: Host) -> None:
+    """Order on disk is the order of coming, whatever the times say."""
+    first = host.process()
+    first.put([Item("late", 10, expires_at_unix_ms=9e15)])
+    first.put([Item("early", 10, expires_at_unix_ms=1.0)])
+    first.put([Item("none", 10)])
+    host.die(first)
+    second = host.process()
+    adopt(second)
+
+    assert names(second.take(9)) == ["late", "early", "none"]
+
+
+def test_a_forked_child_has_nothing_of_it(host: Host) -> None:
+    """The child neither closes nor tidies up the parent's file, nor ends its lock."""
+    spool = host.process()
+    spool.put(items("abc"))
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        spool.abandon()
+        own = host.process()
+        own.put(items("z"))
+        right = names(own.take(9)) == ["z"] and spool.put(items("y")).evicted == []
+        own.settle(own.take(0))
+        os.write(writer, b"1" if right else b"0")
+        os._exit(0)
+    os.waitpid(child, 0)
+    answer = os.read(reader, 1)
+    os.close(reader)
+    os.close(writer)
+    spool.put(items("d"))
+    still_ours = host.process().claim()
+    after = names(still_ours_items(host, still_ours))
+    host.die(spool)
+    second = host.process()
+    adopt(second)
+
+    assert answer == b"1"
+    assert after == ["z"]  # the child's own file, left behind by its end
+    assert names(second.take(9)) == ["a", "b", "c", "d"]
+
+
+def still_ours_items(host: Host, estate: Any) -> list[Item[str]]:
+    """Adopt the one estate there is, and look."""
+    spool = host.process()
+    spool.inherit(estate)
+    taken = spool.take(9)
+    spool.settle(taken)
+    return taken
+
+
+def test_bytes_are_the_trivial_case() -> None:
+    """A vendor whose unit is bytes needs nothing more."""
+    codec = BytesCodec()
+
+    assert codec.decode(codec.encode(b"\x00\xff")) == b"\x00\xff"
+    assert Item(b"a", 1).merge_key is None
