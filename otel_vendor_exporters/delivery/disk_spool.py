@@ -26,7 +26,7 @@ from otel_vendor_exporters.errors import SpoolError
 
 RETRY_SECONDS = 60.0  # after the disk failed
 SCAN_SECONDS = 30.0  # between two looks for files of dead processes
-_SETTLED_AT_ONCE = 256  # items forgotten in one transaction
+_SETTLED_AT_ONCE = 64  # items forgotten in one transaction: after a crash they may arrive twice
 
 
 class Codec(Protocol[U]):

@@ -52,7 +52,21 @@ def next_estate(folder: Path, label: Label, notices: Notices) -> Estate | None:
             continue
         if estate is not None:
             return estate
+    _tidy(folder, label)
     return None
+
+
+def _tidy(folder: Path, label: Label) -> None:
+    """Remove what a process left that died while it made or removed its file."""
+    with suppress(OSError, SpoolError):  # another process is faster, or the folder is not ours to change
+        for beside in folder.glob(f"{label.vendor}-*{SUFFIX}?*"):
+            spool = beside.with_name(beside.name.partition(SUFFIX)[0] + SUFFIX)
+            if beside.suffix == DAMAGED or spool.exists():
+                continue
+            lock = FileLock.take(spool, create=True)
+            if lock is not None:
+                remove(spool)
+                lock.release(unlink=True)
 
 
 _TEXT = "%s: the spool file %s cannot be adopted: %s"

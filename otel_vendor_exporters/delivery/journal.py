@@ -100,10 +100,7 @@ class Journal:
         """A new file in `folder`, readable by its owner alone. Raises SpoolError."""
         with disk_errors():
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            path = folder / f"{label.vendor}-{os.getpid()}-{secrets.token_hex(4)}{SUFFIX}"
-            lock = FileLock.take(path, create=True)
-            if lock is None:
-                raise SpoolError("cannot lock a new file")
+            path, lock = _new_name(folder, label)
             try:
                 os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW, 0o600))
                 return cls(path, lock, _prepared(path, label))
@@ -215,6 +212,15 @@ def disk_errors() -> Iterator[None]:
         raise SpoolError(str(error)) from error
     except OSError as error:
         raise SpoolError(error.strerror or type(error).__name__) from error
+
+
+def _new_name(folder: Path, label: Label) -> tuple[Path, FileLock]:
+    for _ in range(3):  # somebody may take a new lock for one that was left behind
+        path = folder / f"{label.vendor}-{os.getpid()}-{secrets.token_hex(4)}{SUFFIX}"
+        lock = FileLock.take(path, create=True)
+        if lock is not None:
+            return path, lock
+    raise SpoolError("cannot lock a new file")
 
 
 def _prepared(path: Path, label: Label) -> sqlite3.Connection:

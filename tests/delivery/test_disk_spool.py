@@ -327,6 +327,20 @@ class _Unlinked(FileLock):
         self._lock.release()
 
 
+def test_what_a_death_at_the_wrong_moment_leaves_is_tidied(host: Host) -> None:
+    """Locks and logs without their file go; those of living processes and damaged files stay."""
+    host.folder.mkdir()
+    for name in ("shop-1-a.spool.lock", "shop-2-b.spool-wal", "shop-2-b.spool-shm", "shop-3-c.spool.damaged"):
+        (host.folder / name).touch()
+    living = host.process()
+    living.put(items("a"))
+    own = [name for name in host.files() if f"-{os.getpid()}-" in name]
+
+    adopt(host.process())
+
+    assert host.files() == sorted([*own, "shop-3-c.spool.damaged"])
+
+
 # Whose files
 
 
