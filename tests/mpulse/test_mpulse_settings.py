@@ -51,6 +51,7 @@ BAD: Mapping[str, tuple[Any, ...]] = {
     "dimensions": PAIRS,
     "page_group": (*TEXTS, "✓", "///"),
     "ab_test": (*TEXTS, "x" * 26, "a/b", "é", "a\nb"),
+    "spool_dir": TEXTS,
     "session": (*TEXTS, "visitor", "Process"),
     "timeout": numbers(0, -1, 0.009),
     "connections": numbers(0, 65, 1.5),
