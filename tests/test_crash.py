@@ -88,7 +88,7 @@ def finish(place: Place, counts: Any) -> None:
     """The last process: sends what all the others left."""
     exporter = MPulseSpanExporter(**place.settings)
     exporter.export([])
-    exporter._outlet.destination.delivery.nudge()
+    exporter._destination.delivery.nudge()
     deadline = time.monotonic() + GUARD_SECONDS
     while _left_by_others(place) and time.monotonic() < deadline:
         time.sleep(0.02)
