@@ -19,8 +19,10 @@ from inspect import isawaitable, iscoroutinefunction
 from time import time
 from typing import Any, TypeAlias, cast
 
+from opentelemetry.trace import get_current_span
+
 from instrumentation.rt_cookie import COOKIE, browser_session
-from instrumentation.visitor import SITE, VisitorDetails, left, scope_of, stamp_current_span
+from instrumentation.visitor import SITE, VisitorDetails, left, scope_of, stamp_server_span
 from otel_vendor_exporters.attributes import VISITOR, VisitorScope
 
 # Any, through this module: what WSGI and ASGI pass around is typed by agreement only.
@@ -75,8 +77,9 @@ class _Middleware:
         """
         visitor = scope_of(details, request.get(_KEY))
         request[_KEY] = visitor
+        visitor.span = get_current_span()
         token = VISITOR.set(visitor)
-        stamp_current_span(visitor)
+        stamp_server_span(visitor)
         return visitor, token
 
     def _session(self, header: str) -> VisitorDetails:

@@ -82,7 +82,8 @@ def set_visitor(**details: Unpack[VisitorDetails]) -> None:
     """
     Tell more of the visitor: for the rest of the block or request around, in all its threads and tasks.
 
-    Without one around, for the rest of this thread or task. The span that is current is told, too.
+    Without one around, for the rest of this thread or task. Spans that began in it are told when they are
+    current, or outermost.
     Raises TypeError for a detail that does not exist.
     """
     _check(details)
@@ -90,9 +91,10 @@ def set_visitor(**details: Unpack[VisitorDetails]) -> None:
     if scope is None:
         scope = VisitorScope({})
         VISITOR.set(scope)
+    told = _fields_of(details)
     with _telling:
-        scope.tell(merged(scope.fields, _fields_of(details)))
-    stamp_current_span(scope)
+        scope.tell(merged(scope.fields, told))
+    _tell_running_spans(scope, VisitorScope(told).attributes(names.DEFAULT_VISITOR_FIELDS))
 
 
 def current_visitor() -> Mapping[str, object]:
@@ -101,18 +103,31 @@ def current_visitor() -> Mapping[str, object]:
     return {} if scope is None else dict(scope.attributes(names.ALL_VISITOR_FIELDS))
 
 
-def stamp_current_span(scope: VisitorScope) -> None:
-    """
-    Put the visitor's default fields on the span that is current.
+def stamp_server_span(scope: VisitorScope) -> None:
+    """Put the visitor's default fields on the span that a server began before the visitor was known."""
+    try:
+        span: Any = trace.get_current_span()  # Any: the API's has no attributes to be read, the SDK's has
+        if span.is_recording():
+            own = getattr(span, "attributes", None)
+            span.set_attributes(scope.attributes_beside(own, names.DEFAULT_VISITOR_FIELDS))
+    except Exception as fault:  # noqa: BLE001 - a span may be of any package
+        SITE.report("span", fault)
 
-    It began before the visitor was known, so no processor could: a server's span, mostly.
+
+def _tell_running_spans(scope: VisitorScope, told: Mapping[str, object]) -> None:
+    """
+    Put what became known on spans that began before, so that no processor could.
+
+    That is the current one, and the outermost one of the block or request.
     """
     try:
-        span = trace.get_current_span()
-        if span.is_recording():
-            stamp = scope.attributes(names.DEFAULT_VISITOR_FIELDS)
-            span.set_attributes(cast("Mapping[str, AttributeValue]", stamp))
-    except Exception as fault:  # noqa: BLE001 - a span may be of any package
+        stamp = cast("Mapping[str, AttributeValue]", told)
+        current = trace.get_current_span()
+        if current is not scope.around and current.is_recording():
+            current.set_attributes(stamp)
+        if scope.span not in (None, current) and scope.span.is_recording():
+            scope.span.set_attributes(stamp)
+    except Exception as fault:  # noqa: BLE001 - as above
         SITE.report("span", fault)
 
 
@@ -179,7 +194,9 @@ class VisitorProbe:
     def start(self, args: Args, kwargs: Kwargs) -> _Stay:
         """Enter."""
         told = self._told if self._of is None else self._told_by_call(args, kwargs)
-        return _Stay(VISITOR.set(_inside(VISITOR.get(), told)))
+        scope = _inside(VISITOR.get(), told)
+        scope.around = trace.get_current_span()
+        return _Stay(VISITOR.set(scope))
 
     def suspend(self, scope: _Stay) -> None:
         """Leave, remembering what was current inside."""

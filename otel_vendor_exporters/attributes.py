@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 # OpenTelemetry's
 SESSION_ID = "session.id"
@@ -56,12 +56,17 @@ class VisitorScope:
     """
     What is known of the visitor within one block or request: attributes by field.
 
-    Shared by all threads and tasks that work for the block; any of them may ask and tell.
+    Shared by all threads and tasks that work for the block; any of them may ask and tell. `span` is the
+    block's outermost one, a server's mostly: what becomes known later is put on it. `around` is the span
+    that the block began in, and that is not the visitor's.
     """
 
-    __slots__ = ("_known",)
+    __slots__ = ("_known", "around", "span")
 
     def __init__(self, fields: VisitorFields) -> None:
+        # Any: spans of the OpenTelemetry API, which this file does without
+        self.span: Any = None
+        self.around: Any = None
         self.tell(fields)
 
     @property

@@ -127,7 +127,7 @@ def test_event_names(sink: Sink, extra: Any, name: str | None, attributes: dict[
     ("level", "number", "text"),
     [
         (1, "TRACE", "Level 1"),
-        (5, "TRACE", "Level 5"),
+        (4, "TRACE", "Level 4"),
         (logging.DEBUG, "DEBUG", "DEBUG"),
         (logging.INFO, "INFO", "INFO"),
         (21, "INFO2", "Level 21"),

@@ -307,6 +307,31 @@ def test_a_server_span_that_began_before_is_told(telemetry: Telemetry) -> None:
     assert dict(telemetry.span().attributes or {}) == session_attributes(start_unix_ms)
 
 
+def test_a_login_in_an_inner_span_is_told_to_the_server_span(telemetry: Telemetry) -> None:
+    """Wherever the server's span began, what a request learns inside an inner span is put on it as well."""
+    telemetry.tracer_provider.add_span_processor(VisitorSpanProcessor())
+    tracer = trace.get_tracer("app")
+
+    def log_in(environ: Any, start_response: Any) -> list[bytes]:
+        with tracer.start_as_current_span("inner"):
+            set_visitor(user_id="u-1")
+        return []
+
+    def with_span(environ: Any, start_response: Any) -> list[bytes]:
+        with tracer.start_as_current_span("server"):
+            return log_in(environ, start_response)
+
+    VisitorMiddleware(with_span)({}, None)
+    with tracer.start_as_current_span("server"):
+        VisitorMiddleware(log_in)({}, None)
+    with visitor(page_group="Cart"), tracer.start_as_current_span("own"), visitor(page_group="Login"):
+        set_visitor(user_id="somebody else")
+
+    found = [(span.name, (span.attributes or {}).get("user.id")) for span in telemetry.spans()]
+    assert found[:4] == [("inner", "u-1"), ("server", "u-1")] * 2
+    assert dict(telemetry.spans()[4].attributes or {}) == {"mpulse.page_group": "Cart"}
+
+
 @timed("Payment")
 def pay() -> None:
     logging.getLogger("shop").debug("paid")

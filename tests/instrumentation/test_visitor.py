@@ -190,9 +190,25 @@ def test_set_visitor_without_a_block_holds_for_this_context_only() -> None:
 
 def test_set_visitor_tells_the_current_span(telemetry: Telemetry) -> None:
     """The span that was running when the visitor became known carries ids, and nothing personal."""
-    with trace.get_tracer("app").start_as_current_span("GET /"), visitor(page_group="Login"):
-        set_visitor(user_id="u-1", identities={"email": "a@b.example"})
+    with visitor(), trace.get_tracer("app").start_as_current_span("GET /"):
+        set_visitor(user_id="u-1", page_group="Login", identities={"email": "a@b.example"})
     assert dict(telemetry.span().attributes or {}) == {"user.id": "u-1", "mpulse.page_group": "Login"}
+
+
+def test_a_spans_own_word_stands_when_something_else_is_told(telemetry: Telemetry) -> None:
+    """Telling the user does not change the page group that the span was given itself."""
+    telemetry.tracer_provider.add_span_processor(VisitorSpanProcessor())
+    own = {"mpulse.page_group": "Checkout"}
+    with visitor(page_group="Cart"), trace.get_tracer("app").start_as_current_span("pay", attributes=own):
+        set_visitor(user_id="u-1")
+    assert dict(telemetry.span().attributes or {}) == {"mpulse.page_group": "Checkout", "user.id": "u-1"}
+
+
+def test_a_span_around_the_block_is_not_the_visitors(telemetry: Telemetry) -> None:
+    """What is told in a block does not go on the span that the block began in."""
+    with trace.get_tracer("app").start_as_current_span("batch"), visitor(page_group="Login"):
+        set_visitor(user_id="u-1")
+    assert dict(telemetry.span().attributes or {}) == {}
 
 
 def test_functions_of_every_kind_run_under_their_visitor() -> None:
