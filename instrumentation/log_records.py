@@ -80,13 +80,14 @@ class Extras:
         for name, value in extras.items():
             if name in known_as_open and type(value) in _PLAIN_TYPES:
                 found[name] = value
-            elif self._wants(name):
-                try:
+                continue
+            try:
+                if self._wants(name):
                     found[name] = self._value(name, value)
-                except Exception as fault:  # noqa: BLE001 - a value of the application
-                    self._site.report("extra", fault)
-                if not self._hides(name):
-                    known_as_open.add(name)
+                    if not self._hides(name):
+                        known_as_open.add(name)
+            except Exception as fault:  # noqa: BLE001 - a name or a value of the application
+                self._site.report("extra", fault)
         return found
 
     def text(self, text: str) -> str:

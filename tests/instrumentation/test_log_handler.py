@@ -178,7 +178,8 @@ def test_extras_that_cannot_be_shown_are_left_out(sink: Sink, caplog: pytest.Log
     """A value without a text costs itself only; one that holds itself is cut off."""
     endless: list[object] = []
     endless.append(endless)
-    logger_to(sink).info("x", extra={"good": 1, "bad": Unshowable(), "endless": endless})
+    extra: dict[Any, object] = {"good": 1, "bad": Unshowable(), "endless": endless, 7: "no name", None: 1}
+    logger_to(sink).info("x", extra=extra)
     assert sink.attributes()["good"] == 1
     assert set(sink.attributes()) == {"good", "endless"}
 
