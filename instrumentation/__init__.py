@@ -13,6 +13,7 @@ from instrumentation.decorators import counted, event, timed
 from instrumentation.visitor import VisitorDetails, current_visitor, set_visitor, visitor
 
 if TYPE_CHECKING:
+    from instrumentation.auto import instrument_functions, uninstrument
     from instrumentation.log_handler import ContextFilter, EventHandler
     from instrumentation.middleware import VisitorMiddleware
 
@@ -25,9 +26,11 @@ __all__ = [
     "counted",
     "current_visitor",
     "event",
+    "instrument_functions",
     "redact",
     "set_visitor",
     "timed",
+    "uninstrument",
     "visitor",
 ]
 
@@ -36,6 +39,8 @@ _LATER = {
     "ContextFilter": "instrumentation.log_handler",
     "EventHandler": "instrumentation.log_handler",
     "VisitorMiddleware": "instrumentation.middleware",
+    "instrument_functions": "instrumentation.auto",
+    "uninstrument": "instrumentation.auto",
 }
 
 

@@ -207,10 +207,15 @@ class Decorator:
     def _decorated_class(self, cls: type) -> type:
         """The same class; its own public methods are decorated."""
         for name, member in list(vars(cls).items()):
-            if not name.startswith("_") and _is_method(member):
+            if not name.startswith("_") and is_method(member):
                 method_name = None if self._name is None else f"{self._name}.{name}"
                 setattr(cls, name, type(self)(method_name, self._probe_for)(member))
         return cls
+
+    def is_like(self, other: Decorator) -> bool:
+        """Whether both record the same of a function, so that one is enough."""
+        kinds = {getattr(each._probe_for, "func", None) for each in (self, other)}  # partials of probes
+        return len(kinds) == 1 and (isinstance(self, TimedDecorator) or self._name == other._name)
 
     def __enter__(self) -> Any:
         self._enter()
@@ -263,6 +268,7 @@ class TimedDecorator(Decorator):
         return self.__enter__()
 
 
-def _is_method(member: object) -> bool:
+def is_method(member: object) -> bool:
+    """Whether a member of a class or module is a function, or a class or static method."""
     function = member.__func__ if isinstance(member, (classmethod, staticmethod)) else member
     return isinstance(function, (FunctionType, _lru_cache_wrapper))

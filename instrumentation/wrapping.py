@@ -64,6 +64,19 @@ class Instrumented(wrapt.CallableObjectProxy):  # type: ignore[type-arg]  # wrap
         return self if self._self_is_plain else self._self_decorate(copy.deepcopy(self.__wrapped__, memo))
 
 
+# Functions, not methods: the proxy is to have no name of its own that the function might have.
+
+
+def decorator_of(function: Instrumented) -> Any:
+    """What decorated the function (Any: `decorators.Decorator`, which imports this module)."""
+    return function._self_decorate
+
+
+def silence(function: Instrumented) -> None:
+    """Record no more calls of it, wherever it is still held."""
+    function._self_body = function.__wrapped__
+
+
 def _is_plain(function: Function) -> bool:
     if isinstance(function, Instrumented):
         return bool(function._self_is_plain)
@@ -100,7 +113,13 @@ def _plain_body(function: Function, probe: Probe) -> Function:
 def _coroutine_body(function: Function, probe: Probe) -> Function:
     start, stop = probe.start, probe.stop
 
-    async def body(*args: Any, **kwargs: Any) -> Any:
+    checked = _arguments_check(function)
+
+    def body(*args: Any, **kwargs: Any) -> Any:
+        checked(*args, **kwargs)
+        return drive(args, kwargs)
+
+    async def drive(args: Args, kwargs: Kwargs) -> Any:
         scope = start(args, kwargs)
         if scope is None:
             return await function(*args, **kwargs)
@@ -112,8 +131,45 @@ def _coroutine_body(function: Function, probe: Probe) -> Function:
         stop(scope, result, None)
         return result
 
-    _name_like(function, body)
+    _name_like(function, drive)
     return body
+
+
+def _arguments_check(function: Function) -> Function:
+    """
+    A function that takes what the given one takes, and does nothing: called wrongly, it fails as that does.
+
+    The coroutine itself is made when it is awaited: one made before and cancelled before its first step would
+    leave Python warning of a coroutine that was never awaited. Whatever is no plain function is not checked.
+    """
+    while isinstance(function, Instrumented):
+        function = function.__wrapped__
+    if type(function) is not FunctionType:
+        return _takes_anything
+    code = function.__code__
+    variadic = code.co_flags & (inspect.CO_VARARGS | inspect.CO_VARKEYWORDS)
+    count = code.co_argcount + code.co_kwonlyargcount + variadic.bit_count()
+    empty = _takes_nothing.__code__.replace(
+        co_argcount=code.co_argcount,
+        co_posonlyargcount=code.co_posonlyargcount,
+        co_kwonlyargcount=code.co_kwonlyargcount,
+        co_nlocals=count,
+        co_varnames=code.co_varnames[:count],
+        co_flags=_takes_nothing.__code__.co_flags | variadic,
+        co_name=code.co_name,
+    )
+    check = FunctionType(empty, {}, code.co_name, function.__defaults__)
+    check.__kwdefaults__ = function.__kwdefaults__
+    check.__qualname__ = function.__qualname__
+    return check
+
+
+def _takes_nothing() -> None:
+    pass
+
+
+def _takes_anything(*args: Any, **kwargs: Any) -> None:
+    pass
 
 
 def _generator_body(function: Function, probe: Probe) -> Function:

@@ -228,6 +228,42 @@ def test_generator_call_checks_its_arguments_at_once() -> None:
         items()  # type: ignore[call-arg]  # the wrong call
 
 
+# Coroutines
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs"),
+    [((), {}), ((1,), {}), ((1, 2, 3), {"c": 1}), ((1,), {"c": 1, "z": 1}), ((), {"a": 1, "c": 1})],
+)
+def test_coroutine_call_checks_its_arguments_at_once(args: Any, kwargs: Any, telemetry: Telemetry) -> None:
+    """A wrong call of a coroutine function fails when it is called, with the words of the undecorated one."""
+
+    async def fetch(a: Any, /, b: Any = 2, *, c: Any, d: Any = 4) -> object:
+        return lambda: (a, b, c, d)
+
+    with pytest.raises(TypeError) as expected:
+        _ = fetch(*args, **kwargs)
+    for decorated in (timed(fetch), counted(timed(fetch))):
+        with pytest.raises(TypeError) as raised:
+            _ = decorated(*args, **kwargs)
+        assert str(raised.value) == str(expected.value)
+    assert telemetry.names() == []
+
+
+def test_coroutine_takes_any_arguments_that_the_function_takes(telemetry: Telemetry) -> None:
+    """Variadic ones, and those of callable objects and partial functions, arrive as they were given."""
+
+    async def fetch(*args: Any, **kwargs: Any) -> object:
+        return args, kwargs
+
+    class Fetcher:
+        async def __call__(self, *args: Any, **kwargs: Any) -> object:
+            return args, kwargs
+
+    for function in (fetch, functools.partial(fetch), Fetcher()):
+        assert asyncio.run(timed(function)(1, two=2)) == ((1,), {"two": 2})
+
+
 # Async generators
 
 

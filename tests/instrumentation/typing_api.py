@@ -20,9 +20,11 @@ from instrumentation import (
     VisitorMiddleware,
     counted,
     event,
+    instrument_functions,
     redact,
     set_visitor,
     timed,
+    uninstrument,
     visitor,
 )
 
@@ -146,6 +148,9 @@ async def blocks() -> None:
 
 def functions() -> tuple[Callable[[int], str], Callable[[int], Awaitable[float]]]:
     redact("employee_number", "iban")
+    instrument_functions(["shop.cart:add=timed", {"target": "shop.cart:pay", "use": "counted", "value": 2}])
+    instrument_functions([3])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
+    uninstrument()
     assert_type(Call({}).arguments["sku"], object)
     return named, coroutine
 

@@ -1,0 +1,125 @@
+"""
+Imports: hear of a module when it has been imported, or imported anew.
+
+Knows Python's import system, and nothing of what is done with the module. wrapt's post-import hooks are not
+enough: they fire once, so a reload would lose what was wrapped, and they can not be taken back.
+Rule: an import goes as it would without us, whatever happens in here.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from importlib import _bootstrap
+from importlib.machinery import ModuleSpec
+from threading import local
+from types import ModuleType
+from typing import Any
+
+_logger = logging.getLogger("instrumentation.auto")
+
+
+class ImportWatch:
+    """
+    A finder that stands first and lets the others find, then hears when what they found has run.
+
+    `seen` is asked about every module that is looked for; those it wants are given to `imported` when their
+    code has run, still under Python's lock of that module. Both are called from any importing thread.
+    """
+
+    def __init__(self, seen: Callable[[str], bool], imported: Callable[[ModuleType], object]) -> None:
+        self._seen = _guarded(seen)
+        self._imported = _guarded(imported)
+        # What each thread is looking for: finders like ours (wrapt's, ddtrace's) ask all finders again, and
+        # so us, who would put a second loader around the first.
+        self._local = local()
+
+    def start(self) -> None:
+        """Watch, from now on."""
+        if self not in sys.meta_path:
+            sys.meta_path.insert(0, self)
+
+    def stop(self) -> None:
+        """Watch no more."""
+        if self in sys.meta_path:
+            sys.meta_path.remove(self)
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """What the other finders find, with a loader that tells us."""
+        finding: set[str] = self._local.__dict__.setdefault("finding", set())
+        if name in finding or not self._seen(name):
+            return None
+        finding.add(name)
+        try:
+            spec = self._found_by_others(name, path, target)
+        finally:
+            finding.discard(name)
+        if spec is not None and hasattr(spec.loader, "exec_module"):
+            spec.loader = _TellingLoader(spec.loader, self._imported)  # type: ignore[assignment]  # a loader in all but name
+        return spec
+
+    def _found_by_others(
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None
+    ) -> ModuleSpec | None:
+        for finder in list(sys.meta_path):
+            find = getattr(finder, "find_spec", None)
+            if finder is not self and find is not None:
+                spec: ModuleSpec | None = find(name, path, target)
+                if spec is not None:
+                    return spec
+        return None
+
+
+class _TellingLoader:
+    """Loads as the real loader does, and tells of it; the module keeps the real one."""
+
+    def __init__(self, loader: Any, imported: Callable[[ModuleType], object]) -> None:
+        self._loader = loader  # Any: loaders differ in what else they can
+        self._imported = imported
+
+    def __getattr__(self, name: str) -> Any:  # Any: as above
+        if name == "_loader":  # not yet there while a copy is made
+            raise AttributeError(name)
+        return getattr(self._loader, name)
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        """The module, as the real loader makes it."""
+        create = getattr(self._loader, "create_module", None)
+        module: ModuleType | None = None if create is None else create(spec)
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Run the module, and tell when it ran to its end."""
+        module.__loader__ = self._loader
+        if module.__spec__ is not None:
+            module.__spec__.loader = self._loader
+        self._loader.exec_module(module)
+        replaced = sys.modules.get(module.__name__)  # a module may put another in its place
+        self._imported(replaced if isinstance(replaced, ModuleType) else module)
+
+
+def wait_until_imported(name: str) -> ModuleType | None:
+    """
+    The module, if it is imported; waits while another thread imports it, as importing it would.
+
+    Python itself waits with this function of its own; there is no public one that does not import what nobody
+    asked for. Should it go, a module that another thread is just importing may be missed, and no more.
+    """
+    wait = getattr(_bootstrap, "_lock_unlock_module", None)
+    if wait is not None:
+        wait(name)
+    return sys.modules.get(name)
+
+
+def _guarded(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def guarded(argument: Any) -> Any:  # Any: whatever the function takes and gives
+        try:
+            return function(argument)
+        except Exception:
+            _logger.exception("failed at the import of %s, which goes on", argument)
+            return None
+
+    return guarded

@@ -1,0 +1,230 @@
+"""
+The instrumentor: instrumentation without touching code, for opentelemetry-instrument and the YAML file.
+
+Decorates the functions that the configuration names (`instrumentation.auto`) and has the current visitor
+stamped on spans and log records of any library (`otel_vendor_exporters.visitor`).
+Rule: nothing in here raises, since opentelemetry-instrument would drop all other telemetry with it; what is
+wrong in the configuration is logged.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from opentelemetry import _logs, trace
+from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]  # untyped
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk.trace import TracerProvider
+
+from instrumentation.auto import instrument_functions, uninstrument
+from instrumentation.targets import Entry, entries_in, target_of
+from otel_vendor_exporters.settings import read_settings, setting
+from otel_vendor_exporters.visitor import VisitorLogProcessor, VisitorSpanProcessor
+
+ENVIRONMENT_PREFIX = "OTEL_VENDOR_"
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class InstrumentorSettings:
+    """What `instrument()`, the YAML file and the environment may say."""
+
+    instrument: str | None = setting(
+        "Functions to decorate: module:function=timed(Name), separated by semicolons; in YAML also a list.",
+        default=None,
+    )
+    instrument_file: str | None = setting(
+        "A TOML, YAML or JSON file whose `instrument` is a list of such entries.", default=None
+    )
+    visitor_attributes: str = setting(
+        "What of a visitor is stamped: default, all, none, or names of fields separated by commas.",
+        default="default",
+    )
+
+
+class _LastResort(logging.Handler):
+    """
+    Shows our warnings on stderr where nobody else would.
+
+    Python does that for loggers without handlers. OpenTelemetry's logging instrumentation, which comes with
+    opentelemetry-instrument, gives all loggers one that shows nothing, and what is wrong would not be seen.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Show it, unless the application has a handler for it."""
+        if logging.lastResort is not None and not _is_shown(record.name, but_by=self):
+            logging.lastResort.handle(record)
+
+
+def _is_shown(logger_name: str, but_by: logging.Handler) -> bool:
+    logger: logging.Logger | None = logging.getLogger(logger_name)
+    while logger is not None:
+        for handler in logger.handlers:
+            if handler is not but_by and not type(handler).__module__.startswith("opentelemetry."):
+                return True
+        logger = logger.parent if logger.propagate else None
+    return False
+
+
+_LAST_RESORT = _LastResort(logging.WARNING)
+_OUR_LOGGERS = ("instrumentation", "otel_vendor_exporters")
+
+
+class VendorInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # OpenTelemetry leaves it untyped
+    """
+    One for the process, as OpenTelemetry has it. Call from one thread at a time.
+
+    Options: the settings above, `tracer_provider` and `logger_provider` (else the global ones).
+    """
+
+    def instrumentation_dependencies(self) -> Collection[str]:
+        """It instruments the application itself, which needs no package to be there."""
+        return ()
+
+    def instrument(self, **options: Any) -> None:
+        """Instrument, unless that is done: with YAML, opentelemetry-instrument comes a second time."""
+        if not self.is_instrumented_by_opentelemetry:
+            super().instrument(**options)
+
+    def _instrument(self, **options: Any) -> None:
+        self._stamps = Stamps()
+        for name in _OUR_LOGGERS:
+            logging.getLogger(name).addHandler(_LAST_RESORT)
+        providers = options.pop("tracer_provider", None), options.pop("logger_provider", None)
+        options.pop("meter_provider", None)  # whoever instruments all passes all
+        entries = options.pop("instrument", None)  # in YAML a list, which read_settings does not know
+        with _telling("no function is decorated, no visitor stamped"):
+            settings = read_settings(InstrumentorSettings, ENVIRONMENT_PREFIX, options)
+            with _telling("no visitor is stamped"):
+                self._stamps.put(settings.visitor_attributes, *providers)
+            with _telling("no function is decorated"):
+                _decorate(_entries(settings, entries))
+
+    def _uninstrument(self, **_options: Any) -> None:
+        uninstrument()
+        for name in _OUR_LOGGERS:
+            logging.getLogger(name).removeHandler(_LAST_RESORT)
+        self._stamps.take_out()
+
+
+@contextmanager
+def _telling(what_follows: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as wrong:  # noqa: BLE001 - see the module's rule
+        _logger.warning("%s: %s", what_follows, wrong)
+
+
+def _decorate(entries: Iterable[Entry]) -> None:
+    understood = []
+    for entry in entries:
+        with _telling("not instrumented"):
+            target_of(entry)
+            understood.append(entry)
+    instrument_functions(understood)
+
+
+def _entries(settings: InstrumentorSettings, given: str | Iterable[Entry] | None) -> list[Entry]:
+    """What was given, else the environment's; and the file's."""
+    entries = settings.instrument or "" if given is None else given
+    listed: list[Entry] = [*(entries_in(entries) if isinstance(entries, str) else entries)]
+    if settings.instrument_file is not None:
+        with _telling("nothing is taken from instrument_file"):
+            listed += _entries_of_file(Path(settings.instrument_file))
+    return listed
+
+
+def _entries_of_file(path: Path) -> list[Entry]:
+    """The list that the file has as `instrument`, or is. Raises what its reader raises."""
+    reader = _READERS.get(path.suffix.lower())
+    if reader is None:
+        raise ValueError(f"{path} is none of {', '.join(_READERS)}")
+    content = reader(path.read_text(encoding="utf-8"))
+    entries = content.get("instrument") if isinstance(content, Mapping) else content
+    if not isinstance(entries, list):
+        raise ValueError(f"{path} has no list named instrument")
+    return entries
+
+
+def _toml(text: str) -> Any:  # Any: what is in a file
+    if sys.version_info >= (3, 11):
+        import tomllib
+
+        return tomllib.loads(text)
+    raise ValueError("TOML needs Python 3.11: write the file as YAML or JSON")
+
+
+def _yaml(text: str) -> Any:  # Any: as above
+    import yaml  # type: ignore[import-untyped]  # only here: it comes with opentelemetry-configuration
+
+    return yaml.safe_load(text)
+
+
+_READERS: Mapping[str, Callable[[str], Any]] = {
+    ".toml": _toml,
+    ".yaml": _yaml,
+    ".yml": _yaml,
+    ".json": json.loads,
+}
+
+
+class Stamps:
+    """The visitor processors that were put into the SDK's providers."""
+
+    def __init__(self) -> None:
+        self._put: list[tuple[Any, str, object]] = []  # Any: the SDK's private holders of processors
+
+    def put(self, wanted: str, tracer_provider: Any, logger_provider: Any) -> None:
+        """Put them in, where there is an SDK. Raises ValueError for a field that is none."""
+        if wanted == "none":
+            return
+        fields = wanted if "," not in wanted else [name.strip() for name in wanted.split(",")]
+        spans, logs = VisitorSpanProcessor(fields), VisitorLogProcessor(fields)
+        tracer_provider = tracer_provider or trace.get_tracer_provider()
+        if isinstance(tracer_provider, TracerProvider):
+            # A span is stamped when it starts and exported when it ends: any place among the others will do.
+            tracer_provider.add_span_processor(spans)
+            holder = getattr(tracer_provider, "_active_span_processor", None)
+            self._put.append((holder, "_span_processors", spans))
+        logger_provider = logger_provider or _logs.get_logger_provider()
+        if isinstance(logger_provider, LoggerProvider):
+            logger_provider.add_log_record_processor(logs)
+            holder = getattr(logger_provider, "_multi_log_record_processor", None)
+            self._put.append((holder, "_log_record_processors", logs))
+            if not _reordered(holder, "_log_record_processors", lambda others: (logs, *others), logs):
+                _logger.warning(
+                    "visitors may be missing on log records: with this version of the OpenTelemetry SDK, "
+                    "VisitorLogProcessor must be added in code, before the exporting processors"
+                )
+
+    def take_out(self) -> None:
+        """Take them out again."""
+        for holder, name, processor in self._put:
+            _reordered(holder, name, lambda others: others, processor)
+        self._put.clear()
+
+
+def _reordered(
+    holder: Any, name: str, order: Callable[[tuple[object, ...]], tuple[object, ...]], processor: object
+) -> bool:
+    """
+    Change the order of an SDK's processors, given the others; whether that could be done.
+
+    The SDK only lets processors be added at the end. Its private tuple is replaced under its own lock, if
+    both are what they were from 1.39 to 1.45; a test says when that ends.
+    """
+    processors, lock = getattr(holder, name, None), getattr(holder, "_lock", None)
+    if not isinstance(processors, tuple) or lock is None:
+        return False
+    with lock:
+        others = tuple(each for each in getattr(holder, name) if each is not processor)
+        setattr(holder, name, order(others))
+    return True

@@ -1,0 +1,346 @@
+"""Instrumentation without touching code: opentelemetry-instrument on a real Flask application."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from opentelemetry.sdk._logs import LoggerProvider, LogRecordProcessor
+from opentelemetry.sdk._logs.export import (
+    BatchLogRecordProcessor,
+    InMemoryLogRecordExporter,
+    SimpleLogRecordProcessor,
+)
+from opentelemetry.sdk.trace import TracerProvider
+
+from instrumentation import visitor
+from otel_vendor_exporters.instrumentor import VendorInstrumentor
+from otel_vendor_exporters.sandbox import Sandbox
+
+INSTRUMENT = str(Path(sysconfig.get_path("scripts")) / "opentelemetry-instrument")
+
+CHECKOUT = """
+class Order:
+    total = 12.5
+
+def place_order(sku):
+    return Order()
+
+class Cart:
+    async def add(self, sku):
+        return sku
+"""
+VIEWS = """
+import asyncio
+from flask import Flask
+from shop.checkout import Cart, place_order
+
+app = Flask("shop")
+
+@app.post("/order/<sku>")
+def order(sku):
+    asyncio.run(Cart().add(sku))
+    return str(place_order(sku).total)
+"""
+# Serves a few real requests on loopback and ends; knows nothing of telemetry.
+MAIN = """
+import sys, threading, urllib.request
+from werkzeug.serving import make_server
+from shop.views import app
+
+server = make_server("127.0.0.1", 0, app, threaded=True)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+for sku in ("lamp", "chair", "table"):
+    request = urllib.request.Request(f"http://127.0.0.1:{server.port}/order/{sku}", method="POST")
+    sys.stdout.write(urllib.request.urlopen(request, timeout=10).read().decode() + "\\n")
+server.shutdown()
+server.server_close()
+"""
+ENTRIES = (
+    "shop.checkout:place_order=timed(Checkout)",
+    "shop.checkout:place_order=counted(Revenue, value=result.total)",
+    "shop.checkout:Cart.*=timed(Search)",
+)
+# Without a propagator, OpenTelemetry 0.66b1's Flask instrumentation fails every request of the application.
+YAML = """
+file_format: "1.0"
+tracer_provider:
+  processors:
+    - batch:
+        exporter:
+          mpulse:
+            {api_key: "${KEY}", domain: "${DOMAIN}", config_url: "${URL}", timers: {Search.add: Search}}
+meter_provider:
+  readers:
+    - periodic:
+        exporter:
+          mpulse: {api_key: "${KEY}", domain: "${DOMAIN}", config_url: "${URL}"}
+propagator: {composite: [{tracecontext: }, {baggage: }]}
+instrumentation/development:
+  python:
+    otel_vendor_exporters:
+      instrument:
+        - shop.checkout:place_order=timed(Checkout)
+        - {target: "shop.checkout:place_order", use: counted, name: Revenue, value: result.total}
+        - {target: "shop.checkout:Cart.*", use: timed, name: Search}
+"""
+
+
+@pytest.fixture
+def application(tmp_path: Path) -> Path:
+    """A Flask application in a folder of its own."""
+    (tmp_path / "shop").mkdir()
+    for name, source in (("__init__", ""), ("checkout", CHECKOUT), ("views", VIEWS)):
+        (tmp_path / "shop" / f"{name}.py").write_text(source)
+    (tmp_path / "main.py").write_text(MAIN)
+    return tmp_path
+
+
+def run(application: Path, **environment: str) -> tuple[list[str], str]:
+    """Run the application under opentelemetry-instrument; the lines of its output, and its stderr."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
+    signals = {f"OTEL_{name}_EXPORTER": "none" for name in ("TRACES", "METRICS", "LOGS")}
+    done = subprocess.run(
+        [INSTRUMENT, sys.executable, "main.py"],
+        env={**inherited, **signals, **environment},
+        cwd=application,
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    return done.stdout.splitlines(), done.stderr
+
+
+def of_mpulse(sandbox: Sandbox) -> dict[str, str]:
+    return {
+        "OTEL_TRACES_EXPORTER": "mpulse",
+        "OTEL_METRICS_EXPORTER": "mpulse",
+        "OTEL_EXPORTER_MPULSE_TIMERS": "Search.add=Search",
+        **{f"OTEL_EXPORTER_MPULSE_{k.upper()}": str(v) for k, v in sandbox.mpulse_settings.items()},
+    }
+
+
+def check_received(sandbox: Sandbox) -> None:
+    """Three orders: their timers and their revenue, and nothing that mPulse would have thrown away."""
+    received = sandbox.received
+    assert sorted(name for name, _ in received.timers) == ["Checkout"] * 3 + ["Search"] * 3
+    assert received.metrics == {"Revenue": 37.5}
+    assert received.findings == ()
+
+
+def test_environment_alone(sandbox: Sandbox, application: Path) -> None:
+    """One variable names functions of an unchanged application; mPulse receives their timers and revenue."""
+    output, told = run(application, OTEL_VENDOR_INSTRUMENT="; ".join(ENTRIES), **of_mpulse(sandbox))
+    assert output == ["12.5"] * 3, told
+    check_received(sandbox)
+    assert "instrument" not in told
+
+
+@pytest.mark.parametrize("suffix", [".toml", ".yaml", ".json"])
+def test_a_file_of_entries(suffix: str, sandbox: Sandbox, application: Path) -> None:
+    """The same entries in a TOML, YAML or JSON file."""
+    if suffix == ".toml" and sys.version_info < (3, 11):
+        pytest.skip("TOML needs Python 3.11")
+    file = application / f"instrument{suffix}"
+    file.write_text(
+        f"instrument = {json.dumps(ENTRIES)}" if suffix == ".toml" else json.dumps({"instrument": ENTRIES})
+    )
+    run(application, OTEL_VENDOR_INSTRUMENT_FILE=str(file), **of_mpulse(sandbox))
+    check_received(sandbox)
+
+
+def test_the_declarative_file(sandbox: Sandbox, application: Path) -> None:
+    """OTEL_CONFIG_FILE configures exporters and functions alike, once, though asked twice."""
+    (application / "otel.yaml").write_text(YAML)
+    settings = sandbox.mpulse_settings
+    _, told = run(
+        application,
+        OTEL_CONFIG_FILE="otel.yaml",
+        KEY=settings["api_key"],
+        DOMAIN=settings["domain"],
+        URL=settings["config_url"],
+    )
+    check_received(sandbox)
+    assert "already instrumented" not in told
+
+
+def test_mistakes_are_told_on_stderr_and_the_application_runs(application: Path) -> None:
+    """Wrong entries, functions, modules and the main program: each is told once, and all else works."""
+    entries = (
+        "shop.checkout:place_order=tiemd",
+        "shop.checkout:place_ordr=timed",
+        "shop.chekout:f=timed",
+        "main:f=timed",
+        "shpo:f=timed",
+        "nowhere_at_all:f=timed",
+    )
+    output, told = run(application, OTEL_VENDOR_INSTRUMENT=";".join(entries))
+    assert output == ["12.5"] * 3
+    for expected in (
+        "no decorator 'tiemd' (nearest: 'timed')",
+        "module 'shop.checkout' has no 'place_ordr' (nearest: 'place_order')",
+        "'shop.chekout': there is no such module (nearest: 'shop.checkout')",
+        "the functions of main.py are not instrumented",
+        "'shpo': there is no such module (nearest: 'shop')",
+        "'nowhere_at_all': there is no such module",
+    ):
+        assert told.count(expected) == 1, told
+    assert "Traceback" not in told
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("OTEL_VENDOR_INSTRUMENT_FILE", "absent.yaml", "nothing is taken from instrument_file: "),
+        ("OTEL_VENDOR_INSTRUMENT_FILE", "main.py", "main.py is none of .toml, .yaml, .yml, .json"),
+        ("OTEL_VENDOR_VISITOR_ATTRIBUTES", "emial", "no visitor is stamped: 'emial' is no field"),
+    ],
+)
+def test_wrong_settings_are_told_and_the_rest_holds(
+    name: str, value: str, expected: str, sandbox: Sandbox, application: Path
+) -> None:
+    """A setting that is wrong takes nothing else with it."""
+    _, told = run(
+        application, OTEL_VENDOR_INSTRUMENT=";".join(ENTRIES), **{name: value}, **of_mpulse(sandbox)
+    )
+    assert expected in told
+    check_received(sandbox)
+
+
+LOGGING = """
+import logging
+from instrumentation import visitor
+
+with visitor(user_id="u-1"):
+    logging.getLogger("shop").warning("Order placed")
+"""
+
+
+@pytest.mark.parametrize("way", ["environment", "simple", "batch"])
+def test_log_calls_carry_the_visitor(way: str, tmp_path: Path) -> None:
+    """Ordinary log calls carry the visitor, by environment and by YAML, at once or in batches."""
+    (tmp_path / "main.py").write_text(LOGGING)
+    (tmp_path / "otel.yaml").write_text(
+        f'file_format: "1.0"\nlogger_provider: {{processors: [{{{way}: {{exporter: {{console: }}}}}}]}}\n'
+    )
+    by_file = {} if way == "environment" else {"OTEL_CONFIG_FILE": "otel.yaml"}
+    output, told = run(tmp_path, OTEL_LOGS_EXPORTER="console", **by_file)
+    (record,) = [each for each in json_objects("\n".join(output)) if each["body"] == "Order placed"]
+    assert record["attributes"]["user.id"] == "u-1", told
+
+
+def json_objects(text: str) -> Iterator[dict[str, Any]]:
+    """The objects that stand one after the other in a text (Any: whatever is in them)."""
+    while text := text.strip():
+        found, end = json.JSONDecoder().raw_decode(text)
+        yield found
+        text = text[end:]
+
+
+# In this process
+
+
+@pytest.fixture
+def instrumentor() -> Iterator[VendorInstrumentor]:
+    """The one of the process, uninstrumented afterwards."""
+    one = VendorInstrumentor()
+    yield one
+    if one.is_instrumented_by_opentelemetry:
+        one.uninstrument()
+
+
+@pytest.mark.parametrize("is_batch", [True, False], ids=["batch", "simple"])
+def test_visitor_is_on_records_that_were_exported_in_front(
+    is_batch: bool, instrumentor: VendorInstrumentor
+) -> None:
+    """The exporting processor was there first, and yet its records carry the visitor; afterwards no more."""
+    exporter = InMemoryLogRecordExporter()  # type: ignore[no-untyped-call]  # the SDK leaves it untyped
+    provider = LoggerProvider(shutdown_on_exit=False)
+    kind: Any = BatchLogRecordProcessor if is_batch else SimpleLogRecordProcessor
+    provider.add_log_record_processor(kind(exporter))
+    tracer_provider = TracerProvider(shutdown_on_exit=False)
+
+    instrumentor.instrument(tracer_provider=tracer_provider, logger_provider=provider, meter_provider=None)
+    with visitor(user_id="u-1"):
+        provider.get_logger("test").emit(body="in")
+        span: Any = tracer_provider.get_tracer("test").start_span("in")
+    instrumentor.uninstrument()
+    with visitor(user_id="u-2"):
+        provider.get_logger("test").emit(body="after")
+        later: Any = tracer_provider.get_tracer("test").start_span("after")
+
+    provider.shutdown()
+    records = [each.log_record for each in exporter.get_finished_logs()]
+    assert [dict(each.attributes or {}) for each in records] == [{"user.id": "u-1"}, {}]
+    assert [dict(each.attributes) for each in (span, later)] == [{"user.id": "u-1"}, {}]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        (None, {"user.id": "u-1"}),
+        ("all", {"user.id": "u-1", "user.email": "a@b.example"}),
+        ("identities", {"user.email": "a@b.example"}),
+        ("ids, identities", {"user.id": "u-1", "user.email": "a@b.example"}),
+        ("none", {}),
+    ],
+)
+def test_what_is_stamped_is_a_setting(
+    wanted: str | None, expected: dict[str, str], instrumentor: VendorInstrumentor
+) -> None:
+    """Identities are stamped only when asked for."""
+    provider = TracerProvider(shutdown_on_exit=False)
+    instrumentor.instrument(tracer_provider=provider, visitor_attributes=wanted)
+    with visitor(user_id="u-1", identities={"email": "a@b.example"}):
+        span: Any = provider.get_tracer("test").start_span("in")
+    assert dict(span.attributes) == expected
+
+
+def test_an_sdk_that_has_changed_is_told(
+    instrumentor: VendorInstrumentor, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where the processor cannot be moved in front, it is added behind and that is said."""
+
+    class Own(SimpleLogRecordProcessor):
+        def add_log_record_processor(self, processor: LogRecordProcessor) -> None:
+            pass
+
+    own: Any = Own(InMemoryLogRecordExporter())  # type: ignore[no-untyped-call]  # the SDK leaves it untyped
+    provider = LoggerProvider(shutdown_on_exit=False, multi_log_record_processor=own)
+    instrumentor.instrument(logger_provider=provider)
+    assert "visitors may be missing on log records" in caplog.text
+
+
+def test_a_wrong_option_is_told_with_the_nearest(
+    instrumentor: VendorInstrumentor, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A key of the YAML file that is none is told, and nothing is raised."""
+    instrumentor.instrument(instrumnt=["json:loads=timed"])
+    assert "did you mean instrument?" in caplog.text
+
+
+def test_warnings_go_to_the_applications_handlers_when_it_has_any(
+    instrumentor: VendorInstrumentor, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """stderr is the last resort, not a second place."""
+    seen: list[logging.LogRecord] = []
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            seen.append(record)
+
+    monkeypatch.setattr(logging.getLogger("instrumentation"), "handlers", [Handler()])
+    instrumentor.instrument(instrument="json:lods=timed")
+    assert [each.getMessage() for each in seen] == [
+        "json:lods is not instrumented: module 'json' has no 'lods' (nearest: 'loads')"
+    ]
+    assert capfd.readouterr().err == ""
