@@ -23,6 +23,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
 from instrumentation import counted, event, timed
+from tests.benchmarks.peers import peers
 
 ROUNDS = 300
 CALLS = 200
@@ -118,12 +119,7 @@ def with_sdk() -> list[Pair]:
     named = bare_span(tracer, {"code.function.name": "bench.empty"})
     return [
         Pair("timed / bare span", timed(empty), bare_span(tracer), 1.10),
-        Pair(
-            "timed / OpenTelemetry's own decorator",
-            timed(empty),
-            tracer.start_as_current_span("empty")(empty),
-            1.0,
-        ),
+        *(Pair(f"timed / {peer.title}", timed(empty), peer.decorated, 1.0) for peer in peers()),
         Pair("timed with a name / bare span with its attribute", timed("named")(empty), named, 1.10),
         Pair("timed metric / bare histogram", timed(empty, record="metric"), bare_duration(histogram), 1.30),
         Pair("counted / bare counter", counted(empty), bare_count(counter), 1.60),

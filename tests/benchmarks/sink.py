@@ -1,7 +1,8 @@
 """
 A sink in a process of its own: takes any request, answers at once, counts.
 
-It answers configuration requests as mPulse does, beacons with 204, and everything else with an empty 200.
+It answers configuration requests as mPulse does, beacons with 204, traces for Datadog's agent as
+that does, and everything else with an empty 200.
 Run as `python sink.py`; prints its port. Loopback only; ends with its standard input.
 """
 
@@ -62,6 +63,8 @@ class Sink(asyncio.Protocol):
             body = config(Sink.port)
         elif b" /count" in line:
             body = str(Sink.requests).encode()
+        elif b"/traces" in line:  # Datadog's agent answers with sampling rates
+            body = b'{"rate_by_service": {}}'
         else:
             Sink.requests += 1
         self.transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
