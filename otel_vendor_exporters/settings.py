@@ -236,7 +236,7 @@ def _secret(given: object) -> Secret:
 def _number(given: object) -> float:
     try:
         number = math.nan if isinstance(given, bool) else float(given)  # type: ignore[arg-type]  # refused below
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number):
         raise ValueError("a number")
@@ -274,7 +274,7 @@ def _pairs_in(text: str, expectation: str) -> Mapping[str, str]:
     if text.lstrip().startswith("{"):
         try:
             return typing.cast("Mapping[str, str]", json.loads(text))
-        except json.JSONDecodeError:
+        except (json.JSONDecodeError, RecursionError):
             raise ValueError(expectation) from None
     parts = [part.rpartition("=") for part in text.split(",") if part.strip()]
     return {key.strip(): value.strip() for key, _, value in parts}

@@ -10,6 +10,7 @@ from platform import python_version
 
 import pytest
 
+from otel_vendor_exporters.instrumentor import InstrumentorSettings
 from otel_vendor_exporters.mparticle import MParticleSettings
 from otel_vendor_exporters.mpulse.settings import ENVIRONMENT_PREFIX, MPulseSettings
 from otel_vendor_exporters.sandbox import MParticleApp, MPulseApp, Sandbox
@@ -20,6 +21,7 @@ README = (ROOT / "README.md").read_text()
 SETTINGS: dict[str, tuple[type, str]] = {
     "mpulse": (MPulseSettings, ENVIRONMENT_PREFIX),
     "mparticle": (MParticleSettings, "OTEL_EXPORTER_MPARTICLE_"),
+    "instrumentor": (InstrumentorSettings, "OTEL_VENDOR_"),
 }
 
 

@@ -18,8 +18,21 @@ from otel_vendor_exporters.settings import Secret
 from tests.mpulse.example import DOMAIN, KEY, settings
 
 TEXTS: tuple[Any, ...] = ("", "   ", 5, True, b"x", ["x"], {})
-NUMBERS: tuple[Any, ...] = ("", "many", True, float("nan"), float("inf"), [], {}, "1e999")
-PAIRS: tuple[Any, ...] = ("x", "=x", "x=", "{", "[]", '{"a": 1}', '{"a": ""}', 5, ["a=b"], {"a": 1}, {1: "a"})
+NUMBERS: tuple[Any, ...] = ("", "many", True, float("nan"), float("inf"), [], {}, "1e999", 10**400)
+PAIRS: tuple[Any, ...] = (
+    "x",
+    "=x",
+    "x=",
+    "{",
+    "[]",
+    '{"a": 1}',
+    '{"a": ""}',
+    '{"a":' * 100_000,
+    5,
+    ["a=b"],
+    {"a": 1},
+    {1: "a"},
+)
 SWITCHES: tuple[Any, ...] = ("", "yes", "1", 1, 0, [], "on")
 URLS: tuple[Any, ...] = (
     *("http://c.go-mpulse.net/api/config.json", "ftp://h/config", "//h/config", "h/config", "https://h"),
@@ -149,6 +162,7 @@ GOOD: Mapping[str, tuple[str, object]] = {  # a variable's text, and what it bec
     "dimensions": ("geo.country = Country ,", {"geo.country": "Country"}),
     "page_group": ("My Page Group", "My Page Group"),
     "ab_test": ("AB Test 1", "AB Test 1"),
+    "spool_dir": ("/var/spool/shop", "/var/spool/shop"),
     "session": ("none", "none"),
     "timeout": ("0.5", 0.5),
     "connections": ("64", 64),
