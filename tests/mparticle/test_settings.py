@@ -91,7 +91,6 @@ def test_the_pixel_needs_its_own_key_alone() -> None:
     [
         ({"api_key": None}, "api_key"),
         ({"api_secret": None}, "api_secret"),
-        ({"environment": None}, "environment"),
         ({"environment": "staging"}, "environment"),
         ({"transport": "pixel"}, "web_api_key"),
         ({"pod": "EU2"}, "pod"),
