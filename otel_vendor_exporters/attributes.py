@@ -23,6 +23,13 @@ USER_HASH = "user.hash"
 ENDUSER_PSEUDO_ID = "enduser.pseudo.id"
 CLIENT_ADDRESS = "client.address"
 USER_AGENT_ORIGINAL = "user_agent.original"
+ENDUSER_ID = "enduser.id"
+EXCEPTION_TYPE = "exception.type"
+EVENT_NAME = "event.name"  # what log records had before they had a field of that name
+SERVICE_NAME = "service.name"
+DEPLOYMENT_ENVIRONMENT_NAME = "deployment.environment.name"
+OTEL_SCOPE_NAME = "otel.scope.name"
+OTEL_SCOPE_VERSION = "otel.scope.version"
 
 # mPulse
 MPULSE_TIMER = "mpulse.timer"
@@ -42,6 +49,10 @@ MPARTICLE_CONSENT_PREFIX = "mparticle.consent."  # then gdpr.<purpose>, or ccpa.
 MPARTICLE_CUSTOM_EVENT_TYPE = "mparticle.custom_event_type"
 MPARTICLE_CUSTOM_FLAG_PREFIX = "mparticle.custom_flags."
 MPARTICLE_COMMERCE_EVENT = "mparticle.commerce_event"  # an event name; its body is the event
+
+# mParticle Analytics
+MPULSE_PREFIX = "mpulse."
+MPARTICLE_PREFIX = "mparticle."
 
 # The current visitor: attributes by field. The default fields name nobody by name or address.
 DEFAULT_VISITOR_FIELDS = ("ids", "session", "page_group", "ab_test", "dimensions")

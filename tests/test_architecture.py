@@ -61,6 +61,10 @@ PURE = {
     },
     "delivery": {"request", "policy", "pace"},
     "mpulse": {"app_config", "budget", "codec", "contexts", "mapping", "metrics", "packing", "units", "wire"},
+    "mparticle_analytics": {
+        *("answers", "context", "mapping", "packing", "properties", "settings", "texts", "units", "users"),
+        "wire",
+    },
 }
 IMPURE_MODULES = {
     *("asyncio", "http", "io", "logging", "multiprocessing", "os", "pathlib", "random", "requests"),

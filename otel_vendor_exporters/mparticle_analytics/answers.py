@@ -1,0 +1,115 @@
+"""
+Answers: what each reply of Analytics means for the units that were sent.
+
+Pure. The document knows 200, 400 (malformed, or a wrong API key) and 422 (a value violates a constraint);
+other answers come from what stands in front of the server.
+Rule: a refused request is taken apart until only the culprit is refused; what a wrong key refuses is kept.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from urllib.parse import parse_qs
+
+from otel_vendor_exporters.delivery import policy
+from otel_vendor_exporters.delivery.request import Outcome, Reply
+from otel_vendor_exporters.mparticle_analytics.units import EVENTS, Kind, Unit
+
+_MOST_WORDS = 200
+_MOST_NAME = 60
+
+# Where delivery's own table says otherwise. What is refused whatever it holds is no fault of the data: the
+# address is wrong, or something in front of Analytics has its own mind.
+MEANING_OF_STATUS: Mapping[int, Outcome] = MappingProxyType(
+    {
+        **policy.MEANING_OF_STATUS,
+        **dict.fromkeys((301, 302, 303, 307, 308, 404, 405, 410), Outcome.LATER_SLOWLY),
+        400: Outcome.DIVIDE,
+        422: Outcome.DIVIDE,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """
+    Whose single events were refused with 400, one after the other, since anything was accepted.
+
+    Two different users mean the key.
+    """
+
+    users: frozenset[str] = frozenset()
+
+    @property
+    def is_key(self) -> bool:
+        """Whether the key, not the data, is taken to be wrong."""
+        return len(self.users) > 1
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a reply means: outcome, a short word for the ledger, words for people, and what it leaves open."""
+
+    outcome: Outcome
+    reason: str
+    words: str
+    doubt: Doubt
+
+
+def answer_to(units: Sequence[Unit], reply: Reply, doubt: Doubt, *, events_again: bool) -> Answer:
+    """
+    What `reply` means for `units`, which were one request.
+
+    `events_again`: whether events whose answer never came are sent again; calls always are, because they
+    have the same effect twice.
+    """
+    again = events_again or not EVENTS.intersection(unit.kind for unit in units)
+    outcome = policy.outcome_of(reply, send_again_when_ambiguous=again, table=MEANING_OF_STATUS)
+    if reply.failure is not None:
+        return Answer(outcome, "ambiguous", reply.words or reply.failure.value, doubt)
+    words = _words(reply)
+    if reply.status == 400:
+        return _bad_request(units, words, doubt)
+    if outcome is Outcome.DIVIDE and len(units) == 1:
+        outcome, words = Outcome.REFUSED, f"{told(units[0])}: {words}"
+    is_right = outcome is Outcome.DELIVERED or reply.status == 422  # the key was looked at
+    return Answer(outcome, f"http_{reply.status}", words, Doubt() if is_right else doubt)
+
+
+def told(unit: Unit) -> str:
+    """The unit in a few words without user data: an event by its name, a call by its kind."""
+    if unit.kind not in EVENTS:
+        return unit.kind.value
+    return f"event {event_name(unit)[:_MOST_NAME]!r}"
+
+
+def event_name(unit: Unit) -> str:
+    """The name of an event, read from its content."""
+    if unit.kind is Kind.GET_EVENT:
+        return parse_qs(unit.content.decode("ascii"))["eventName"][0]
+    return str(json.loads(unit.content)["eventName"])
+
+
+def _bad_request(units: Sequence[Unit], words: str, doubt: Doubt) -> Answer:
+    if doubt.is_key:
+        return Answer(Outcome.LATER_SLOWLY, "http_400", _key_words(words), doubt)
+    if len(units) > 1:
+        return Answer(Outcome.DIVIDE, "http_400", words, doubt)
+    doubt = Doubt(doubt.users | {units[0].users[0]})
+    if doubt.is_key:
+        return Answer(Outcome.LATER_SLOWLY, "http_400", _key_words(words), doubt)
+    return Answer(Outcome.REFUSED, "http_400", f"{told(units[0])}: {words}", doubt)
+
+
+def _key_words(words: str) -> str:
+    return f"{words}, whatever is sent: check api_key"
+
+
+def _words(reply: Reply) -> str:
+    """Status and one line of the body, which is the server's own and is not documented."""
+    line = reply.body[: 4 * _MOST_WORDS].decode("utf-8", "replace").strip().partition("\n")[0]
+    line = "".join(one if one.isprintable() else " " for one in line)[:_MOST_WORDS].strip()
+    return f"HTTP {reply.status}: {line}" if line else f"HTTP {reply.status}"

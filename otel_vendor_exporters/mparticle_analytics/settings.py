@@ -1,0 +1,171 @@
+"""
+The settings of the mParticle Analytics exporters and of `AnalyticsClient`.
+
+Sources: "REST API" of mParticle Analytics, as collected in the wire contract; what it leaves open is a
+setting here, with the safe choice as its default.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from types import MappingProxyType
+from urllib.parse import urlsplit
+
+from otel_vendor_exporters import __version__
+from otel_vendor_exporters import attributes as names
+from otel_vendor_exporters.errors import ConfigurationError
+from otel_vendor_exporters.settings import Secret, read_settings, setting
+
+ENVIRONMENT_PREFIX = "OTEL_EXPORTER_MPARTICLE_ANALYTICS_"
+BASE_URL = "https://api.indicative.com/service"
+USER_AGENT = f"otel-vendor-exporters/{__version__} (python/{platform.python_version()})"
+LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
+NOTHING: Mapping[str, str] = MappingProxyType({})
+# Personal data, what is cut to nonsense at 255 characters, and where in the source a record was made.
+NOT_SENT = (
+    *("user.email", "user.name", "user.full_name", "user.hash", "client.address", "client.port"),
+    *("http.client_ip", "exception.stacktrace", "code.*", "thread.*"),
+)
+
+
+@dataclass(frozen=True)
+class AnalyticsSettings:
+    """Every choice a user of mParticle Analytics has. Times are in seconds."""
+
+    api_key: Secret = setting("The project's API key: Analytics, Settings, Data Sources.")
+    base_url: str = setting("Where the REST API is.", default=BASE_URL)
+    key_in: str = setting(
+        "Where the API key travels; with batches and GET it is never in the path.",
+        default="body",
+        choices=("body", "path"),
+    )
+    user_id_from: tuple[str, ...] = setting(
+        "Attributes that may hold the user's id; the first that is set counts.",
+        default=(names.USER_ID, names.ENDUSER_ID, names.ENDUSER_PSEUDO_ID, names.SESSION_ID),
+    )
+    anonymous_id_from: tuple[str, ...] = setting(
+        "Those of them that name a visitor nobody knows yet.",
+        default=(names.ENDUSER_PSEUDO_ID, names.SESSION_ID),
+    )
+    anonymous: str = setting(
+        "drop: what carries no id at all is not sent; send: it is, as anonymous_user.",
+        default="drop",
+        choices=("drop", "send"),
+    )
+    anonymous_user: str | None = setting(
+        "The id of what carries none; one made for this process unless set.", default=None
+    )
+    alias: str = setting(
+        "When an anonymous id is merged into a user's, which cannot be undone: seen: if this process sent"
+        " events under it; always: whenever a record carries both; never.",
+        default="seen",
+        choices=("seen", "always", "never"),
+    )
+    plain_logs: str = setting(
+        "drop: log records without event name and exception are not sent; send: as events named log.",
+        default="drop",
+        choices=("drop", "send"),
+    )
+    event_names: Mapping[str, str] = setting(
+        "Event name (a glob) to the name to send; first match wins; {name} stands for the original.",
+        default=NOTHING,
+    )
+    properties_allow: tuple[str, ...] = setting(
+        "Attributes (globs) that are sent as properties.", default=("*",)
+    )
+    properties_deny: tuple[str, ...] = setting(
+        "Attributes (globs) that are not, even if allowed.", default=NOT_SENT
+    )
+    context_properties: tuple[str, ...] = setting(
+        "What else each event tells: resource attributes, otel.scope.name, otel.scope.version, log.body,"
+        " log.severity_text, span.name, trace_id, span_id.",
+        default=(names.SERVICE_NAME, names.DEPLOYMENT_ENVIRONMENT_NAME, "log.severity_text", "log.body"),
+    )
+    events_per_second: int = setting(
+        "Events and calls a second at most, as the vendor allows; 0 = no limit.", default=250, minimum=0
+    )
+    processes: int = setting(
+        "Processes that share events_per_second; each takes its part.", default=1, minimum=1
+    )
+    max_batch_events: int = setting("Events in one request.", default=100, minimum=1, maximum=100)
+    max_body_bytes: int = setting(
+        "Bytes of one request's body.", default=900_000, minimum=2_000, maximum=1_000_000
+    )
+    timeout: float = setting(
+        "Seconds one request may take, and force_flush and shutdown at most.", default=10.0, minimum=0.01
+    )
+    connections: int = setting("Requests under way at once, at most.", default=1, minimum=1, maximum=64)
+    duplicates: str = setting(
+        "allow: events whose answer never came are sent again; avoid: they are not.",
+        default="allow",
+        choices=("allow", "avoid"),
+    )
+    max_age: float = setting(
+        "Seconds after which an event or call is too old to be sent.", default=48 * 3600.0, minimum=1
+    )
+    max_queue_items: int = setting(
+        "Events and calls kept while Analytics cannot be reached; beyond it the oldest go.",
+        default=50_000,
+        minimum=1,
+    )
+    max_queue_bytes: int = setting("The same bound in bytes.", default=64 * 1024 * 1024, minimum=10_000)
+    user_agent: str = setting("Sent with every request.", default=USER_AGENT)
+
+    def __post_init__(self) -> None:
+        """Check what no single field can: raises ConfigurationError."""
+        if not self.api_key.reveal().isprintable():
+            raise ConfigurationError("api_key holds characters that cannot be sent", setting="api_key")
+        _check_base_url(self.base_url)
+        if not self.user_agent.isascii() or not self.user_agent.isprintable():
+            message = f"user_agent is {self.user_agent!r}: expected printable ASCII"
+            raise ConfigurationError(message, setting="user_agent")
+        if self.anonymous_user is not None and len(self.anonymous_user) > 127:
+            message = f"anonymous_user has {len(self.anonymous_user)} characters: expected at most 127"
+            raise ConfigurationError(message, setting="anonymous_user")
+        if 0 < self.events_per_second < self.processes:
+            message = (
+                f"processes is {self.processes}: expected at most events_per_second, {self.events_per_second}"
+            )
+            raise ConfigurationError(message, setting="processes")
+
+    @classmethod
+    def read(cls, **keywords: object) -> AnalyticsSettings:
+        """Settings from keywords, else from OTEL_EXPORTER_MPARTICLE_ANALYTICS_*, else defaults."""
+        return read_settings(cls, ENVIRONMENT_PREFIX, keywords)
+
+    @property
+    def most_per_second(self) -> int | None:
+        """This process's part of the rate; None without a limit."""
+        return self.events_per_second // self.processes or None
+
+    def conflict_with(self, other: AnalyticsSettings) -> str | None:
+        """The first setting in which two users of one project in one process must not differ."""
+        for field in fields(self):
+            if field.name not in _PER_EXPORTER and getattr(self, field.name) != getattr(other, field.name):
+                return field.name
+        return None
+
+
+# What each exporter may decide for itself: what its own records become.
+_PER_EXPORTER = frozenset(
+    {
+        *("user_id_from", "anonymous_id_from", "anonymous", "anonymous_user", "alias", "plain_logs"),
+        *("event_names", "properties_allow", "properties_deny", "context_properties"),
+    }
+)
+
+
+def _check_base_url(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        right = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK_HOSTS)
+        right = right and bool(parts.hostname) and parts.port != 0 and not url.endswith("/")
+        right = right and url.isascii() and url.isprintable() and not any(one in url for one in "@?# \\")
+    except ValueError:
+        right = False
+    if not right:
+        shown = f"…@{url.rpartition('@')[2]}" if "@" in url else url  # without what may be a password
+        expected = "an https URL without user, query and slash at the end (http only on this machine)"
+        raise ConfigurationError(f"base_url is {shown!r}: expected {expected}", setting="base_url")

@@ -1,0 +1,163 @@
+"""
+Texts: any value as the texts that Analytics stores, within its limits.
+
+Pure. Source: "REST API" (values are strings, cut at 255 characters) and the wire contract, section 2: maps
+are flattened with dotted names and lists joined, as both relays do that were built with the vendor.
+Rule: what is cut or has no place is counted in `left_out`, by reason; None is nothing and counts as nothing.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
+from math import isfinite
+
+MOST_CHARACTERS = 255  # of ids, names and values; UTF-16 units, which is what a Java server counts
+MOST_PROPERTIES = 200  # not documented
+SURELY_SHORT = MOST_CHARACTERS // 2  # no character takes more than two units
+_MOST_DEPTH = 8
+_MOST_BITS = 850  # more than 255 decimal digits take more
+_MOST_BYTES = 192  # give 256 characters of base64
+
+
+def property_texts(
+    properties: Mapping[str, object],
+    left_out: Counter[str],
+    lets_inner: Callable[[str], bool] = lambda _: True,
+) -> dict[str, str]:
+    """
+    Names and texts for `properties`, in their order; of names that become equal the first stays.
+
+    `lets_inner` says of the dotted names that come of maps whether they are wanted.
+    """
+    texts: dict[str, str] = {}
+    for name, value, inner in _flattened(properties, "", 0, left_out):
+        if inner and not lets_inner(name):
+            continue
+        text = text_of(value, left_out)
+        if text is None:
+            continue
+        if not name:
+            left_out["no_name"] += 1
+            continue
+        name = _cut(name, "name_cut", left_out)
+        if len(texts) == MOST_PROPERTIES:
+            left_out["too_many_properties"] += 1
+            break  # to count the others would mean to look at all of them, however many somebody made
+        if texts.setdefault(name, text) is not text:
+            left_out["same_name"] += 1
+    return texts
+
+
+def text_of(value: object, left_out: Counter[str]) -> str | None:
+    """One value that is no map as its text, None when it has none."""
+    if isinstance(value, str):
+        return _cut(str.__str__(value), "value_cut", left_out)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return float.__repr__(value) if isfinite(value) else _none("no_number", left_out)
+    if isinstance(value, int):
+        return _integer_text(value, left_out)
+    if isinstance(value, (bytes, bytearray)):
+        if len(value) > _MOST_BYTES:
+            value = value[:_MOST_BYTES]
+        return _cut(b64encode(value).decode("ascii"), "value_cut", left_out)
+    if isinstance(value, (list, tuple)):
+        return _joined(value, left_out)
+    return None if value is None else _text_of_other(value, left_out)
+
+
+def cut(text: str) -> str:
+    """The beginning of `text`, at most 255 UTF-16 units, never half a character."""
+    if len(text) <= SURELY_SHORT:
+        return text
+    units = text[: MOST_CHARACTERS + 1].encode("utf-16-le", "surrogatepass")
+    end = 2 * MOST_CHARACTERS
+    if len(units) <= end:
+        return text
+    if units[end - 1] & 0xFC == 0xD8 and units[end + 1] & 0xFC == 0xDC:
+        end -= 2
+    return units[:end].decode("utf-16-le", "surrogatepass")
+
+
+def fits(text: str) -> bool:
+    """Whether an id or an event's name has 1 to 255 characters."""
+    return bool(text) and (len(text) <= SURELY_SHORT or cut(text) is text)
+
+
+def has_lone_surrogate(text: str) -> bool:
+    """Whether UTF-8 cannot hold the text."""
+    if text.isascii():
+        return False
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
+def is_nested(value: object) -> bool:
+    """Whether a value becomes several properties: a map, or a list that holds a map or a list."""
+    if isinstance(value, (list, tuple)):
+        return any(isinstance(one, (Mapping, list, tuple)) for one in value[: MOST_CHARACTERS + 1])
+    return isinstance(value, Mapping)
+
+
+def _flattened(
+    properties: Mapping[str, object], prefix: str, depth: int, left_out: Counter[str]
+) -> Iterator[tuple[str, object, bool]]:
+    """Names, values that are not nested, and whether they came of a map."""
+    for bare, value in properties.items():
+        name = f"{prefix}{bare}"
+        if not is_nested(value):
+            yield name, value, depth > 0
+        elif depth == _MOST_DEPTH:
+            left_out["too_deep"] += 1
+        else:
+            yield from _flattened(_as_map(value), name + ".", depth + 1, left_out)
+
+
+def _as_map(value: object) -> Mapping[str, object]:
+    if isinstance(value, Mapping):
+        return value
+    assert isinstance(value, (list, tuple))  # else it is not nested
+    return {str(index): one for index, one in enumerate(value[: MOST_PROPERTIES + 1])}
+
+
+def _joined(values: Sequence[object], left_out: Counter[str]) -> str:
+    """Texts with commas between them; more than 255 of them could not be seen anyway."""
+    texts = (text_of(value, left_out) for value in islice(values, MOST_CHARACTERS + 1))
+    return _cut(",".join(text for text in texts if text is not None), "value_cut", left_out)
+
+
+def _cut(text: str, reason: str, left_out: Counter[str]) -> str:
+    short = cut(text)
+    if short is not text:
+        left_out[reason] += 1
+    return short
+
+
+def _integer_text(value: int, left_out: Counter[str]) -> str | None:
+    """Decimal digits; a number is never cut, since its beginning is another number."""
+    if value.bit_length() <= _MOST_BITS:
+        text = int.__repr__(value)
+        if len(text) <= MOST_CHARACTERS:
+            return text
+    return _none("number_too_long", left_out)
+
+
+def _text_of_other(value: object, left_out: Counter[str]) -> str | None:
+    """What the application's own classes say of themselves, if they can."""
+    try:
+        text = str(value)
+    except Exception:  # noqa: BLE001  it is the application's code, and telemetry never hurts it
+        return _none("no_text", left_out)
+    return _cut(text, "value_cut", left_out)
+
+
+def _none(reason: str, left_out: Counter[str]) -> str | None:
+    left_out[reason] += 1
+    return None

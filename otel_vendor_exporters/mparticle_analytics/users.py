@@ -1,0 +1,140 @@
+"""
+Users: what this process has told Analytics of whom, and of whom it must tell nothing more.
+
+Pure, bounded, and safe to call from any thread. Beyond the bounds the oldest is forgotten: then a user's
+attributes are sent once more than needed, and an anonymous id may be merged later than it could have been.
+Rule: an anonymous id is merged into one user at most, since there is no call to undo it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import TypeVar
+
+K = TypeVar("K")
+V = TypeVar("V")
+MOST_REMEMBERED = 20_000  # anonymous ids, known users, and attributes of users, each
+MOST_SUPPRESSED = 1_000_000
+
+
+@dataclass(slots=True)
+class _Anonymous:
+    """What became of one anonymous id. `user` is whose it is, "" if several claimed it."""
+
+    user: str | None = None
+    was_sent: bool = False  # events went out under it
+    merged: bool = False
+
+
+class Users:
+    """What is known of users, for all exporters and clients of one project in one process."""
+
+    def __init__(self, most: int = MOST_REMEMBERED) -> None:
+        self._most = most
+        self.renew_after_fork()
+
+    def renew_after_fork(self) -> None:
+        """Start from nothing, with a lock that no thread of the parent holds."""
+        self._lock = threading.Lock()
+        self._told: dict[tuple[str, str], int] = {}  # (user, attribute) to hash of its text
+        self._anonymous: dict[str, _Anonymous] = {}
+        self._known: dict[str, None] = {}  # the users something was merged into
+        if not hasattr(self, "_suppressed"):  # a child must keep silent about them, too
+            self._suppressed: dict[bytes, None] = {}
+
+    def changed(self, user_id: str, texts: Mapping[str, str]) -> dict[str, str]:
+        """Those of the attributes that Analytics was not told yet; it is assumed to be told now."""
+        with self._lock:
+            new = {
+                name: text for name, text in texts.items() if self._told.get((user_id, name)) != hash(text)
+            }
+            for name, text in new.items():
+                self._told.pop((user_id, name), None)  # what changes is not the oldest
+                _remember(self._told, (user_id, name), hash(text), self._most)
+            return new
+
+    def anonymous_sent(self, anonymous_id: str) -> str | None:
+        """An event goes out under this id; the user it is to be merged into now, if there is one."""
+        one = self._anonymous.get(anonymous_id)
+        if one is not None and one.was_sent and (one.merged or not one.user):
+            return None  # as nearly always
+        with self._lock:
+            one = self._anonymous_one(anonymous_id)
+            one.was_sent = True
+            return self._merge(one)
+
+    def becomes_known(self, anonymous_id: str, user_id: str, *, always: bool = False) -> bool:
+        """
+        A record names both; whether the one is to be merged into the other now.
+
+        That is once, and only if events were sent under the anonymous id (or `always`).
+        """
+        one = self._anonymous.get(anonymous_id)
+        if one is not None and one.user == user_id and (one.merged or not (always or one.was_sent)):
+            return False  # as nearly always
+        with self._lock:
+            one = self._anonymous_one(anonymous_id)
+            one.was_sent = one.was_sent or always
+            if anonymous_id in self._known or one.user not in (None, user_id):
+                one.user = one.user if one.merged else ""
+                return False
+            one.user = user_id
+            return self._merge(one) is not None
+
+    def merge(self, previous_id: str, new_id: str) -> str | None:
+        """
+        The application itself merges two ids. None when that is to be sent, else why not.
+
+        "merged": it was before. "known_user": it would merge two users.
+        """
+        with self._lock:
+            one = self._anonymous_one(previous_id)
+            if one.merged and one.user == new_id:
+                return "merged"
+            if one.merged or previous_id in self._known:
+                return "known_user"
+            one.user = new_id
+            one.was_sent = True
+            self._merge(one)
+            return None
+
+    def forget_merge(self, previous_id: str) -> None:
+        """The merge did not come about: it may be tried again."""
+        with self._lock:
+            self._anonymous.pop(previous_id, None)
+
+    def suppress(self, user_id: str) -> None:
+        """From now on nothing more is to be sent of this user."""
+        with self._lock:
+            _remember(self._suppressed, _digest(user_id), None, MOST_SUPPRESSED)
+
+    def is_suppressed(self, user_id: str) -> bool:
+        """Whether nothing may be sent of this user."""
+        return bool(self._suppressed) and _digest(user_id) in self._suppressed
+
+    def _anonymous_one(self, anonymous_id: str) -> _Anonymous:
+        one = self._anonymous.get(anonymous_id)
+        if one is None:
+            one = _Anonymous()
+            _remember(self._anonymous, anonymous_id, one, self._most)
+        return one
+
+    def _merge(self, one: _Anonymous) -> str | None:
+        if one.merged or not one.user or not one.was_sent:
+            return None
+        one.merged = True
+        _remember(self._known, one.user, None, self._most)
+        return one.user
+
+
+def _remember(memory: dict[K, V], key: K, value: V, most: int) -> None:
+    if len(memory) >= most and key not in memory:
+        del memory[next(iter(memory))]
+    memory[key] = value
+
+
+def _digest(user_id: str) -> bytes:
+    return blake2b(user_id.encode("utf-8", "surrogatepass"), digest_size=16).digest()
