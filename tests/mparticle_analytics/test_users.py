@@ -1,0 +1,81 @@
+"""What is remembered of users, and what is not told twice."""
+
+from __future__ import annotations
+
+from otel_vendor_exporters.mparticle_analytics.users import Users
+
+
+def test_only_what_changed_is_told() -> None:
+    """Each attribute is told when its text is new for that user."""
+    users = Users()
+
+    assert users.changed("u", {"plan": "pro", "age": "23"}) == {"plan": "pro", "age": "23"}
+    assert users.changed("u", {"plan": "pro", "age": "24"}) == {"age": "24"}
+    assert users.changed("other", {"plan": "pro"}) == {"plan": "pro"}
+
+
+def test_memory_is_bounded_and_forgets_the_oldest() -> None:
+    """Past the bound the attribute told longest ago is told once more."""
+    users = Users(most=2)
+    for user in ("a", "b", "c"):
+        users.changed(user, {"plan": "pro"})
+
+    assert users.changed("c", {"plan": "pro"}) == {}
+    assert users.changed("a", {"plan": "pro"}) == {"plan": "pro"}
+
+
+def test_A11_an_id_is_merged_once_and_only_after_use() -> None:
+    """Without events under the anonymous id there is nothing to merge; afterwards it happens once."""
+    users = Users()
+
+    assert not users.becomes_known("anon", "u")
+    assert users.anonymous_sent("anon") == "u"
+    assert users.anonymous_sent("anon") is None
+    assert not users.becomes_known("anon", "u", always=True)
+
+
+def test_A11_two_users_are_never_merged() -> None:
+    """An anonymous id that two users claimed, before or after it was merged, stays what it is."""
+    users = Users()
+    users.anonymous_sent("shared")
+    users.becomes_known("shared", "u1")  # merged
+    users.becomes_known("claimed", "u1")
+    users.becomes_known("claimed", "u2")  # not merged yet
+
+    assert not users.becomes_known("shared", "u2", always=True)
+    assert users.anonymous_sent("claimed") is None
+    assert not users.becomes_known("claimed", "u1", always=True)
+
+
+def test_A11_a_known_user_is_nobodys_anonymous_id() -> None:
+    """What something was merged into is not merged into something else."""
+    users = Users()
+
+    assert users.merge("anon", "u1") is None
+    assert users.merge("anon", "u1") == "merged"
+    assert users.merge("anon", "u2") == "known_user"
+    assert users.merge("u1", "u2") == "known_user"
+    assert not users.becomes_known("u1", "u2", always=True)
+
+
+def test_A11_a_merge_that_failed_may_be_tried_again() -> None:
+    """When the call was not accepted, the next one goes out."""
+    users = Users()
+    users.merge("anon", "u1")
+
+    users.forget_merge("anon")
+
+    assert users.merge("anon", "u1") is None
+
+
+def test_A12_suppression_outlives_a_fork() -> None:
+    """A child process keeps silent about whom its parent did, and tells the rest anew."""
+    users = Users()
+    users.suppress("u")
+    users.changed("v", {"plan": "pro"})
+
+    users.renew_after_fork()
+
+    assert users.is_suppressed("u")
+    assert not users.is_suppressed("v")
+    assert users.changed("v", {"plan": "pro"}) == {"plan": "pro"}
