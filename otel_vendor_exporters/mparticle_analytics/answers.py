@@ -18,6 +18,8 @@ from otel_vendor_exporters.delivery import policy
 from otel_vendor_exporters.delivery.request import Outcome, Reply
 from otel_vendor_exporters.mparticle_analytics.units import EVENTS, Kind, Unit
 
+MOST_TRIES = 3  # of a unit that nobody else's can vouch for: one at once, the others a minute or more apart
+_MOST_PROVEN = 100  # bounded memory: some may never be tried again
 _MOST_WORDS = 200
 _MOST_NAME = 60
 
@@ -36,17 +38,40 @@ MEANING_OF_STATUS: Mapping[int, Outcome] = MappingProxyType(
 @dataclass(frozen=True, slots=True)
 class Doubt:
     """
-    Whose single events were refused with 400, one after the other, since anything was accepted.
+    What is not known about a 400: whether it means the key or what was sent.
 
-    Two different users mean the key.
+    `refused` are the users whose single units were answered 400 since anything was accepted; two of them mean
+    the key. `proven` are those since whose refusal something was accepted: it was not the key. `tries` counts
+    refusals in a row.
     """
 
-    users: frozenset[str] = frozenset()
+    refused: frozenset[str] = frozenset()
+    proven: frozenset[str] = frozenset()
+    tries: int = 0
 
     @property
     def is_key(self) -> bool:
         """Whether the key, not the data, is taken to be wrong."""
-        return len(self.users) > 1
+        return len(self.refused) > 1
+
+    @property
+    def suspects(self) -> frozenset[str]:
+        """Users whose units are to be sent alone."""
+        return self.refused | self.proven
+
+    def after_acceptance(self) -> Doubt:
+        """The key was looked at, and found right."""
+        if not self.refused:
+            return self
+        return Doubt(proven=self.suspects if len(self.proven) < _MOST_PROVEN else self.refused)
+
+    def after_refusal(self, user: str) -> Doubt:
+        """A single unit of this user was answered 400."""
+        return Doubt(self.refused | {user}, self.proven, self.tries + 1)
+
+    def without(self, user: str) -> Doubt:
+        """The unit that was in question is gone."""
+        return Doubt(self.refused - {user}, self.proven - {user})
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +100,9 @@ def answer_to(units: Sequence[Unit], reply: Reply, doubt: Doubt, *, events_again
         return _bad_request(units, words, doubt)
     if outcome is Outcome.DIVIDE and len(units) == 1:
         outcome, words = Outcome.REFUSED, f"{told(units[0])}: {words}"
-    is_right = outcome is Outcome.DELIVERED or reply.status == 422  # the key was looked at
-    return Answer(outcome, f"http_{reply.status}", words, Doubt() if is_right else doubt)
+    if outcome is Outcome.DELIVERED or reply.status == 422:
+        doubt = doubt.after_acceptance()
+    return Answer(outcome, f"http_{reply.status}", words, doubt)
 
 
 def told(unit: Unit) -> str:
@@ -94,18 +120,24 @@ def event_name(unit: Unit) -> str:
 
 
 def _bad_request(units: Sequence[Unit], words: str, doubt: Doubt) -> Answer:
-    if doubt.is_key:
-        return Answer(Outcome.LATER_SLOWLY, "http_400", _key_words(words), doubt)
-    if len(units) > 1:
+    """
+    Malformed, or the key: a unit alone is kept until something else is accepted, and then refused.
+
+    If nobody else's unit shows the key to be right or wrong, it is given up after some slow tries, because
+    the next one may be fine.
+    """
+    user, alone = units[0].users[0], f"{told(units[0])}: {words}"
+    if len(units) > 1 and not doubt.is_key:
         return Answer(Outcome.DIVIDE, "http_400", words, doubt)
-    doubt = Doubt(doubt.users | {units[0].users[0]})
+    if len(units) == 1 and user in doubt.proven:
+        return Answer(Outcome.REFUSED, "http_400", alone, doubt.without(user))
+    doubt = doubt.after_refusal(user)
     if doubt.is_key:
-        return Answer(Outcome.LATER_SLOWLY, "http_400", _key_words(words), doubt)
-    return Answer(Outcome.REFUSED, "http_400", f"{told(units[0])}: {words}", doubt)
-
-
-def _key_words(words: str) -> str:
-    return f"{words}, whatever is sent: check api_key"
+        return Answer(Outcome.LATER_SLOWLY, "http_400", f"{words}, whatever is sent: check api_key", doubt)
+    if doubt.tries > MOST_TRIES:
+        return Answer(Outcome.REFUSED, "http_400", alone, doubt.without(user))
+    outcome = Outcome.LATER if doubt.tries == 1 else Outcome.LATER_SLOWLY
+    return Answer(outcome, "http_400", f"{alone}; it, or api_key, is wrong", doubt)
 
 
 def _words(reply: Reply) -> str:

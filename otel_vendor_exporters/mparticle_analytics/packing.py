@@ -32,19 +32,44 @@ class Load:
     users: frozenset[str]
 
 
-def pack(units: Sequence[Unit], limits: Limits) -> tuple[list[Load], list[int]]:
-    """Loads for `units`, and those that are too large to travel, by their index."""
+def pack(
+    units: Sequence[Unit],
+    limits: Limits,
+    *,
+    alone: frozenset[str] = frozenset(),
+    probe: bool = False,
+) -> tuple[list[Load], list[int]]:
+    """
+    Loads for `units`, and those that are too large to travel, by their index.
+
+    Events of the users `alone` travel alone. With `probe` one unit goes first, of another user if there is
+    one: its answer tells what may be done with the others.
+    """
     packer = _Packer(limits)
-    too_large: list[int] = []
+    most_bytes = limits.max_body_bytes - packer.overhead
+    too_large = [index for index, unit in enumerate(units) if len(unit.content) > most_bytes]
+    first = _probe(units, alone) if probe else None
+    if first is not None and first not in too_large:
+        packer.add_call(first, units[first])
     for index, unit in enumerate(units):
-        if len(unit.content) + packer.overhead > limits.max_body_bytes:
-            too_large.append(index)
-        elif unit.kind is Kind.EVENT:
+        if index == first or len(unit.content) > most_bytes:
+            continue
+        if unit.kind is Kind.EVENT and alone.isdisjoint(unit.users):
             packer.add_event(index, unit)
         else:
             packer.add_call(index, unit)
     packer.close_batch()
     return packer.loads, too_large
+
+
+def _probe(units: Sequence[Unit], others_than: frozenset[str]) -> int | None:
+    """The first unit that overtakes none of its users' and is not about these."""
+    seen: set[str] = set()
+    for index, unit in enumerate(units):
+        if others_than.isdisjoint(unit.users) and seen.isdisjoint(unit.users):
+            return index
+        seen.update(unit.users)
+    return 0 if units else None
 
 
 class _Packer:

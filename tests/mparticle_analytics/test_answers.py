@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from otel_vendor_exporters.delivery.request import Failure, Outcome, Reply
-from otel_vendor_exporters.mparticle_analytics.answers import Doubt, answer_to
+from otel_vendor_exporters.mparticle_analytics.answers import Answer, Doubt, answer_to
 from otel_vendor_exporters.mparticle_analytics.units import Unit
 from otel_vendor_exporters.mparticle_analytics.wire import AnalyticsEvent, Identify
 
@@ -26,7 +26,7 @@ def outcome_of(*units: Unit, reply: Reply, events_again: bool = True) -> Outcome
     ("status", "one", "several"),
     [
         (200, Outcome.DELIVERED, Outcome.DELIVERED),
-        (400, Outcome.REFUSED, Outcome.DIVIDE),
+        (400, Outcome.LATER, Outcome.DIVIDE),
         (422, Outcome.REFUSED, Outcome.DIVIDE),
         (413, Outcome.REFUSED, Outcome.DIVIDE),
         (401, Outcome.LATER_SLOWLY, Outcome.LATER_SLOWLY),
@@ -70,40 +70,71 @@ def test_A13_the_culprit_is_named_without_saying_whose_it_was() -> None:
     assert answer_to([call], reply, Doubt(), events_again=True).words.startswith("identify: ")
 
 
-def test_A14_two_users_refused_in_a_row_mean_the_key() -> None:
-    """Single events of one user are refused; from the second user on nothing is, until something is accepted."""
-    bad, doubt = Reply(status=400), Doubt()
-    outcomes = []
-    for units in ([event("a")], [event("a")], [event("b")], [event("c")], [event("a"), event("d")]):
-        answer = answer_to(units, bad, doubt, events_again=True)
-        outcomes.append(answer.outcome)
-        doubt = answer.doubt
+def answers(*exchanges: tuple[list[Unit], int]) -> list[Answer]:
+    """What these requests and statuses mean, one after the other."""
+    found: list[Answer] = []
+    doubt = Doubt()
+    for units, status in exchanges:
+        found.append(answer_to(units, Reply(status=status), doubt, events_again=True))
+        doubt = found[-1].doubt
+    return found
 
-    assert outcomes == [*[Outcome.REFUSED] * 2, *[Outcome.LATER_SLOWLY] * 3]
-    assert answer.words == "HTTP 400, whatever is sent: check api_key"
-    recovered = answer_to([event("a"), event("d")], Reply(status=200), doubt, events_again=True)
-    assert recovered.doubt == Doubt()
+
+def test_A14_two_users_refused_in_a_row_mean_the_key() -> None:
+    """Nothing is refused for good; all is kept and slowly tried again, until something is accepted."""
+    a, b, c = event("a"), event("b"), event("c")
+
+    *found, recovered = answers(
+        ([a, b, c], 400), ([a], 400), ([b], 400), ([c], 400), ([a, b], 400), ([c], 200)
+    )
+
+    assert [one.outcome for one in found] == [Outcome.DIVIDE, Outcome.LATER, *[Outcome.LATER_SLOWLY] * 3]
+    assert found[-1].words == "HTTP 400, whatever is sent: check api_key"
+    assert recovered.outcome is Outcome.DELIVERED
+    assert not recovered.doubt.is_key
 
 
 @pytest.mark.parametrize("status", [200, 422])
-def test_A14_whatever_shows_the_key_to_be_right_ends_the_row(status: int) -> None:
-    """A 400, something else, and a 400 of another user: both are refused, and no more than they."""
-    first = answer_to([event("a")], Reply(status=400), Doubt(), events_again=True)
-    between = answer_to([event("x")], Reply(status=status), first.doubt, events_again=True)
+def test_A14_what_was_refused_while_the_key_was_right_is_refused(status: int) -> None:
+    """A malformed unit is kept until another is accepted, or at least read; then it is refused for good."""
+    a, b = event("a"), event("b")
 
-    last = answer_to([event("b")], Reply(status=400), between.doubt, events_again=True)
+    first, _, last, following = answers(([a], 400), ([b], status), ([a], 400), ([a], 400))
 
-    assert last.outcome is Outcome.REFUSED
+    assert (first.outcome, last.outcome) == (Outcome.LATER, Outcome.REFUSED)
+    assert last.words == "event 'Paid': HTTP 400"
+    assert following.outcome is Outcome.LATER  # the next one of the same user is a new question
+
+
+def test_A14_two_malformed_units_of_two_users_are_both_refused() -> None:
+    """They look like a wrong key until a third user's unit is accepted."""
+    a, b, c = event("a"), event("b"), event("c")
+
+    found = answers(([a], 400), ([b], 400), ([c], 200), ([a], 400), ([b], 400))
+
+    assert [one.outcome for one in found[3:]] == [Outcome.REFUSED, Outcome.REFUSED]
+    assert found[-1].doubt == Doubt()
 
 
 def test_A14_an_outage_in_between_proves_nothing() -> None:
     """A 503 between two refusals does not make the key right."""
-    first = answer_to([event("a")], Reply(status=400), Doubt(), events_again=True)
-    between = answer_to([event("x")], Reply(status=503), first.doubt, events_again=True)
+    found = answers(([event("a")], 400), ([event("x")], 503), ([event("b")], 400))
 
-    last = answer_to([event("b")], Reply(status=400), between.doubt, events_again=True)
+    assert [one.outcome for one in found] == [Outcome.LATER, Outcome.LATER, Outcome.LATER_SLOWLY]
 
-    assert last.outcome is Outcome.LATER_SLOWLY
+
+def test_A14_a_lone_users_malformed_unit_does_not_stand_in_the_way_for_ever() -> None:
+    """With nobody else to vouch for the key it is given up after some slow tries."""
+    a = event("a")
+
+    found = answers(*[([a], 400)] * 5)
+
+    assert [one.outcome for one in found] == [
+        Outcome.LATER,
+        *[Outcome.LATER_SLOWLY] * 2,
+        Outcome.REFUSED,
+        Outcome.LATER,
+    ]
 
 
 def test_what_the_server_says_is_one_short_printable_line() -> None:

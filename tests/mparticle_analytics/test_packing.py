@@ -95,6 +95,23 @@ def test_calls_do_not_break_batches_of_others() -> None:
     assert [load.units for load in loads] == [(1,), (0, 2), (3,), (5,), (4,)]
 
 
+def test_A14_a_probe_goes_first_and_alone() -> None:
+    """It is of somebody else than the suspects, and overtakes nothing; else it is the first unit."""
+    units = [event(0, "a"), event(1, "b"), event(2, "b"), event(3, "c"), event(4, "a")]
+
+    def packed(alone: frozenset[str]) -> list[tuple[int, ...]]:
+        return [load.units for load in pack(units, Limits("k"), alone=alone, probe=True)[0]]
+
+    assert packed(frozenset("a")) == [(1,), (0,), (4,), (2, 3)]
+    assert packed(frozenset("abc")) == [(0,), (1,), (2,), (3,), (4,)]
+    assert [load.units for load in pack(units, Limits("k"), alone=frozenset("a"))[0]] == [
+        (0,),
+        (4,),
+        (1, 2, 3),
+    ]
+    assert pack([], Limits("k"), probe=True) == ([], [])
+
+
 USERS = st.sampled_from(["a", "b", "c", "d"])
 UNITS = st.lists(
     st.builds(lambda user: event(0, user), USERS)
@@ -106,10 +123,12 @@ UNITS = st.lists(
 )
 
 
-@given(UNITS, st.integers(1, 5))
-def test_nothing_is_lost_and_nobody_is_overtaken(units: list[Unit], most: int) -> None:
+@given(UNITS, st.integers(1, 5), st.frozensets(USERS), st.booleans())
+def test_nothing_is_lost_and_nobody_is_overtaken(
+    units: list[Unit], most: int, alone: frozenset[str], probe: bool
+) -> None:
     """Each unit is in one load, and the units of each user keep their order."""
-    loads, too_large = pack(units, Limits("k", max_events=most))
+    loads, too_large = pack(units, Limits("k", max_events=most), alone=alone, probe=probe)
 
     order = [index for load in loads for index in load.units]
     assert (sorted(order), too_large) == (list(range(len(units))), [])
