@@ -59,7 +59,7 @@ PURE = {
         *("answers", "batching", "commerce", "composing", "device", "events", "ids", "kinds", "mapping"),
         *("people", "pixel", "sorting", "texts", "units", "user", "values", "vocabulary", "wire"),
     },
-    "delivery": {"request", "policy", "pace"},
+    "delivery": {"request", "policy", "pace", "rate"},
     "mpulse": {"app_config", "budget", "codec", "contexts", "mapping", "metrics", "packing", "units", "wire"},
     "mparticle_analytics": {
         *("answers", "context", "mapping", "packing", "properties", "settings", "texts", "units", "users"),

@@ -9,6 +9,7 @@ follow.
 from __future__ import annotations
 
 from otel_vendor_exporters.delivery import policy
+from otel_vendor_exporters.delivery.rate import Rate
 
 # A vendor that answers faster is served on one connection: more threads would only compete for the
 # interpreter.
@@ -20,7 +21,7 @@ REPACK_AFTER_SECONDS = 1.0
 class Pace:
     """Pauses, probes, connections and rate of one destination."""
 
-    def __init__(self, connections: int, rate: policy.TokenBucket | None) -> None:
+    def __init__(self, connections: int, rate: Rate | None) -> None:
         self._connections = connections
         self._rate = rate
         self.renew()
@@ -33,6 +34,8 @@ class Pace:
             0.0  # failures before belong to one that was counted: the requests were sent together
         )
         self._answer_seconds: float | None = None  # how long an answer takes, smoothed
+        if self._rate is not None:
+            self._rate.renew_after_fork()
 
     @property
     def lanes(self) -> int:
@@ -51,6 +54,11 @@ class Pace:
         if wait == 0 and self._rate is not None:
             self._rate.take(cost, now)
         return wait
+
+    def over(self, cost: float, now: float) -> None:
+        """A parcel of that cost, which the rate had let go, has its outcome."""
+        if self._rate is not None:
+            self._rate.answered(cost, now)
 
     def seconds_until_go(self, cost: float | None, now: float) -> float | None:
         """Until pause and rate let a parcel of that cost go; None when neither holds it back."""

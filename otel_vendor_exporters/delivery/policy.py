@@ -123,3 +123,9 @@ class TokenBucket:
     def take(self, cost: float, now: float) -> None:
         """Spend `cost`; may go below zero for a cost above the burst, which the next ones then wait out."""
         self._tokens = self.available(now) - cost
+
+    def answered(self, cost: float, now: float) -> None:
+        """Of no matter here: what leaves is counted when it leaves."""
+
+    def renew_after_fork(self) -> None:
+        """Nothing here is the parent process's."""

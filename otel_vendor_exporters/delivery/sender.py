@@ -16,12 +16,13 @@ from dataclasses import replace
 from functools import partial
 from typing import Generic
 
-from otel_vendor_exporters.delivery import lifetime, policy
+from otel_vendor_exporters.delivery import lifetime
 from otel_vendor_exporters.delivery.backlog import Backlog
 from otel_vendor_exporters.delivery.clock import Clock
 from otel_vendor_exporters.delivery.ledger import Ledger
 from otel_vendor_exporters.delivery.notices import Notices
 from otel_vendor_exporters.delivery.pace import REPACK_AFTER_SECONDS, Pace
+from otel_vendor_exporters.delivery.rate import Rate
 from otel_vendor_exporters.delivery.ready import Ready
 from otel_vendor_exporters.delivery.request import Item, Outcome, Parcel, Reply, Request, Ticket, U, Verdict
 from otel_vendor_exporters.delivery.spool import Spool
@@ -53,7 +54,7 @@ class Delivery(Generic[U]):
         notices: Notices,
         timeout_seconds: float,
         connections: int,
-        rate: policy.TokenBucket | None = None,
+        rate: Rate | None = None,
     ) -> None:
         self.ledger = Ledger()
         self._vendor = vendor
@@ -327,6 +328,7 @@ class Delivery(Generic[U]):
         ]
         with self._lock:
             self._sending -= 1
+            self._pace.over(parcel.cost, self._clock.monotonic())
             self._ready.return_of(parcel)
             for verdict in verdicts:
                 self._apply(verdict, failed=could_be_sent)

@@ -1,0 +1,76 @@
+"""
+Rate: so much in a second and no more, as the receiver counts it.
+
+Pure: times are monotonic seconds and arguments. Not thread-safe: `Delivery` holds its lock.
+A token bucket lets its burst go on top of the rate, and counts what leaves; a vendor that counts what arrives
+in any one second sees more than the rate. This one counts a request from its departure until a second after
+its answer, so that no second of the vendor's clock holds more, however long the way is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from typing import Protocol
+
+WINDOW_SECONDS = 1.0
+_MARGIN_SECONDS = 0.001  # clocks are read a little before and after what they are read for
+
+
+class Rate(Protocol):
+    """What the pace asks of a limit."""
+
+    def seconds_until(self, cost: float, now: float) -> float:
+        """How long until `cost` may leave; 0 when it may now."""
+        ...
+
+    def take(self, cost: float, now: float) -> None:
+        """It leaves."""
+        ...
+
+    def answered(self, cost: float, now: float) -> None:
+        """What left is over, whatever became of it."""
+        ...
+
+    def renew_after_fork(self) -> None:
+        """Forget what is under way: it is the parent process's."""
+        ...
+
+
+class EvenRate:
+    """At most `most` in any second, evenly spread: after each departure there is a pause in proportion."""
+
+    def __init__(self, most: float) -> None:
+        self._most = most
+        self._free_at = -math.inf
+        self._under_way: deque[float] = deque()  # costs
+        self._arrived: deque[tuple[float, float]] = deque()  # when answered, cost
+
+    def renew_after_fork(self) -> None:
+        """Forget what is under way: it is the parent process's."""
+        self._under_way.clear()
+
+    def seconds_until(self, cost: float, now: float) -> float:
+        """How long until `cost` may leave. More than the most in a second waits for an empty second."""
+        while self._arrived and self._arrived[0][0] + WINDOW_SECONDS + _MARGIN_SECONDS <= now:
+            self._arrived.popleft()
+        room = self._most - sum(self._under_way) - sum(spent for _, spent in self._arrived)
+        wait = self._free_at - now
+        for answered_at, spent in self._arrived:
+            if room >= min(cost, self._most):
+                break
+            room += spent
+            wait = max(wait, answered_at + WINDOW_SECONDS + _MARGIN_SECONDS - now)
+        if room < min(cost, self._most):  # an answer must come first, and will wake who waits
+            wait = max(wait, WINDOW_SECONDS)
+        return max(wait, 0.0)
+
+    def take(self, cost: float, now: float) -> None:
+        """A request leaves."""
+        self._under_way.append(cost)
+        self._free_at = max(self._free_at, now) + cost / self._most * WINDOW_SECONDS
+
+    def answered(self, cost: float, now: float) -> None:
+        """A request that left is over, whatever became of it."""
+        self._under_way.remove(cost)
+        self._arrived.append((now, cost))
