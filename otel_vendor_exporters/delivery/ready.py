@@ -26,6 +26,11 @@ class Ready(Generic[U]):
         """How many parcels there are."""
         return len(self._parcels)
 
+    @property
+    def is_held(self) -> bool:
+        """Whether something with keys is under way: it may come back, to go before what waits."""
+        return bool(self._under_way)
+
     def add(self, parcels: Sequence[Parcel[U]], *, in_front: bool = False) -> None:
         """Put parcels behind the others, or before them."""
         if in_front:

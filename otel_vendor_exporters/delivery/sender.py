@@ -263,7 +263,9 @@ class Delivery(Generic[U]):
             return None
         if len(self._ready):
             return self._departure(now)
-        if not self._packing and (len(self._backlog) or self._nudged or self._is_claim_due(now)):
+        if self._packing or self._ready.is_held:
+            return None
+        if len(self._backlog) or self._nudged or self._is_claim_due(now):
             self._packing = True
             return self._pack
         return None

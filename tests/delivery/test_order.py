@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import threading
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -12,7 +14,7 @@ from otel_vendor_exporters.delivery.ready import Ready
 from otel_vendor_exporters.delivery.request import Item, Outcome, Parcel, Reply, Ticket, Verdict
 from otel_vendor_exporters.delivery.sender import Packed
 from tests.delivery.fakes import FastClock, NumbersServer, Ways
-from tests.delivery.loopback import Answer
+from tests.delivery.loopback import GUARD_SECONDS, Answer
 
 USERS = 7
 
@@ -129,3 +131,40 @@ def test_what_waits_about_a_subject_is_taken_out(ways: Ways) -> None:
 
     assert ticket.receipt().dropped == {"suppressed": 3}
     assert way.counts() == {"accepted": 6, "waiting": 3, "dropped": {"suppressed": 3}}
+
+
+def test_what_is_newer_is_not_packed_while_older_may_come_back(ways: Ways) -> None:
+    """A failure during packing would otherwise let the newer items go first."""
+    packed_meanwhile: list[list[int]] = []
+    refusals = [Answer(503, headers={"Retry-After": "1"})]
+    both_are_here = threading.Barrier(2)
+
+    def answer(numbers: list[int]) -> Answer | None:
+        if numbers[0] in (8, 9):
+            both_are_here.wait(GUARD_SECONDS)
+            time.sleep(0.05)  # a vendor that answers faster is served on one connection
+        elif refusals:
+            way.keep([2])
+            way.delivery.flush(0.1)
+            packed_meanwhile.extend(way.vendor.packed)
+            return refusals.pop()
+        return None
+
+    server = NumbersServer(answer)
+    with server:
+        way = ways(server.url, connections=2, per_parcel=1)
+        plain = way.vendor.pack
+
+        def pack(items: Sequence[Item[int]]) -> Packed[int]:
+            packed = plain(items)
+            keyed = [replace(one, keys=frozenset([one.items[0].unit > 2])) for one in packed.parcels]
+            return replace(packed, parcels=packed.parcels if items[0].unit > 2 else keyed)
+
+        way.vendor.pack = pack  # type: ignore[method-assign]
+        way.keep([8, 9])
+        assert way.delivery.flush(GUARD_SECONDS)
+        way.keep([1])
+        assert way.delivery.flush(GUARD_SECONDS)
+
+    assert packed_meanwhile == [[8, 9], [1]]
+    assert [number for numbers in server.accepted[2:] for number in numbers] == [1, 2]
