@@ -2,10 +2,22 @@
 mParticle Analytics (formerly Indicative): log records and span events become events of users.
 
     exporters ──▶ mapping ──▶ units ──▶ delivery ──▶ packing ──▶ wire ──▶ Analytics
-                  (context, properties, users)      answers ◀──────────────┘
+                  (context, properties, users)      project: key, suppressed users, answers
 """
 
+from otel_vendor_exporters.mparticle_analytics.client import AnalyticsClient, Removal
+from otel_vendor_exporters.mparticle_analytics.exporters import (
+    MParticleAnalyticsLogExporter,
+    MParticleAnalyticsSpanExporter,
+)
 from otel_vendor_exporters.mparticle_analytics.settings import AnalyticsSettings
-from otel_vendor_exporters.mparticle_analytics.wire import Alias, AnalyticsEvent, Delete, Identify, Suppress
+from otel_vendor_exporters.mparticle_analytics.wire import AnalyticsEvent
 
-__all__ = ["Alias", "AnalyticsEvent", "AnalyticsSettings", "Delete", "Identify", "Suppress"]
+__all__ = [
+    "AnalyticsClient",
+    "AnalyticsEvent",
+    "AnalyticsSettings",
+    "MParticleAnalyticsLogExporter",
+    "MParticleAnalyticsSpanExporter",
+    "Removal",
+]

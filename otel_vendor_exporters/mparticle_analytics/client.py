@@ -1,0 +1,223 @@
+"""
+The client: the way of units to one Analytics project, and `AnalyticsClient` for direct use.
+
+A `Destination` is shared by all exporters and clients of one project in one process. Nothing here connects
+when it is made.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from otel_vendor_exporters.delivery.clock import Clock
+from otel_vendor_exporters.delivery.ledger import Counts
+from otel_vendor_exporters.delivery.notices import Notices
+from otel_vendor_exporters.delivery.rate import EvenRate
+from otel_vendor_exporters.delivery.request import Item, Receipt, Ticket
+from otel_vendor_exporters.delivery.sender import Delivery
+from otel_vendor_exporters.delivery.shared import SharedDestinations
+from otel_vendor_exporters.delivery.spool import MemorySpool
+from otel_vendor_exporters.delivery.transport import Transport
+from otel_vendor_exporters.mparticle_analytics.project import Project
+from otel_vendor_exporters.mparticle_analytics.settings import AnalyticsSettings
+from otel_vendor_exporters.mparticle_analytics.units import REMOVALS, Unit
+from otel_vendor_exporters.mparticle_analytics.users import Users
+from otel_vendor_exporters.mparticle_analytics.wire import Alias, AnalyticsEvent, Delete, Identify, Suppress
+
+SUPPRESSED = "suppressed"  # the ledger's word for what is not sent because its user is not to be told of
+_ITEM_BYTES = 300  # about what an item takes in memory beside its content
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """What the exporters and clients of one project in one process share."""
+
+    project: Project
+    delivery: Delivery[Unit]
+    users: Users
+    settings: AnalyticsSettings
+    clock: Clock
+
+    def keep(self, units: Sequence[Unit], ticket: Ticket | None = None) -> bool:
+        """Keep units for sending and return at once; False when shut down."""
+        expires = self.clock.unix_ms() + self.settings.max_age * 1000
+        return self.delivery.keep([_item(unit, expires, ticket) for unit in units])
+
+    def silence(self, user_id: str) -> int:
+        """Send nothing more of this user, nor what waits; how many items that were."""
+        self.users.suppress(user_id)
+        return self.delivery.take_out({user_id}, SUPPRESSED)
+
+    def release(self, timeout_seconds: float) -> None:
+        """Leave: send what waits within the deadline; the last user ends the destination."""
+        if _destinations.release(_fingerprint(self.settings), self):
+            self.delivery.shutdown(timeout_seconds)
+        else:
+            self.delivery.flush(timeout_seconds)
+
+
+def destination_for(settings: AnalyticsSettings, clock: Clock | None = None) -> Destination:
+    """The destination for these settings, shared in this process. Does not connect."""
+    return _destinations.acquire(
+        _fingerprint(settings), settings, lambda: _destination(settings, clock or Clock())
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """What became of a suppress or delete call, and how many items of the user waited and were given up."""
+
+    receipt: Receipt
+    removed: int
+
+
+class AnalyticsClient:
+    """
+    Sends events and calls without OpenTelemetry. Settings are keywords, as for the exporters.
+
+    Calls wait for the outcome, at most `timeout` (or `timeout_seconds`; 0 does not wait), and return a
+    Receipt; what waits longer is tried on. EncodingError is raised for what Analytics does not take, and
+    nothing for the network. Any thread may call. Use as a context manager, or call `close()`.
+    """
+
+    def __init__(self, **settings: object) -> None:
+        self._settings = AnalyticsSettings.read(**settings)
+        self._destination = destination_for(self._settings)
+        self._open = True
+        atexit.register(self.close)
+
+    def track(
+        self, event: AnalyticsEvent, *, method: str = "post", timeout_seconds: float | None = None
+    ) -> Receipt:
+        """Send one event; `method` is post or get. Events sent by POST travel with others that wait."""
+        if method not in ("post", "get"):
+            raise ValueError(f"method is {method!r}: expected post or get")
+        now = self._destination.clock.unix_ms()
+        unit = event.unit(now) if method == "post" else event.get_unit(now)
+        self._note([event])
+        return self._send([unit], timeout_seconds)
+
+    def track_many(
+        self, events: Iterable[AnalyticsEvent], *, timeout_seconds: float | None = None
+    ) -> Receipt:
+        """Send any number of events, in batches; the receipt counts them all."""
+        events = list(events)
+        now = self._destination.clock.unix_ms()
+        self._note(events)
+        return self._send([event.unit(now) for event in events], timeout_seconds)
+
+    def identify(
+        self, user_id: str, properties: Mapping[str, object], *, timeout_seconds: float | None = None
+    ) -> Receipt:
+        """Set properties of a user, which stay until they are set again."""
+        identify = Identify(user_id, properties)
+        self._note([identify])
+        return self._send([identify.unit()], timeout_seconds)
+
+    def alias(self, previous_id: str, new_id: str, *, timeout_seconds: float | None = None) -> Receipt:
+        """
+        Merge an anonymous id's events and profile into a user's, which cannot be undone.
+
+        The second time nothing is sent, and the receipt is empty. What would merge two known users is refused
+        as "known_user".
+        """
+        unit = Alias(previous_id, new_id).unit()
+        problem = self._destination.users.merge(previous_id, new_id)
+        if problem is not None:
+            return Receipt() if problem == "merged" else Receipt(refused={problem: 1})
+        return self._send([unit], timeout_seconds)
+
+    def suppress(self, user_id: str, *, timeout_seconds: float | None = None) -> Removal:
+        """
+        Have Analytics ignore this user from now on, and send nothing more of them.
+
+        That holds for the life of this process; the application keeps its own list for the next one.
+        """
+        return self._remove(user_id, Suppress(user_id).unit(), timeout_seconds)
+
+    def delete(self, user_id: str, *, timeout_seconds: float | None = None) -> Removal:
+        """Have Analytics delete this user's data for ever; else as `suppress`."""
+        return self._remove(user_id, Delete(user_id).unit(), timeout_seconds)
+
+    def flush(self, timeout_seconds: float | None = None) -> bool:
+        """Wait until nothing waits; False when the deadline came first."""
+        return self._destination.delivery.flush(self._seconds(timeout_seconds))
+
+    def ledger(self) -> Counts:
+        """What became of everything sent to this project by this process."""
+        return self._destination.delivery.ledger.counts()
+
+    def close(self, timeout_seconds: float | None = None) -> None:
+        """Send what waits within the deadline and leave. Idempotent."""
+        if self._open:
+            self._open = False
+            atexit.unregister(self.close)
+            self._destination.release(self._seconds(timeout_seconds))
+
+    def __enter__(self) -> AnalyticsClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _remove(self, user_id: str, unit: Unit, timeout_seconds: float | None) -> Removal:
+        removed = self._destination.silence(user_id)
+        return Removal(self._send([unit], timeout_seconds), removed)
+
+    def _send(self, units: Sequence[Unit], timeout_seconds: float | None) -> Receipt:
+        ticket = Ticket(expected=len(units))
+        if not self._open or not self._destination.keep(units, ticket):
+            return Receipt(dropped={"closed": len(units)})
+        timeout = self._seconds(timeout_seconds)
+        if timeout > 0:
+            self._destination.delivery.wait_for(ticket, timeout)
+        return ticket.receipt()
+
+    def _note(self, values: Iterable[AnalyticsEvent | Identify]) -> None:
+        left_out = sum((Counter(value.left_out) for value in values if value.left_out), Counter[str]())
+        if left_out:
+            self._destination.delivery.ledger.saw(0, {}, left_out)
+
+    def _seconds(self, timeout_seconds: float | None) -> float:
+        return self._settings.timeout if timeout_seconds is None else timeout_seconds
+
+
+def _destination(settings: AnalyticsSettings, clock: Clock) -> Destination:
+    users = Users()
+    project = Project(settings, users)
+    most_per_second = settings.most_per_second
+    delivery: Delivery[Unit] = Delivery(
+        project,
+        spool=lambda: MemorySpool(max_items=settings.max_queue_items, max_bytes=settings.max_queue_bytes),
+        transport=Transport(),
+        clock=clock,
+        notices=Notices(logging.getLogger("otel_vendor_exporters.mparticle_analytics"), clock),
+        timeout_seconds=settings.timeout,
+        connections=settings.connections,
+        rate=None if most_per_second is None else EvenRate(most_per_second),
+    )
+    return Destination(project, delivery, users, settings, clock)
+
+
+_destinations: SharedDestinations[AnalyticsSettings, Destination] = SharedDestinations(
+    AnalyticsSettings.conflict_with
+)
+
+
+def _fingerprint(settings: AnalyticsSettings) -> tuple[str, str]:
+    return settings.api_key.reveal(), settings.base_url
+
+
+def _item(unit: Unit, expires_at_unix_ms: float, ticket: Ticket | None) -> Item[Unit]:
+    """A waiting removal is not its user's data: a later one does not take it out."""
+    return Item(
+        unit,
+        _ITEM_BYTES + len(unit.content),
+        expires_at_unix_ms=expires_at_unix_ms,
+        subjects=() if unit.kind in REMOVALS else unit.users,
+        ticket=ticket,
+    )

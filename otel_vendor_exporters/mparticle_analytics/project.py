@@ -1,0 +1,115 @@
+"""
+The Analytics project as this process knows it: what delivery asks when it packs, addresses and judges.
+
+Puts the API key on each request at the moment it leaves, lets nothing out of users who are suppressed, and
+remembers what a refusal may mean.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import uuid
+from collections.abc import Sequence
+from datetime import datetime, timezone
+
+from otel_vendor_exporters.delivery import policy
+from otel_vendor_exporters.delivery.request import Item, Outcome, Parcel, Reply, Request, Verdict
+from otel_vendor_exporters.delivery.vendor import Packed
+from otel_vendor_exporters.mparticle_analytics.answers import Answer, Doubt, answer_to, told
+from otel_vendor_exporters.mparticle_analytics.packing import Limits, pack
+from otel_vendor_exporters.mparticle_analytics.settings import AnalyticsSettings
+from otel_vendor_exporters.mparticle_analytics.units import REMOVALS, Kind, Unit
+from otel_vendor_exporters.mparticle_analytics.users import Users
+from otel_vendor_exporters.mparticle_analytics.wire import Address, request_for
+
+_MOST_CULPRITS = 100  # names in the ledger; bounded, and nobody reads more
+
+
+class Project:
+    """One Analytics project. Implements delivery's `Vendor`."""
+
+    name = "mparticle_analytics"
+
+    def __init__(self, settings: AnalyticsSettings, users: Users) -> None:
+        self._users = users
+        self._events_again = settings.duplicates == "allow"
+        api_key = settings.api_key.reveal()
+        self._address = Address(settings.base_url, api_key, settings.key_in, settings.user_agent)
+        self._limits = Limits(
+            api_key, settings.max_batch_events, settings.max_body_bytes, settings.most_per_second
+        )
+        self._start()
+
+    def _start(self) -> None:
+        self._lock = threading.Lock()
+        self._doubt = Doubt()
+        self._culprits: set[str] = set()
+        self.process_user = str(uuid.uuid4())  # who nobody is, if such events are sent
+
+    def renew_after_fork(self) -> None:
+        """A process of its own: nobody is somebody else here, and nothing was refused yet."""
+        self._start()
+        self._users.renew_after_fork()
+
+    def prepare(self, timeout_seconds: float, *, hurry: bool) -> float:  # noqa: ARG002  delivery's words
+        """Always ready: the key is all that is needed."""
+        return 0.0
+
+    def pack(self, items: Sequence[Item[Unit]]) -> Packed[Unit]:
+        """Batches and calls for `items`, without those of suppressed users."""
+        silenced = [item for item in items if self._is_silenced(item.unit)]
+        if silenced:
+            gone = {id(item) for item in silenced}
+            items = [item for item in items if id(item) not in gone]
+        doubt = self._doubt
+        loads, too_large = pack(
+            [item.unit for item in items], self._limits, alone=doubt.suspects, probe=bool(doubt.refused)
+        )
+        parcels: list[Parcel[Unit]] = []
+        for load in loads:
+            held = [items[index] for index in load.units]
+            parcels.append(Parcel(held, None, float(len(held)), load.users))
+        verdicts = [Verdict([items[index]], Outcome.REFUSED, "too_large") for index in too_large]
+        if silenced:
+            verdicts.append(Verdict(silenced, Outcome.DROPPED, "suppressed"))
+        return Packed(parcels, verdicts)
+
+    def request(self, parcel: Parcel[Unit]) -> Request | None:
+        """The request with the key; None if one of its users was suppressed since it was packed."""
+        units = [item.unit for item in parcel.items]
+        if any(map(self._is_silenced, units)):
+            return None
+        return request_for(units, self._address)
+
+    def judge(self, parcel: Parcel[Unit], reply: Reply) -> Sequence[Verdict[Unit]]:
+        """Settle the parcel, or have it divided, kept or probed."""
+        units = [item.unit for item in parcel.items]
+        with self._lock:
+            answer = answer_to(units, reply, self._doubt, events_again=self._events_again)
+            self._doubt = answer.doubt
+        if answer.outcome is Outcome.DELIVERED:
+            return [Verdict(parcel.items, answer.outcome)]
+        if answer.outcome in (Outcome.REFUSED, Outcome.DROPPED):
+            self._forget_merges(units)
+        wait = policy.retry_after_seconds(reply, datetime.now(timezone.utc))
+        reason = self._reason(answer, units)
+        return [Verdict(parcel.items, answer.outcome, reason, answer.words, wait or None)]
+
+    def _is_silenced(self, unit: Unit) -> bool:
+        return unit.kind not in REMOVALS and any(map(self._users.is_suppressed, unit.users))
+
+    def _reason(self, answer: Answer, units: Sequence[Unit]) -> str:
+        """The ledger's word; for a refused unit it names the culprit, as long as there are few."""
+        if answer.outcome is not Outcome.REFUSED or len(units) > 1:
+            return answer.reason
+        culprit = f"{answer.reason} {told(units[0])}"
+        with self._lock:
+            if len(self._culprits) < _MOST_CULPRITS:
+                self._culprits.add(culprit)
+            return culprit if culprit in self._culprits else answer.reason
+
+    def _forget_merges(self, units: Sequence[Unit]) -> None:
+        for unit in units:
+            if unit.kind is Kind.ALIAS:
+                self._users.forget_merge(json.loads(unit.content)["previousId"])
