@@ -188,14 +188,15 @@ class AnalyticsClient:
 
 def _destination(settings: AnalyticsSettings, clock: Clock) -> Destination:
     users = Users()
-    project = Project(settings, users)
+    notices = Notices(logging.getLogger("otel_vendor_exporters.mparticle_analytics"), clock)
+    project = Project(settings, users, notices)
     most_per_second = settings.most_per_second
     delivery: Delivery[Unit] = Delivery(
         project,
         spool=lambda: MemorySpool(max_items=settings.max_queue_items, max_bytes=settings.max_queue_bytes),
         transport=Transport(),
         clock=clock,
-        notices=Notices(logging.getLogger("otel_vendor_exporters.mparticle_analytics"), clock),
+        notices=notices,
         timeout_seconds=settings.timeout,
         connections=settings.connections,
         rate=None if most_per_second is None else EvenRate(most_per_second),

@@ -8,12 +8,14 @@ remembers what a refusal may mean.
 from __future__ import annotations
 
 import json
+import logging
 import threading
 import uuid
 from collections.abc import Sequence
 from datetime import datetime, timezone
 
 from otel_vendor_exporters.delivery import policy
+from otel_vendor_exporters.delivery.notices import Notices
 from otel_vendor_exporters.delivery.request import Item, Outcome, Parcel, Reply, Request, Verdict
 from otel_vendor_exporters.delivery.vendor import Packed
 from otel_vendor_exporters.mparticle_analytics.answers import Answer, Doubt, answer_to, told
@@ -31,8 +33,9 @@ class Project:
 
     name = "mparticle_analytics"
 
-    def __init__(self, settings: AnalyticsSettings, users: Users) -> None:
+    def __init__(self, settings: AnalyticsSettings, users: Users, notices: Notices) -> None:
         self._users = users
+        self._notices = notices
         self._events_again = settings.duplicates == "allow"
         api_key = settings.api_key.reveal()
         self._address = Address(settings.base_url, api_key, settings.key_in, settings.user_agent)
@@ -88,6 +91,9 @@ class Project:
         with self._lock:
             answer = answer_to(units, reply, self._doubt, events_again=self._events_again)
             self._doubt = answer.doubt
+        if answer.doubt.is_key:  # delivery has told of the first refusal, when it could still be the data
+            text = "%s: %s; what waits is kept and slowly tried again"
+            self._notices.say("key", logging.ERROR, text, self.name, answer.words)
         if answer.outcome is Outcome.DELIVERED:
             return [Verdict(parcel.items, answer.outcome)]
         if answer.outcome in (Outcome.REFUSED, Outcome.DROPPED):
