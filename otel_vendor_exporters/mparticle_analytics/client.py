@@ -214,11 +214,17 @@ def _fingerprint(settings: AnalyticsSettings) -> tuple[str, str]:
 
 
 def _item(unit: Unit, expires_at_unix_ms: float, ticket: Ticket | None) -> Item[Unit]:
-    """A waiting removal is not its user's data: a later one does not take it out."""
+    """
+    A removal never gets too old, leaves before what waits of others, and makes room last.
+
+    Nothing of its own user waits in front of it; and it is not that user's data, which another one takes out.
+    """
+    is_removal = unit.kind in REMOVALS
     return Item(
         unit,
         _ITEM_BYTES + len(unit.content),
-        expires_at_unix_ms=expires_at_unix_ms,
-        subjects=() if unit.kind in REMOVALS else unit.users,
+        expires_at_unix_ms=None if is_removal else expires_at_unix_ms,
+        first=is_removal,
+        subjects=() if is_removal else unit.users,
         ticket=ticket,
     )

@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from otel_vendor_exporters import attributes as names
-from otel_vendor_exporters.mparticle_analytics.texts import cut, property_texts, text_of
+from otel_vendor_exporters.mparticle_analytics.texts import SURELY_SHORT, cut, property_texts
 
 if TYPE_CHECKING:
+    from opentelemetry._logs import LogRecord
     from opentelemetry.sdk._logs import ReadableLogRecord
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import ReadableSpan
@@ -49,8 +50,13 @@ class Context:
             text = read(log)
             if text:
                 pairs.append((name, text))
-        if self._tells_body and log.body is not None and log.body != event_name:
-            pairs.extend(property_texts({_BODY: log.body}, Counter()).items())
+        body = log.body
+        if not self._tells_body or body is None or body == event_name:
+            return pairs
+        if type(body) is str and len(body) <= SURELY_SHORT:
+            pairs.append((_BODY, body))
+        else:
+            pairs.extend(property_texts({_BODY: body}, Counter()).items())
         return pairs
 
     def of_span(self, span: ReadableSpan) -> list[tuple[str, str]]:
@@ -92,8 +98,9 @@ def _span_id(of: object) -> str:
     return f"{number:016x}" if number else ""
 
 
-def _severity_text(log: object) -> str:
-    return cut(text_of(getattr(log, "severity_text", None), Counter()) or "")
+def _severity_text(log: LogRecord) -> str:
+    text = log.severity_text
+    return cut(text) if isinstance(text, str) else ""
 
 
 _OF_LOG: dict[str, Callable[..., str]] = {

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 
-from tests.benchmarks import bench_decorators, bench_handler, bench_mpulse
+from tests.benchmarks import bench_decorators, bench_handler, bench_mparticle_analytics, bench_mpulse
+
+BENCHES = (bench_mpulse, bench_mparticle_analytics, bench_decorators, bench_handler)
 
 if __name__ == "__main__":
-    results = [bench.main() for bench in (bench_mpulse, bench_decorators, bench_handler)]
+    results = [bench.main() for bench in BENCHES]
     sys.exit(max(results))
