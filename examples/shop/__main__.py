@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from werkzeug.serving import make_server
 
 from examples.shop import app, telemetry
-from otel_vendor_exporters.sandbox import MParticleReceived, MPulseApp, Received, Sandbox
+from otel_vendor_exporters.sandbox import AnalyticsReceived, MParticleReceived, MPulseApp, Received, Sandbox
 
 
 def main() -> int:
@@ -29,7 +29,9 @@ def main() -> int:
     logging.getLogger("werkzeug").setLevel(logging.WARNING)  # the report is what is to be seen
     mpulse = MPulseApp(timers=telemetry.TIMERS, metrics=telemetry.METRICS, dimensions=telemetry.DIMENSIONS)
     with Sandbox(mpulse=mpulse) as sandbox:
-        providers = telemetry.start(sandbox.mpulse_settings, sandbox.mparticle_settings)
+        providers = telemetry.start(
+            sandbox.mpulse_settings, sandbox.mparticle_settings, sandbox.mparticle_analytics_settings
+        )
         began = time.monotonic()
         with shop() as url:
             requests = visitors(url)
@@ -68,6 +70,7 @@ def report(sandbox: Sandbox) -> int:
     """Print what each vendor received; 1 if anything of it would have been thrown away."""
     report_mpulse(sandbox.received)
     report_mparticle(sandbox.received.mparticle)
+    report_analytics(sandbox.received.mparticle_analytics)
     findings = sandbox.received.findings
     print(f"Findings (what the real vendors would have thrown away): {len(findings) or 'none'}")
     for finding in findings[:20]:
@@ -103,6 +106,19 @@ def report_mparticle(received: MParticleReceived) -> None:
     busiest = max(users, key=lambda user: len(user.events))
     print(f"  one of them, {busiest.identities.get('customer_id')}, in order:")
     print(f"    {', '.join(event.type for event in busiest.events)}\n")
+
+
+def report_analytics(received: AnalyticsReceived) -> None:
+    """Users and their event streams."""
+    users = received.users
+    merged = sum(len(user.ids) > 1 for user in users)
+    print(
+        f"mParticle Analytics received {len(received.events)} events of {len(users)} users, {merged} merged"
+    )
+    for name, count in sorted(Counter(event.name for event in received.events).items()):
+        print(f"  {name:<16}{count:>7}")
+    calls = Counter(call.kind for call in received.calls)
+    print(f"  in so many calls: {listed(calls)}\n")
 
 
 def listed(counts: Counter[str]) -> str:

@@ -19,6 +19,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 from instrumentation import EventHandler
 from otel_vendor_exporters.mparticle import MParticleLogExporter
+from otel_vendor_exporters.mparticle_analytics import MParticleAnalyticsLogExporter
 from otel_vendor_exporters.mpulse import MPulseMetricExporter, MPulseSpanExporter
 from otel_vendor_exporters.visitor import VisitorLogProcessor, VisitorSpanProcessor
 
@@ -47,15 +48,18 @@ NAMES: Mapping[str, Any] = {
     "metrics": {"open_carts": "Open carts", "http.server.active_requests": "Active requests"},
 }
 
+EVENTS: Mapping[str, Any] = {"event_names": {"mparticle.commerce_event": "Order placed"}}
+
 
 def start(
-    mpulse: Mapping[str, Any], mparticle: Mapping[str, Any]
+    mpulse: Mapping[str, Any], mparticle: Mapping[str, Any], analytics: Mapping[str, Any]
 ) -> tuple[TracerProvider, MeterProvider, LoggerProvider]:
     """
-    Spans and metrics to mPulse, events to mParticle.
+    Spans and metrics to mPulse, events to mParticle and mParticle Analytics.
 
-    The arguments are settings: of mPulse api_key and domain, of mParticle api_key and api_secret; for the
-    sandbox also where it is. The visitor's processors stand in front of the exporting ones.
+    The arguments are settings: of mPulse api_key and domain, of mParticle api_key and api_secret, of
+    Analytics api_key; for the sandbox also where it is. The visitor's processors stand in front of the
+    exporting ones.
     """
     resource = Resource.create({"service.name": "shop", "deployment.environment.name": "development"})
     tracing = TracerProvider(resource=resource)
@@ -68,6 +72,9 @@ def start(
     logs = LoggerProvider(resource=resource)
     logs.add_log_record_processor(VisitorLogProcessor())
     logs.add_log_record_processor(BatchLogRecordProcessor(MParticleLogExporter(**mparticle)))
+    logs.add_log_record_processor(
+        BatchLogRecordProcessor(MParticleAnalyticsLogExporter(**analytics, **EVENTS))
+    )
     set_logger_provider(logs)
     shop_log = logging.getLogger("shop")
     shop_log.setLevel(logging.INFO)
