@@ -12,6 +12,7 @@ import pytest
 
 from otel_vendor_exporters.instrumentor import InstrumentorSettings
 from otel_vendor_exporters.mparticle import MParticleSettings
+from otel_vendor_exporters.mparticle_analytics import AnalyticsSettings
 from otel_vendor_exporters.mpulse.settings import ENVIRONMENT_PREFIX, MPulseSettings
 from otel_vendor_exporters.sandbox import MParticleApp, MPulseApp, Sandbox
 from otel_vendor_exporters.settings import table
@@ -21,6 +22,7 @@ README = (ROOT / "README.md").read_text()
 SETTINGS: dict[str, tuple[type, str]] = {
     "mpulse": (MPulseSettings, ENVIRONMENT_PREFIX),
     "mparticle": (MParticleSettings, "OTEL_EXPORTER_MPARTICLE_"),
+    "mparticle_analytics": (AnalyticsSettings, "OTEL_EXPORTER_MPARTICLE_ANALYTICS_"),
     "instrumentor": (InstrumentorSettings, "OTEL_VENDOR_"),
 }
 
@@ -57,7 +59,11 @@ def test_python_blocks_run(block: str, tmp_path: Path) -> None:
     script = tmp_path / "block.py"
     script.write_text(block)
     with Sandbox(mpulse=mpulse, mparticle=mparticle) as sandbox:
-        given = {"MPULSE": sandbox.mpulse_settings, "MPARTICLE": sandbox.mparticle_settings}
+        given = {
+            "MPULSE": sandbox.mpulse_settings,
+            "MPARTICLE": sandbox.mparticle_settings,
+            "MPARTICLE_ANALYTICS": sandbox.mparticle_analytics_settings,
+        }
         environment = {
             f"OTEL_EXPORTER_{vendor}_{name.upper()}": str(value)
             for vendor, settings in given.items()
@@ -67,7 +73,12 @@ def test_python_blocks_run(block: str, tmp_path: Path) -> None:
         subprocess.run(command, env=environment, cwd=ROOT, check=True, timeout=60)
         received = sandbox.received
     names = [event.data["event_name"] for event in received.mparticle.events]
-    assert ([name for name, _ in received.timers], names) in ((["Checkout"], []), ([], ["Signed up"]))
+    tracked = [event.name for event in received.mparticle_analytics.events]
+    assert ([name for name, _ in received.timers], names, tracked) in (
+        (["Checkout"], [], []),
+        ([], ["Signed up"], []),
+        ([], [], ["Registration"]),
+    )
     assert not received.findings
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 
 from otel_vendor_exporters import attributes as names
-from otel_vendor_exporters.mparticle_analytics.settings import AnalyticsSettings
+from otel_vendor_exporters.mparticle_analytics.settings import NOT_SENT, AnalyticsSettings
 from otel_vendor_exporters.mparticle_analytics.texts import (
     MOST_PROPERTIES,
     SURELY_SHORT,
@@ -25,7 +25,7 @@ from otel_vendor_exporters.mparticle_analytics.wire import joined, pair, quoted
 
 _MOST_REMEMBERED = 10_000
 _OURS = (names.MPARTICLE_PREFIX, names.MPULSE_PREFIX)  # attributes that speak to exporters
-_NOT_SENT = ""
+_NOTHING = ""
 _SIMPLE = frozenset({str, int, bool, float, bytes, type(None)})
 Extras = Iterable[tuple[str, str]]  # names and texts of what is added to an event
 
@@ -34,8 +34,8 @@ class Properties:
     """Writes properties, by the allow and deny lists. Any thread may call."""
 
     def __init__(self, settings: AnalyticsSettings) -> None:
-        self._allow = settings.properties_allow
-        self._deny = settings.properties_deny
+        self._allow = settings.allow_attributes or ("*",)
+        self._deny = settings.deny_attributes + (() if settings.allow_attributes else NOT_SENT)
         self._consumed = frozenset((*settings.user_id_from, *settings.anonymous_id_from, names.EVENT_NAME))
         self._starts: dict[str, str] = {}  # attribute name to `"name":`
         self._long: set[str] = set()  # names that may have to be cut, and may then be equal
@@ -105,7 +105,7 @@ class Properties:
         start = self._starts.get(name)
         if start is None:
             sent = bool(name) and not self._is_silenced(name) and _matches(name, self._allow)
-            start = f"{quoted(name)}:" if sent else _NOT_SENT
+            start = f"{quoted(name)}:" if sent else _NOTHING
             if len(self._starts) >= _MOST_REMEMBERED:
                 self._starts, self._long = {}, set()
             self._starts[name] = start

@@ -23,10 +23,13 @@ BASE_URL = "https://api.indicative.com/service"
 USER_AGENT = f"otel-vendor-exporters/{__version__} (python/{platform.python_version()})"
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 NOTHING: Mapping[str, str] = MappingProxyType({})
-# Personal data, what is cut to nonsense at 255 characters, and where in the source a record was made.
+# What never leaves unless allow_attributes names it: who and where a person is, what headers, queries and
+# statements may hold of them; and what is of no use there: where in the source and the process it was made.
 NOT_SENT = (
-    *("user.email", "user.name", "user.full_name", "user.hash", "client.address", "client.port"),
-    *("http.client_ip", "exception.stacktrace", "code.*", "thread.*"),
+    *("user.*", "enduser.*", "client.*", "http.client_ip", "net.peer.ip", "network.peer.address"),
+    *("user_agent.original", "http.user_agent", "http.request.header.*", "http.response.header.*"),
+    *("url.query", "db.query.text", "db.query.parameter.*", "db.statement"),
+    *("exception.stacktrace", "code.*", "thread.*"),
 )
 
 
@@ -72,11 +75,12 @@ class AnalyticsSettings:
         "Event name (a glob) to the name to send; first match wins; {name} stands for the original.",
         default=NOTHING,
     )
-    properties_allow: tuple[str, ...] = setting(
-        "Attributes (globs) that are sent as properties.", default=("*",)
+    allow_attributes: tuple[str, ...] = setting(
+        "Attributes (globs) that are sent as properties; all but personal and technical ones unless set.",
+        default=(),
     )
-    properties_deny: tuple[str, ...] = setting(
-        "Attributes (globs) that are not, even if allowed.", default=NOT_SENT
+    deny_attributes: tuple[str, ...] = setting(
+        "Attributes (globs) that are never sent as properties.", default=()
     )
     context_properties: tuple[str, ...] = setting(
         "What else each event tells: resource attributes, otel.scope.name, otel.scope.version, log.body,"
@@ -152,7 +156,7 @@ class AnalyticsSettings:
 _PER_EXPORTER = frozenset(
     {
         *("user_id_from", "anonymous_id_from", "anonymous", "anonymous_user", "alias", "plain_logs"),
-        *("event_names", "properties_allow", "properties_deny", "context_properties"),
+        *("event_names", "allow_attributes", "deny_attributes", "context_properties"),
     }
 )
 

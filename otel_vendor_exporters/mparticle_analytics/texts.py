@@ -18,6 +18,7 @@ MOST_CHARACTERS = 255  # of ids, names and values; UTF-16 units, which is what a
 MOST_PROPERTIES = 200  # not documented
 SURELY_SHORT = MOST_CHARACTERS // 2  # no character takes more than two units
 _MOST_DEPTH = 8
+_MOST_STEPS = 10_000  # lists in lists that hold each other have no end that anybody would live to see
 _MOST_BITS = 850  # more than 255 decimal digits take more
 _MOST_BYTES = 192  # give 256 characters of base64
 
@@ -33,7 +34,10 @@ def property_texts(
     `lets_inner` says of the dotted names that come of maps whether they are wanted.
     """
     texts: dict[str, str] = {}
-    for name, value, inner in _flattened(properties, "", 0, left_out):
+    for step, (name, value, inner) in enumerate(_flattened(properties, "", 0, left_out)):
+        if step == _MOST_STEPS:
+            left_out["too_many_properties"] += 1
+            break
         if inner and not lets_inner(name):
             continue
         text = text_of(value, left_out)
@@ -109,12 +113,14 @@ def is_nested(value: object) -> bool:
 def _flattened(
     properties: Mapping[str, object], prefix: str, depth: int, left_out: Counter[str]
 ) -> Iterator[tuple[str, object, bool]]:
-    """Names, values that are not nested, and whether they came of a map."""
+    """Names, values that are not nested, and whether they came of a map; of a nested one first None."""
     for bare, value in properties.items():
         name = f"{prefix}{bare}"
         if not is_nested(value):
             yield name, value, depth > 0
-        elif depth == _MOST_DEPTH:
+            continue
+        yield name, None, True  # a step, also where nothing but maps follows
+        if depth == _MOST_DEPTH:
             left_out["too_deep"] += 1
         else:
             yield from _flattened(_as_map(value), name + ".", depth + 1, left_out)

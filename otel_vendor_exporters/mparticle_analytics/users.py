@@ -16,7 +16,7 @@ from typing import TypeVar
 
 K = TypeVar("K")
 V = TypeVar("V")
-MOST_REMEMBERED = 20_000  # anonymous ids, known users, and attributes of users, each
+MOST_REMEMBERED = 50_000  # anonymous ids, known users, and attributes of users, each
 MOST_SUPPRESSED = 1_000_000
 
 

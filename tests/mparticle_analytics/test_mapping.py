@@ -159,7 +159,7 @@ def test_the_order_of_ids_is_a_setting() -> None:
     """Any attribute may be the id; what is then no id is a property."""
     records = log_record(attributes={"customer": "c-1"})
 
-    (content,) = contents(mapped(records, user_id_from="customer,session.id"))
+    (content,) = contents(mapped(records, user_id_from="customer,session.id", allow_attributes="*"))
 
     assert (content["eventUniqueId"], content["properties"]) == ("c-1", {"user.id": "user47"})
 
@@ -217,7 +217,7 @@ def test_the_message_is_not_repeated() -> None:
 
 
 def test_personal_data_stays_here_unless_allowed() -> None:
-    """Deny wins over allow; both are globs and hold inside maps."""
+    """Deny wins over allow; both are globs and hold inside maps. What speaks to exporters never leaves."""
     attributes = {
         "user.email": "a@example.com",
         "client.address": "192.0.2.1",
@@ -228,16 +228,19 @@ def test_personal_data_stays_here_unless_allowed() -> None:
         "mparticle.mpid": 1,
     }
     records = log_record(attributes=attributes)
+    address = {"address.city": "Ulm", "address.street": "Am See"}
 
-    assert properties(records) == {"plan": "pro", "address.city": "Ulm", "address.street": "Am See"}
-    assert properties(records, properties_deny="*.street,plan") == {
+    assert properties(records) == {"plan": "pro", **address}
+    assert properties(records, deny_attributes="*.street,plan") == {"address.city": "Ulm"}
+    assert properties(records, allow_attributes="*") == {
         "user.email": "a@example.com",
         "client.address": "192.0.2.1",
         "code.line.number": "3",
-        "address.city": "Ulm",
+        "plan": "pro",
+        **address,
     }
-    assert properties(records, properties_allow="address.c*,pl*") == {"plan": "pro", "address.city": "Ulm"}
-    assert properties(records, properties_allow="address", properties_deny="address.city") == {
+    assert properties(records, allow_attributes="address.c*,pl*") == {"plan": "pro", "address.city": "Ulm"}
+    assert properties(records, allow_attributes="address", deny_attributes="address.city") == {
         "address.street": "Am See"
     }
 

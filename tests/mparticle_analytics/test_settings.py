@@ -44,9 +44,9 @@ def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_lists_may_be_lists() -> None:
     """YAML and Python give lists; an empty one is a choice, too."""
-    settings = read(user_id_from=["customer"], properties_deny=[])
+    settings = read(user_id_from=["customer"], anonymous_id_from=[])
 
-    assert (settings.user_id_from, settings.properties_deny) == (("customer",), ())
+    assert (settings.user_id_from, settings.anonymous_id_from) == (("customer",), ())
 
 
 @pytest.mark.parametrize(

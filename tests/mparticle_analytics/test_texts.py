@@ -113,6 +113,11 @@ def test_there_are_bounds_to_everything() -> None:
     assert len(texts_of(**{f"p{n}": n for n in range(300)})[0]) == 200
     assert texts_of(**{f"p{n}": n for n in range(300)})[1] == {"too_many_properties": 1}
     assert texts_of(deep=deep)[1] == {"too_deep": 1}
+    wide: list[object] = []
+    for _ in range(10):
+        wide = [wide] * 200  # 200 ** 10 lists, and not one scalar
+    texts, left_out = texts_of(wide=wide)
+    assert (texts, left_out["too_many_properties"]) == ({}, 1)
     assert texts_of(endless=endless)[1]["too_deep"] >= 1
     assert texts_of(long=[1] * 1_000_000) == ({"long": "1," * 127 + "1"}, {"value_cut": 1})
     assert texts_of(raw=bytes(1_000_000)) == ({"raw": "A" * 255}, {"value_cut": 1})
