@@ -59,7 +59,7 @@ OWN_LAYERS: dict[str, tuple[set[str], ...]] = {
     "mparticle_analytics": (
         {"settings", "texts", "units"},
         {"users", "wire"},
-        {"answers", "context", "properties"},
+        {"answers", "codec", "context", "properties"},
         {"mapping", "packing"},
         {"project"},
         {"client"},
@@ -75,8 +75,8 @@ PURE = {
     "delivery": {"request", "policy", "pace", "rate"},
     "mpulse": {"app_config", "budget", "codec", "contexts", "mapping", "metrics", "packing", "units", "wire"},
     "mparticle_analytics": {
-        *("answers", "context", "mapping", "packing", "properties", "settings", "texts", "units", "users"),
-        "wire",
+        *("answers", "codec", "context", "mapping", "packing", "properties", "settings", "texts"),
+        *("units", "users", "wire"),
     },
 }
 IMPURE_MODULES = {

@@ -27,7 +27,7 @@ from otel_vendor_exporters.delivery.ready import Ready
 from otel_vendor_exporters.delivery.request import Item, Outcome, Parcel, Reply, Request, Ticket, U, Verdict
 from otel_vendor_exporters.delivery.spool import Spool
 from otel_vendor_exporters.delivery.transport import Transport
-from otel_vendor_exporters.delivery.vendor import Callbacks, Packed, Vendor, halves, is_divisible
+from otel_vendor_exporters.delivery.vendor import Callbacks, Packed, Vendor, is_divisible
 
 __all__ = ["Delivery", "Packed", "Vendor"]
 
@@ -322,12 +322,7 @@ class Delivery(Generic[U]):
 
     def _send(self, parcel: Parcel[U]) -> None:
         verdicts, could_be_sent = self._callbacks.verdicts(parcel, self._exchange)
-        repacked = [
-            self._callbacks.pack(half)
-            for verdict in verdicts
-            if is_divisible(verdict)
-            for half in halves(verdict.items)
-        ]
+        repacked = self._callbacks.repacked(verdicts)
         with self._lock:
             self._sending -= 1
             self._pace.over(parcel.cost, self._clock.monotonic())

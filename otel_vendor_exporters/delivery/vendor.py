@@ -79,6 +79,11 @@ class Callbacks(Generic[U]):
         missing = _missing(items, groups)
         return replace(packed, verdicts=[*packed.verdicts, _dropped(missing)]) if missing else packed
 
+    def repacked(self, verdicts: Iterable[Verdict[U]]) -> list[Packed[U]]:
+        """What is to go again in halves, half by half."""
+        divided = [verdict.items for verdict in verdicts if is_divisible(verdict)]
+        return [self.pack(half) for items in divided for half in halves(items)]
+
     def verdicts(
         self, parcel: Parcel[U], exchange: Callable[[Request], Reply]
     ) -> tuple[Sequence[Verdict[U]], bool]:

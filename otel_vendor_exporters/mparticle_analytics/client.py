@@ -12,16 +12,20 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from otel_vendor_exporters.delivery.clock import Clock
+from otel_vendor_exporters.delivery.disk_spool import Disk, DiskSpool
+from otel_vendor_exporters.delivery.journal import Label
 from otel_vendor_exporters.delivery.ledger import Counts
 from otel_vendor_exporters.delivery.notices import Notices
 from otel_vendor_exporters.delivery.rate import EvenRate
 from otel_vendor_exporters.delivery.request import Item, Receipt, Ticket
 from otel_vendor_exporters.delivery.sender import Delivery
 from otel_vendor_exporters.delivery.shared import SharedDestinations
-from otel_vendor_exporters.delivery.spool import MemorySpool
+from otel_vendor_exporters.delivery.spool import MemorySpool, Spool
 from otel_vendor_exporters.delivery.transport import Transport
+from otel_vendor_exporters.mparticle_analytics.codec import UnitCodec
 from otel_vendor_exporters.mparticle_analytics.project import Project
 from otel_vendor_exporters.mparticle_analytics.settings import AnalyticsSettings
 from otel_vendor_exporters.mparticle_analytics.units import REMOVALS, Unit
@@ -29,6 +33,7 @@ from otel_vendor_exporters.mparticle_analytics.users import Users
 from otel_vendor_exporters.mparticle_analytics.wire import Alias, AnalyticsEvent, Delete, Identify, Suppress
 
 SUPPRESSED = "suppressed"  # the ledger's word for what is not sent because its user is not to be told of
+_CODEC = UnitCodec()
 _ITEM_BYTES = 300  # about what an item takes in memory beside its content
 
 
@@ -191,9 +196,17 @@ def _destination(settings: AnalyticsSettings, clock: Clock) -> Destination:
     notices = Notices(logging.getLogger("otel_vendor_exporters.mparticle_analytics"), clock)
     project = Project(settings, users, notices)
     most_per_second = settings.most_per_second
+
+    def spool() -> Spool[Unit]:
+        memory: MemorySpool[Unit] = MemorySpool(
+            max_items=settings.max_queue_items, max_bytes=settings.max_queue_bytes
+        )
+        disk = _disk(settings)
+        return memory if disk is None else DiskSpool(disk, memory, clock, notices)
+
     delivery: Delivery[Unit] = Delivery(
         project,
-        spool=lambda: MemorySpool(max_items=settings.max_queue_items, max_bytes=settings.max_queue_bytes),
+        spool=spool,
         transport=Transport(),
         clock=clock,
         notices=notices,
@@ -202,6 +215,14 @@ def _destination(settings: AnalyticsSettings, clock: Clock) -> Destination:
         rate=None if most_per_second is None else EvenRate(most_per_second),
     )
     return Destination(project, delivery, users, settings, clock)
+
+
+def _disk(settings: AnalyticsSettings) -> Disk[Unit] | None:
+    if settings.spool_dir is None:
+        return None
+    label = Label("mparticle_analytics", _CODEC.units, settings.base_url, (settings.api_key.reveal(),))
+    again = settings.duplicates == "allow"
+    return Disk(Path(settings.spool_dir).expanduser(), label, _CODEC, again=again)
 
 
 _destinations: SharedDestinations[AnalyticsSettings, Destination] = SharedDestinations(
@@ -217,7 +238,7 @@ def _item(unit: Unit, expires_at_unix_ms: float, ticket: Ticket | None) -> Item[
     """
     A removal never gets too old, leaves before what waits of others, and makes room last.
 
-    Nothing of its own user waits in front of it; and it is not that user's data, which another one takes out.
+    Nothing of its own user waits in front of it.
     """
     is_removal = unit.kind in REMOVALS
     return Item(
@@ -225,6 +246,6 @@ def _item(unit: Unit, expires_at_unix_ms: float, ticket: Ticket | None) -> Item[
         _ITEM_BYTES + len(unit.content),
         expires_at_unix_ms=None if is_removal else expires_at_unix_ms,
         first=is_removal,
-        subjects=() if is_removal else unit.users,
+        subjects=_CODEC.subjects(unit),
         ticket=ticket,
     )

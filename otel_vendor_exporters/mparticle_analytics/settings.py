@@ -115,6 +115,9 @@ class AnalyticsSettings:
         minimum=1,
     )
     max_queue_bytes: int = setting("The same bound in bytes.", default=64 * 1024 * 1024, minimum=10_000)
+    spool_dir: str | None = setting(
+        "A folder where what waits is also written to disk, so that it outlives the process.", default=None
+    )
     user_agent: str = setting("Sent with every request.", default=USER_AGENT)
 
     def __post_init__(self) -> None:

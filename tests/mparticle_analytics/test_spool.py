@@ -1,0 +1,51 @@
+"""With a spool folder what waits outlives the process."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from otel_vendor_exporters.mparticle_analytics import AnalyticsClient, AnalyticsEvent
+from tests.delivery.loopback import Answer
+from tests.mparticle_analytics.service import Service
+
+ROOT = Path(__file__).parent.parent.parent
+
+# Tells of three users while Analytics is down, deletes one of them, and dies.
+SCRIPT = """
+import os, sys
+sys.path.insert(0, {root!r})
+from otel_vendor_exporters.mparticle_analytics import AnalyticsClient, AnalyticsEvent
+client = AnalyticsClient(**{settings!r})
+client.track_many([AnalyticsEvent("seen", user) for user in "abca"], timeout_seconds=0)
+client.identify("b", {{"plan": "pro"}}, timeout_seconds=0)
+client.alias("anon", "b", timeout_seconds=0)
+client.delete("c", timeout_seconds=0)
+client.flush(1)
+os._exit(9)
+"""
+
+
+def test_what_a_killed_process_left_is_sent_by_the_next(service: Service, tmp_path: Path) -> None:
+    """Events and calls arrive once, in their order, and nothing of the user who was deleted meanwhile."""
+    settings = {**service.settings, "spool_dir": str(tmp_path / "spool")}
+    service.fails = lambda: Answer(503, headers={"Retry-After": "300"})
+    script = SCRIPT.format(root=str(ROOT), settings=settings)
+    died = subprocess.run([sys.executable, "-W", "error", "-c", script], check=False, timeout=30)
+    assert died.returncode == 9
+    written = b"".join(path.read_bytes() for path in (tmp_path / "spool").iterdir())
+    assert b"seen" in written
+    assert b"apiKey" not in written
+
+    service.fails = lambda: None
+    with AnalyticsClient(**settings) as client:
+        client.track(AnalyticsEvent("new", "d"))
+        assert client.flush(10)
+        counts = client.ledger()
+
+    assert counts.balanced
+    assert (counts.recovered, counts.delivered, counts.lost) == (6, 7, 0)
+    assert sorted(service.events) == [("a", "seen"), ("a", "seen"), ("b", "seen"), ("d", "new")]
+    assert sorted(kind for kind in service.kinds if "event" not in kind) == ["alias", "delete", "identify"]
+    assert list((tmp_path / "spool").glob("*.spool")) == []
