@@ -8,6 +8,7 @@ it without unlocking: the lock is the parent's.
 from __future__ import annotations
 
 import os
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,6 +20,7 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]  # checked before use
 
 SUFFIX = ".lock"
+_NO_LOCKS = "this system has no file locks that end with their process"
 
 
 class FileLock:
@@ -32,7 +34,7 @@ class FileLock:
     def take(cls, spool: Path, *, create: bool = False) -> FileLock | None:
         """The lock of a spool file; None when a living process has it. Raises OSError, SpoolError."""
         if fcntl is None:
-            raise SpoolError("this system has no file locks that end with their process")
+            raise SpoolError(_NO_LOCKS)
         path = spool.with_name(spool.name + SUFFIX)
         flags = os.O_RDWR | os.O_NOFOLLOW | (os.O_CREAT if create else 0)
         descriptor = os.open(path, flags, 0o600)
@@ -62,3 +64,22 @@ class FileLock:
         """In a forked child: close our descriptor; the parent's lock stays."""
         with suppress(OSError):
             os.close(self._descriptor)
+
+
+def lock_for_a_moment(descriptor: int, most_wait_seconds: float) -> None:
+    """Lock an open file that others lock only for moments. It ends when closed. Raises OSError, SpoolError."""
+    if fcntl is None:
+        raise SpoolError(_NO_LOCKS)
+    deadline = time.monotonic() + most_wait_seconds
+    while not _is_locked_now(descriptor):
+        if time.monotonic() > deadline:
+            raise SpoolError("another process holds it")
+        time.sleep(0.002)
+
+
+def _is_locked_now(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
