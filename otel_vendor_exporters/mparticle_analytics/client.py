@@ -20,6 +20,7 @@ from otel_vendor_exporters.delivery.journal import Label
 from otel_vendor_exporters.delivery.ledger import Counts
 from otel_vendor_exporters.delivery.notices import Notices
 from otel_vendor_exporters.delivery.rate import EvenRate
+from otel_vendor_exporters.delivery.register import Register
 from otel_vendor_exporters.delivery.request import Item, Receipt, Ticket
 from otel_vendor_exporters.delivery.sender import Delivery
 from otel_vendor_exporters.delivery.shared import SharedDestinations
@@ -33,6 +34,7 @@ from otel_vendor_exporters.mparticle_analytics.users import Users
 from otel_vendor_exporters.mparticle_analytics.wire import Alias, AnalyticsEvent, Delete, Identify, Suppress
 
 SUPPRESSED = "suppressed"  # the ledger's word for what is not sent because its user is not to be told of
+_VENDOR = "mparticle_analytics"
 _CODEC = UnitCodec()
 _ITEM_BYTES = 300  # about what an item takes in memory beside its content
 
@@ -140,7 +142,8 @@ class AnalyticsClient:
         """
         Have Analytics ignore this user from now on, and send nothing more of them.
 
-        That holds for the life of this process; the application keeps its own list for the next one.
+        That holds for the life of this process; with `spool_dir` for all processes that use the folder. The
+        application keeps a list of its own.
         """
         return self._remove(user_id, Suppress(user_id).unit(), timeout_seconds)
 
@@ -192,9 +195,10 @@ class AnalyticsClient:
 
 
 def _destination(settings: AnalyticsSettings, clock: Clock) -> Destination:
-    users = Users()
-    notices = Notices(logging.getLogger("otel_vendor_exporters.mparticle_analytics"), clock)
-    project = Project(settings, users, notices)
+    notices = Notices(logging.getLogger(f"otel_vendor_exporters.{_VENDOR}"), clock)
+    suppressed = _suppressed(settings, notices)
+    users = Users(suppressed)
+    project = Project(settings, users, suppressed, notices)
     most_per_second = settings.most_per_second
 
     def spool() -> Spool[Unit]:
@@ -217,12 +221,22 @@ def _destination(settings: AnalyticsSettings, clock: Clock) -> Destination:
     return Destination(project, delivery, users, settings, clock)
 
 
+def _suppressed(settings: AnalyticsSettings, notices: Notices) -> Register:
+    """Whom nothing may be told of; with a spool folder all processes that use it know."""
+    path = None if settings.spool_dir is None else _folder(settings.spool_dir) / f"{_VENDOR}.{SUPPRESSED}"
+    return Register(_VENDOR, (settings.base_url, settings.api_key.reveal()), path, notices)
+
+
+def _folder(spool_dir: str) -> Path:
+    return Path(spool_dir).expanduser()
+
+
 def _disk(settings: AnalyticsSettings) -> Disk[Unit] | None:
     if settings.spool_dir is None:
         return None
-    label = Label("mparticle_analytics", _CODEC.units, settings.base_url, (settings.api_key.reveal(),))
+    label = Label(_VENDOR, _CODEC.units, settings.base_url, (settings.api_key.reveal(),))
     again = settings.duplicates == "allow"
-    return Disk(Path(settings.spool_dir).expanduser(), label, _CODEC, again=again)
+    return Disk(_folder(settings.spool_dir), label, _CODEC, again=again)
 
 
 _destinations: SharedDestinations[AnalyticsSettings, Destination] = SharedDestinations(

@@ -16,6 +16,7 @@ from datetime import datetime, timezone
 
 from otel_vendor_exporters.delivery import policy
 from otel_vendor_exporters.delivery.notices import Notices
+from otel_vendor_exporters.delivery.register import Register
 from otel_vendor_exporters.delivery.request import Item, Outcome, Parcel, Reply, Request, Verdict
 from otel_vendor_exporters.delivery.vendor import Packed
 from otel_vendor_exporters.mparticle_analytics.answers import Answer, Doubt, answer_to, told
@@ -33,8 +34,11 @@ class Project:
 
     name = "mparticle_analytics"
 
-    def __init__(self, settings: AnalyticsSettings, users: Users, notices: Notices) -> None:
+    def __init__(
+        self, settings: AnalyticsSettings, users: Users, suppressed: Register, notices: Notices
+    ) -> None:
         self._users = users
+        self._suppressed = suppressed
         self._notices = notices
         self._events_again = settings.duplicates == "allow"
         api_key = settings.api_key.reveal()
@@ -53,6 +57,7 @@ class Project:
     def renew_after_fork(self) -> None:
         """A process of its own: nobody is somebody else here, and nothing was refused yet."""
         self._start()
+        self._suppressed.renew_after_fork()
         self._users.renew_after_fork()
 
     def prepare(self, timeout_seconds: float, *, hurry: bool) -> float:  # noqa: ARG002  delivery's words
@@ -61,6 +66,7 @@ class Project:
 
     def pack(self, items: Sequence[Item[Unit]]) -> Packed[Unit]:
         """Batches and calls for `items`, without those of suppressed users."""
+        self._suppressed.refresh()
         silenced = [item for item in items if self._is_silenced(item.unit)]
         if silenced:
             gone = {id(item) for item in silenced}
@@ -80,6 +86,7 @@ class Project:
 
     def request(self, parcel: Parcel[Unit]) -> Request | None:
         """The request with the key; None if one of its users was suppressed since it was packed."""
+        self._suppressed.refresh()
         units = [item.unit for item in parcel.items]
         if any(map(self._is_silenced, units)):
             return None

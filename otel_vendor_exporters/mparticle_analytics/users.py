@@ -11,13 +11,18 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
-from hashlib import blake2b
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 K = TypeVar("K")
 V = TypeVar("V")
 MOST_REMEMBERED = 50_000  # anonymous ids, known users, and attributes of users, each
-MOST_SUPPRESSED = 1_000_000
+
+
+class Names(Protocol):
+    """Names that are remembered; other processes may add to them."""
+
+    def __contains__(self, name: str) -> bool: ...
+    def add(self, name: str) -> None: ...
 
 
 @dataclass(slots=True)
@@ -32,18 +37,17 @@ class _Anonymous:
 class Users:
     """What is known of users, for all exporters and clients of one project in one process."""
 
-    def __init__(self, most: int = MOST_REMEMBERED) -> None:
+    def __init__(self, suppressed: Names, most: int = MOST_REMEMBERED) -> None:
+        self._suppressed = suppressed
         self._most = most
         self.renew_after_fork()
 
     def renew_after_fork(self) -> None:
-        """Start from nothing, with a lock that no thread of the parent holds."""
+        """Start from nothing but the suppressed, with a lock that no thread of the parent holds."""
         self._lock = threading.Lock()
         self._told: dict[tuple[str, str], int] = {}  # (user, attribute) to hash of its text
         self._anonymous: dict[str, _Anonymous] = {}
         self._known: dict[str, None] = {}  # the users something was merged into
-        if not hasattr(self, "_suppressed"):  # a child must keep silent about them, too
-            self._suppressed: dict[bytes, None] = {}
 
     def changed(self, user_id: str, texts: Mapping[str, str]) -> dict[str, str]:
         """Those of the attributes that Analytics was not told yet; it is assumed to be told now."""
@@ -108,12 +112,11 @@ class Users:
 
     def suppress(self, user_id: str) -> None:
         """From now on nothing more is to be sent of this user."""
-        with self._lock:
-            _remember(self._suppressed, _digest(user_id), None, MOST_SUPPRESSED)
+        self._suppressed.add(user_id)
 
     def is_suppressed(self, user_id: str) -> bool:
         """Whether nothing may be sent of this user."""
-        return bool(self._suppressed) and _digest(user_id) in self._suppressed
+        return user_id in self._suppressed
 
     def _anonymous_one(self, anonymous_id: str) -> _Anonymous:
         one = self._anonymous.get(anonymous_id)
@@ -134,7 +137,3 @@ def _remember(memory: dict[K, V], key: K, value: V, most: int) -> None:
     if len(memory) >= most and key not in memory:
         del memory[next(iter(memory))]
     memory[key] = value
-
-
-def _digest(user_id: str) -> bytes:
-    return blake2b(user_id.encode("utf-8", "surrogatepass"), digest_size=16).digest()

@@ -40,7 +40,7 @@ def main() -> int:
 def encoding(*, session: bool = False) -> Result:
     """Mapping, packing and encoding a record of 8 attributes, and OTLP's encoding of it."""
     records = records_with(count=BATCH, session=session)
-    mapping = EventMapping(AnalyticsSettings.read(api_key="k"), Users())
+    mapping = EventMapping(AnalyticsSettings.read(api_key="k"), Users(set()))
     limits, address = Limits("k"), Address("https://h/service", "k")
 
     def ours() -> None:

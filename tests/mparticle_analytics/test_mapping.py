@@ -19,7 +19,7 @@ PROCESS_USER = "process-1"
 
 
 def mapping(users: Users | None = None, **settings: Any) -> EventMapping:
-    return EventMapping(AnalyticsSettings.read(api_key="k", **settings), users or Users())
+    return EventMapping(AnalyticsSettings.read(api_key="k", **settings), users or Users(set()))
 
 
 def mapped(records: Sequence[Any], **settings: Any) -> Mapped:
@@ -311,7 +311,7 @@ def test_A11_merging_is_a_setting() -> None:
 
 def test_A12_nothing_is_sent_of_a_suppressed_user() -> None:
     """Records of a user who is suppressed are ignored, and counted as such."""
-    users = Users()
+    users = Users(set())
     users.suppress("user47")
 
     result = mapping(users).events_from_logs(log_record(), PROCESS_USER)

@@ -49,3 +49,30 @@ def test_what_a_killed_process_left_is_sent_by_the_next(service: Service, tmp_pa
     assert sorted(service.events) == [("a", "seen"), ("a", "seen"), ("b", "seen"), ("d", "new")]
     assert sorted(kind for kind in service.kinds if "event" not in kind) == ["alias", "delete", "identify"]
     assert list((tmp_path / "spool").glob("*.spool")) == []
+
+
+def test_A12_a_user_deleted_by_one_process_is_not_told_of_by_another(
+    service: Service, tmp_path: Path
+) -> None:
+    """What waits there is given up before it is sent; the next process knows, and no file names anybody."""
+    settings = {**service.settings, "spool_dir": str(tmp_path)}
+    code = "AnalyticsClient(**{0!r}).delete('user47')"
+    script = f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
+    script += "from otel_vendor_exporters.mparticle_analytics import AnalyticsClient\n" + code.format(
+        settings
+    )
+
+    with AnalyticsClient(**settings) as client:
+        service.fails = lambda: Answer(503, headers={"Retry-After": "1"})
+        client.track_many([AnalyticsEvent("seen", user) for user in ("user47", "other")], timeout_seconds=0)
+        service.until_called(1)
+        service.fails = lambda: None
+        subprocess.run([sys.executable, "-W", "error", "-c", script], check=True, timeout=30)
+        assert client.flush(10)
+        assert client.ledger().dropped == {"suppressed": 1}
+    with AnalyticsClient(**settings) as client:
+        assert client.track(AnalyticsEvent("later", "user47")).dropped == {"suppressed": 1}
+
+    assert service.events == [("other", "seen")]
+    assert service.kinds.count("delete") == 1
+    assert not [path for path in tmp_path.iterdir() if b"user47" in path.read_bytes()]

@@ -7,7 +7,7 @@ from otel_vendor_exporters.mparticle_analytics.users import Users
 
 def test_only_what_changed_is_told() -> None:
     """Each attribute is told when its text is new for that user."""
-    users = Users()
+    users = Users(set())
 
     assert users.changed("u", {"plan": "pro", "age": "23"}) == {"plan": "pro", "age": "23"}
     assert users.changed("u", {"plan": "pro", "age": "24"}) == {"age": "24"}
@@ -16,7 +16,7 @@ def test_only_what_changed_is_told() -> None:
 
 def test_memory_is_bounded_and_forgets_the_oldest() -> None:
     """Past the bound the attribute told longest ago is told once more."""
-    users = Users(most=2)
+    users = Users(set(), most=2)
     for user in ("a", "b", "c"):
         users.changed(user, {"plan": "pro"})
 
@@ -26,7 +26,7 @@ def test_memory_is_bounded_and_forgets_the_oldest() -> None:
 
 def test_A11_an_id_is_merged_once_and_only_after_use() -> None:
     """Without events under the anonymous id there is nothing to merge; afterwards it happens once."""
-    users = Users()
+    users = Users(set())
 
     assert not users.becomes_known("anon", "u")
     assert users.anonymous_sent("anon") == "u"
@@ -36,7 +36,7 @@ def test_A11_an_id_is_merged_once_and_only_after_use() -> None:
 
 def test_A11_two_users_are_never_merged() -> None:
     """An anonymous id that two users claimed, before or after it was merged, stays what it is."""
-    users = Users()
+    users = Users(set())
     users.anonymous_sent("shared")
     users.becomes_known("shared", "u1")  # merged
     users.becomes_known("claimed", "u1")
@@ -49,7 +49,7 @@ def test_A11_two_users_are_never_merged() -> None:
 
 def test_A11_a_known_user_is_nobodys_anonymous_id() -> None:
     """What something was merged into is not merged into something else."""
-    users = Users()
+    users = Users(set())
 
     assert users.merge("anon", "u1") is None
     assert users.merge("anon", "u1") == "merged"
@@ -60,7 +60,7 @@ def test_A11_a_known_user_is_nobodys_anonymous_id() -> None:
 
 def test_A11_a_merge_that_failed_may_be_tried_again() -> None:
     """When the call was not accepted, the next one goes out."""
-    users = Users()
+    users = Users(set())
     users.merge("anon", "u1")
 
     users.forget_merge("anon")
@@ -70,7 +70,7 @@ def test_A11_a_merge_that_failed_may_be_tried_again() -> None:
 
 def test_A12_suppression_outlives_a_fork() -> None:
     """A child process keeps silent about whom its parent did, and tells the rest anew."""
-    users = Users()
+    users = Users(set())
     users.suppress("u")
     users.changed("v", {"plan": "pro"})
 
