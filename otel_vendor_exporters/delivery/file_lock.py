@@ -67,7 +67,7 @@ class FileLock:
 
 
 def lock_for_a_moment(descriptor: int, most_wait_seconds: float) -> None:
-    """Lock an open file that others lock only for moments. It ends when closed. Raises OSError, SpoolError."""
+    """Lock an open file that others lock for moments only. Closing ends it. Raises OSError, SpoolError."""
     if fcntl is None:
         raise SpoolError(_NO_LOCKS)
     deadline = time.monotonic() + most_wait_seconds

@@ -176,28 +176,33 @@ class EventMapping:
         self, attributes: Mapping[str, object], of_span: Mapping[str, object], process_user: str
     ) -> _Ids | str:
         """Whose an event is, else the reason why it cannot be sent."""
-        user = anonymous = None
-        is_anonymous = False
-        for name, names_nobody in self._ids_from:
-            value = attributes.get(name)
-            if value is None:
-                value = of_span.get(name)
-            text = _id_text(value)
-            if not text:
-                continue
-            if user is None:
-                user, is_anonymous = text, names_nobody
-            elif names_nobody and not is_anonymous and text != user:
-                anonymous = text
-            if not self._merges or is_anonymous or anonymous is not None:
-                break
-        if user is None:
+        ids = self._ids_in(attributes, of_span)
+        if ids is None:
             if not self._sends_anonymous:
                 return "anonymous"
-            user = self._anonymous_user or process_user
-        if not fits(user) or has_lone_surrogate(user):
+            ids = _Ids(self._anonymous_user or process_user, False, None)
+        if not fits(ids.user) or has_lone_surrogate(ids.user):
             return "bad_user_id"
-        return "suppressed" if self._users.is_suppressed(user) else _Ids(user, is_anonymous, anonymous)
+        return "suppressed" if self._users.is_suppressed(ids.user) else ids
+
+    def _ids_in(self, attributes: Mapping[str, object], of_span: Mapping[str, object]) -> _Ids | None:
+        """The first id there is and, of somebody known, the first anonymous one behind it."""
+        user: str | None = None
+        for name, is_anonymous in self._ids_from:
+            value = attributes.get(name)
+            if value is None and of_span:
+                value = of_span.get(name)
+            if value is None:
+                continue
+            text = value if type(value) is str else _id_text(value)
+            if not text or text == user:
+                continue
+            if user is not None and is_anonymous:
+                return _Ids(user, False, text)
+            if user is None and (is_anonymous or not self._merges):
+                return _Ids(text, is_anonymous, None)
+            user = user or text
+        return None if user is None else _Ids(user, False, None)
 
     def _tell_of_user(self, mapped: Mapped, ids: _Ids, of_user: Mapping[str, object]) -> None:
         if self._merges:
@@ -227,8 +232,6 @@ def _plain(attributes: Attributes) -> Mapping[str, object]:
 
 def _id_text(value: object) -> str:
     """An id as a text; empty for what names nobody."""
-    if type(value) is str:
-        return value
     is_number = isinstance(value, int) and not isinstance(value, bool)
     if isinstance(value, str) or (is_number and value.bit_length() <= 256):  # type: ignore[attr-defined]  # an int
         return str(value)
