@@ -100,6 +100,15 @@ class Backlog(Generic[U]):
         self._ledger.hand_over(ended.handed_over)
         self._count_dropped(ended.lost, reason, was="waiting")
 
+    def note_end(self, end: str, rest: str) -> None:
+        """Tell the losses, if there are any; `end` is how it ends, `rest` what the others are."""
+        counts = self._ledger.counts()
+        left = counts.waiting + counts.in_flight
+        if counts.lost or left:
+            text = "%s: %s after %d items delivered, refused %s, dropped %s, %d still %s"
+            numbers = counts.delivered, dict(counts.refused), dict(counts.dropped), left
+            self._notices.note("end", logging.WARNING, text, self._name, end, *numbers, rest)
+
     def close(self) -> None:
         """Close the spool: nothing will be added or settled any more."""
         self._spool.close()

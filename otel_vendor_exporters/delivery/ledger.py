@@ -59,7 +59,7 @@ class Ledger:
     """Counts moves of items between states. Any thread may call anything."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a finalizer may ask while it is held
         self._numbers: Counter[str] = Counter()
         self._ignored: Counter[str] = Counter()
         self._refused: Counter[str] = Counter()

@@ -47,7 +47,7 @@ class Notices:
 
     def renew_after_fork(self) -> None:
         """Start from nothing, with a lock that no thread of the parent holds."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a finalizer may ask while it is held
         self._problems: dict[str, _Problem] = {}
         self._lines: deque[_Line] = deque(maxlen=_MOST_LINES)
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
 from opentelemetry.metrics import MeterProvider
 
+from otel_vendor_exporters.delivery import reentry
 from otel_vendor_exporters.delivery.ledger import Counts
 from otel_vendor_exporters.delivery.self_metrics import SelfMetrics
 from otel_vendor_exporters.delivery.sender import Delivery
@@ -52,6 +54,13 @@ class Outlet:
 
     def export(self, records: int, keep: Callable[[], bool]) -> bool:
         """Map and keep so many records by calling `keep`; whether everything that could be mapped is kept."""
+        if reentry.is_inside():
+            reentry.do_later(partial(self._export, records, keep))
+            return True
+        with reentry.scope:
+            return self._export(records, keep)
+
+    def _export(self, records: int, keep: Callable[[], bool]) -> bool:
         if not self._open:
             self._logger.warning("%s: export after shutdown; %d records ignored", self._vendor, records)
             return False
@@ -69,13 +78,22 @@ class Outlet:
 
     def flush(self, timeout_millis: float) -> bool:
         """Wait until everything kept is sent; False when the deadline came first."""
-        return not self._open or self._destination.delivery.flush(self._seconds(timeout_millis))
+        if not self._open or reentry.is_inside():
+            return not self._open
+        with reentry.scope:
+            return self._destination.delivery.flush(self._seconds(timeout_millis))
 
     def close(self, timeout_millis: float) -> None:
         """Send what waits within the deadline and leave. Idempotent."""
-        if self._open:
-            self._open = False
-            self._destination.release(self._seconds(timeout_millis))
+        if reentry.is_inside():
+            reentry.do_later(partial(self._close, timeout_millis))
+        elif self._open:
+            with reentry.scope:
+                self._close(timeout_millis)
+
+    def _close(self, timeout_millis: float) -> None:
+        self._open = False
+        self._destination.release(self._seconds(timeout_millis))
 
     def counts(self) -> Counts:
         """What became of everything sent to this destination by this process."""

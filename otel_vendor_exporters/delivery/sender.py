@@ -16,7 +16,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Generic
 
-from otel_vendor_exporters.delivery import lifetime
+from otel_vendor_exporters.delivery import lifetime, reentry
 from otel_vendor_exporters.delivery.backlog import Backlog
 from otel_vendor_exporters.delivery.clock import Clock
 from otel_vendor_exporters.delivery.ledger import Ledger
@@ -168,7 +168,7 @@ class Delivery(Generic[U]):
         """
         if not self.flush(self._timeout_seconds) and self._closing_at is None:
             with self._lock:
-                self._note_losses("exit", "waiting")
+                self._backlog.note_end("exit", "waiting")
             self._notices.tell()
 
     # Waiting and stopping
@@ -212,16 +212,8 @@ class Delivery(Generic[U]):
         self._transport.close()
         with self._lock:
             self._backlog.close()
-        self._note_losses("shut down", "in flight")
+        self._backlog.note_end("shut down", "in flight")
         self._notices.tell()
-
-    def _note_losses(self, end: str, rest: str) -> None:
-        counts = self.ledger.counts()
-        left = counts.waiting + counts.in_flight
-        if counts.lost or left:
-            text = "%s: %s after %d items delivered, refused %s, dropped %s, %d still %s"
-            numbers = counts.delivered, dict(counts.refused), dict(counts.dropped), left
-            self._notices.note("end", logging.WARNING, text, self._vendor.name, end, *numbers, rest)
 
     def _drop_rest(self) -> None:
         self._unpack()
@@ -244,13 +236,17 @@ class Delivery(Generic[U]):
         self._work_to_do.notify()
 
     def _work(self) -> None:
-        while (job := self._next_job()) is not None:
-            job()
+        while True:
+            with reentry.scope:
+                job = self._next_job()
+                if job is None:
+                    return
+                job()
 
     def _next_job(self) -> Callable[[], None] | None:
         with self._lock:
             while not self._stopped:
-                job = self._job()
+                job = self._job() or (_leave_and_come_back if reentry.is_waited_for() else None)
                 if job is not None:
                     return job
                 self._clock.wait(self._work_to_do, self._seconds_to_wait())
@@ -397,3 +393,7 @@ class Delivery(Generic[U]):
         """Let everything that is packed but not under way wait in the queue again."""
         for parcel in self._ready.empty():
             self._backlog.put_back(parcel.items)
+
+
+def _leave_and_come_back() -> None:
+    """The job of doing what has come in by reentry: leaving the scope does it."""
