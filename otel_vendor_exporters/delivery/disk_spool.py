@@ -11,14 +11,26 @@ vendor who would count it twice.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Hashable, Iterable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Generic, Protocol
+from typing import Generic
 
 from otel_vendor_exporters.delivery.clock import Clock
+from otel_vendor_exporters.delivery.codec import Codec
 from otel_vendor_exporters.delivery.estate import Estate, next_estate
-from otel_vendor_exporters.delivery.journal import Changes, Journal, Label, Row
+from otel_vendor_exporters.delivery.journal import (
+    MOST_IN_A_SEGMENT,
+    Changes,
+    Entry,
+    Journal,
+    Label,
+    Mark,
+    Segment,
+    entries_of,
+    joined,
+)
 from otel_vendor_exporters.delivery.notices import Notices
 from otel_vendor_exporters.delivery.request import Item, U
 from otel_vendor_exporters.delivery.spool import Ended, Inherited, MemorySpool, Put
@@ -26,54 +38,10 @@ from otel_vendor_exporters.errors import SpoolError
 
 RETRY_SECONDS = 60.0  # after the disk failed
 SCAN_SECONDS = 30.0  # between two looks for files of dead processes
-_SETTLED_AT_ONCE = 64  # items forgotten in one transaction: after a crash they may arrive twice
-
-
-class Codec(Protocol[U]):
-    """
-    How a vendor's units are written. Without credentials: those are put on when a unit is sent.
-
-    `units` names the way with its version; files written in another way are not read.
-    """
-
-    units: str
-
-    def encode(self, unit: U) -> bytes:
-        """The unit as bytes."""
-        ...
-
-    def decode(self, body: bytes) -> U:
-        """The unit that `encode` wrote. Raises ValueError for anything else."""
-        ...
-
-    def merge_key(self, unit: U) -> Hashable | None:
-        """What an item of this unit may merge by."""
-        ...
-
-    def subjects(self, unit: U) -> tuple[str, ...]:
-        """Whose data the unit is."""
-        ...
-
-
-class BytesCodec:
-    """For units that are bytes already."""
-
-    units = "bytes/1"
-
-    def encode(self, unit: bytes) -> bytes:
-        """The unit."""
-        return unit
-
-    def decode(self, body: bytes) -> bytes:
-        """The unit."""
-        return body
-
-    def merge_key(self, unit: bytes) -> None:
-        """None: bytes do not merge."""
-
-    def subjects(self, unit: bytes) -> tuple[str, ...]:  # noqa: ARG002  nobody knows
-        """Nobody's."""
-        return ()
+_GONE_AT_ONCE = 64  # segments deleted in one transaction, once all their items are settled
+_SETTLED_AT_ONCE = 256  # items marked as settled together, where they were marked as in flight before;
+_SENT_TWICE_AT_MOST = 64  # and where they were not, so that they would be sent again
+_PLACES = 1 << 48  # a row is the number of the journal times this, and the item's place in it
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +58,26 @@ class Disk(Generic[U]):
     again: bool
 
 
+def _block(row: int) -> int:
+    return row % _PLACES // MOST_IN_A_SEGMENT
+
+
+def _by_block(rows: Sequence[int]) -> Mapping[int, int]:
+    """How many rows of each block."""
+    if not rows:
+        return {}
+    first, last = _block(min(rows)), _block(max(rows))
+    return {first: len(rows)} if first == last else Counter(map(_block, rows))
+
+
+@dataclass(slots=True)
+class _Count:
+    """What of a dead process is not sent."""
+
+    ambiguous: int = 0
+    unreadable: int = 0
+
+
 class DiskSpool(Generic[U]):
     """The durable twin of `MemorySpool`. Not thread-safe, but for `claim`: its owner holds the lock."""
 
@@ -100,10 +88,18 @@ class DiskSpool(Generic[U]):
         self._notices = notices
         self._journal: Journal | None = None
         self._open_at = self._scan_at = clock.monotonic()
+        self._settled_at_once = _SENT_TWICE_AT_MOST if disk.again else _SETTLED_AT_ONCE
         self._closed = False
-        self._next_row, self._last_row = 1, 0  # new items count up, adopted ones down: they are older
-        self._rows_from, self._rows_to = 1, 0  # outside of these a row is in the file
-        self._settled: list[int] = []  # rows to be deleted with the next transaction
+        self._journals = 0  # opened so far; rows of earlier ones mean nothing any more
+        self._start_anew()
+
+    def _start_anew(self) -> None:
+        self._free: list[int] = []  # blocks to use again
+        self._next_block = 0
+        self._newest, self._oldest = 0, 0  # ages: new segments count up, adopted ones down
+        self._living: dict[int, int] = {}  # by block: items that are not settled
+        self._gone: list[int] = []  # blocks without such, to be deleted
+        self._settled: list[int] = []  # rows to be marked so
         self._left: set[int] = set()  # rows marked as in flight
 
     def __len__(self) -> int:
@@ -114,7 +110,10 @@ class DiskSpool(Generic[U]):
         """Keep new items behind the others, in memory and on disk."""
         items = list(items)
         put = self._memory.put(items)
-        self._follow(items, put)
+        if not (put.evicted or put.absorbed) and self._journal is not None:
+            self._write(Changes(new=self._segments(items)))
+        else:
+            self._follow(items, put)
         return put
 
     def take(self, limit: int) -> list[Item[U]]:
@@ -124,6 +123,7 @@ class DiskSpool(Generic[U]):
     def give_back(self, items: Sequence[Item[U]]) -> Put[U]:
         """Let taken items wait again, before the others; none of them is in flight."""
         put = self._memory.give_back(items)
+        self.stay(items)
         self._follow(items, put)
         return put
 
@@ -132,11 +132,14 @@ class DiskSpool(Generic[U]):
         if not self._disk.again:
             rows = self._rows_of(items)
             self._left.update(rows)
-            self._write(Changes(leaving=rows))
+            self._mark(rows, Mark.IN_FLIGHT)
 
-    def stay(self, items: Sequence[Item[U]]) -> None:
-        """Items that were about to leave are here, and are to be sent at once."""
-        self._write(Changes(back=self._back(items)))
+    def stay(self, items: Iterable[Item[U]]) -> None:
+        """Items that were about to leave, or had left, are here and wait."""
+        if self._left:
+            rows = [item.row for item in items if item.row in self._left]
+            self._left.difference_update(rows)
+            self._mark(rows, Mark.WAITING)
 
     def settle(self, items: Sequence[Item[U]]) -> None:
         """Forget taken items: their outcome is known."""
@@ -146,23 +149,17 @@ class DiskSpool(Generic[U]):
     def replace(self, item: Item[U], parts: Sequence[Item[U]]) -> Put[U]:
         """Let the parts of a taken item wait in its place, before the others; in one transaction."""
         put = self._memory.replace(item, parts)
-        if not self._has_journal():
-            return put
-        new: list[Row] = []
-        for part in reversed(parts):
-            self._last_row -= 1
-            new.append(self._row(part, self._last_row))
-        rows = self._rows_of([item])
-        self._left.difference_update(rows)
-        self._write(Changes(new=new, gone=rows))
-        self._forget(put.evicted)
+        if self._has_journal():
+            new = self._segments([part for part in parts if not self._is_in_file(part)], older=True)
+            self._write_without([item], Changes(new=new))
+            self._forget([item, *put.evicted])
         return put
 
     def take_out(self, subjects: Collection[str]) -> list[Item[U]]:
         """Remove and return what waits and is about one of these subjects."""
         gone = self._memory.take_out(subjects)
-        self._settled += self._rows_of(gone)
-        self._write(Changes())
+        self._write_without(gone, Changes())
+        self._forget(gone)
         return gone
 
     def expire(self, now_unix_ms: float) -> list[Item[U]]:
@@ -173,14 +170,14 @@ class DiskSpool(Generic[U]):
 
     def end(self) -> Ended[U]:
         """Give out everything that waits: what stands on disk is for another process, the rest is lost."""
-        self._write(Changes())
         items = self._memory.end().lost
         lost = items if self._journal is None else [item for item in items if not self._is_in_file(item)]
         return Ended(len(items) - len(lost), lost)
 
     def close(self) -> None:
         """Leave the file to whoever adopts it."""
-        self._write(Changes())
+        self._mark_settled()
+        self._write(Changes())  # what is gone
         self._closed = True
         if self._journal is not None:
             self._journal.close()
@@ -213,47 +210,60 @@ class DiskSpool(Generic[U]):
             estate.leave()
             return Inherited()
         assert self._journal is not None
-        rows, ambiguous, unreadable = list(estate.rows), 0, 0
-        if not self._disk.again:
-            rows = [row for row in rows if not row.in_flight]
-            ambiguous = len(estate.rows) - len(rows)
-        items: list[Item[U]] = []
-        new: list[Row] = []
+        count = _Count()
+        groups: list[list[Item[U]]] = []
+        new: list[Segment] = []
         try:
             origins = self._journal.origins()
-            for row in reversed(rows):
-                origin = row.origin or f"{estate.path.name} {row.id}"
-                item = None if origin in origins else self._item(row)
-                if item is None:
-                    unreadable += origin not in origins
-                    continue
-                self._last_row -= 1
-                item.row = self._last_row
-                items.append(item)
-                new.append(row._replace(id=item.row, in_flight=0, origin=origin))
+            for segment, marks in reversed(estate.segments):
+                origin = segment.origin or f"{estate.path.name} {segment.block}"
+                if origin not in origins:
+                    found = self._items_of(segment, marks, count)
+                    groups.append(found)
+                    new += self._segments(found, origin=origin, older=True)
             self._journal.write(Changes(new=new))
         except SpoolError as error:
             estate.leave()
             self._fail(error)
             return Inherited()
         estate.remove()
-        items.reverse()
+        items = [item for group in reversed(groups) for item in group]
         put = self._memory.put_in_front(items)
         self._follow(items, put)
-        return Inherited(len(items) + ambiguous + unreadable, ambiguous, unreadable, put)
+        total = len(items) + count.ambiguous + count.unreadable
+        return Inherited(total, count.ambiguous, count.unreadable, put)
 
-    def _item(self, row: Row) -> Item[U] | None:
+    def _items_of(self, segment: Segment, marks: bytes, count: _Count) -> list[Item[U]]:
+        """The items of a segment that are to be sent; the others are counted."""
+        try:
+            entries = entries_of(segment.body)
+        except ValueError:
+            count.unreadable += 1
+            return []
+        items: list[Item[U]] = []
+        for entry, mark in zip(entries, marks, strict=False):
+            if mark == Mark.SETTLED or entry.is_blot:
+                continue
+            if mark == Mark.IN_FLIGHT and not self._disk.again:
+                count.ambiguous += 1
+            elif (item := self._item(entry, segment)) is None:
+                count.unreadable += 1
+            else:
+                items.append(item)
+        return items
+
+    def _item(self, entry: Entry, segment: Segment) -> Item[U] | None:
         codec = self._disk.codec
         try:
-            unit = codec.decode(row.body)
+            unit = codec.decode(entry.body)
         except ValueError:
             return None
         return Item(
             unit,
-            row.size_bytes,
-            expires_at_unix_ms=row.expires_at_unix_ms,
+            entry.size_bytes,
+            expires_at_unix_ms=entry.expires_at_unix_ms,
             merge_key=codec.merge_key(unit),
-            first=bool(row.first),
+            first=bool(segment.first),
             subjects=codec.subjects(unit),
         )
 
@@ -263,62 +273,117 @@ class DiskSpool(Generic[U]):
         """Write what `put` did with `items`: kept, merged into others, or made room."""
         if not self._has_journal():
             return
-        dead = {id(item) for item in put.evicted} | {id(lost) for _, lost in put.absorbed}
-        gone = [*put.evicted, *(lost for _, lost in put.absorbed)]
-        grown = {id(kept): kept for kept, _ in put.absorbed if id(kept) not in dead}
-        alive = [item for item in items if id(item) not in dead]
-        encode = self._disk.codec.encode
-        changes = Changes(
-            changed=[
-                (encode(kept.unit), kept.expires_at_unix_ms, kept.row)
-                for kept in grown.values()
-                if self._is_in_file(kept)
-            ],
-            new=[self._row(item, self._new_row()) for item in alive if not self._is_in_file(item)],
-            back=self._back(alive),
-            gone=self._rows_of(gone),
+        absorbed = [lost for _, lost in put.absorbed]
+        dead = {id(item) for item in (*put.evicted, *absorbed)}
+        grown = {
+            item.row: item for item, _ in put.absorbed if id(item) not in dead and self._is_in_file(item)
+        }
+        # What merges stands alone in its segment, so that both sides of a merge are one transaction.
+        for row in self._rows_of(absorbed):
+            del self._living[_block(row)]
+            self._gone.append(_block(row))
+        self._write(
+            Changes(
+                new=self._segments(
+                    [item for item in items if not (self._is_in_file(item) or id(item) in dead)]
+                ),
+                changed=[(self._body([item]), _block(row)) for row, item in grown.items()],
+            )
         )
-        self._write(changes)
+        self._forget(put.evicted)
+        self._mark_settled()
 
-    def _new_row(self) -> int:
-        self._next_row += 1
-        return self._next_row - 1
+    def _segments(
+        self, items: Sequence[Item[U]], origin: str | None = None, *, older: bool = False
+    ) -> list[Segment]:
+        """Segments for items, which get their rows. `older` than all there are, or newer."""
+        others = [item for item in items if not item.first]
+        groups = [[item] for item in items if item.first]
+        groups += [others[at : at + MOST_IN_A_SEGMENT] for at in range(0, len(others), MOST_IN_A_SEGMENT)]
+        return [self._segment(group, origin, older=older) for group in groups]
 
-    def _row(self, item: Item[U], row: int) -> Row:
-        item.row = row
-        body = self._disk.codec.encode(item.unit)
-        return Row(item.row, 0, item.first, item.expires_at_unix_ms, item.size_bytes, body, None)
+    def _segment(self, items: Sequence[Item[U]], origin: str | None, *, older: bool) -> Segment:
+        block = self._free.pop() if self._free else self._next_block
+        self._next_block = max(self._next_block, block + 1)
+        row = self._journals * _PLACES + block * MOST_IN_A_SEGMENT
+        for index, item in enumerate(items):
+            item.row = row + index
+        self._living[block] = len(items)
+        self._oldest -= older
+        self._newest += not older
+        age = self._oldest if older else self._newest
+        return Segment(block, age, items[0].first, origin, self._body(items))
 
-    def _forget(self, items: Sequence[Item[U]]) -> None:
-        rows = self._rows_of(items)
-        self._settled += rows
-        self._left.difference_update(rows)
-        if len(self._settled) >= _SETTLED_AT_ONCE or self._memory.is_empty:
-            self._write(Changes())
+    def _body(self, items: Sequence[Item[U]]) -> bytes:
+        encode = self._disk.codec.encode
+        return joined((item.expires_at_unix_ms, item.size_bytes, encode(item.unit)) for item in items)
 
-    def _back(self, items: Iterable[Item[U]]) -> list[int]:
-        """The rows of those items that are marked as in flight, and are so no more."""
-        rows = [item.row for item in items if item.row in self._left]
-        self._left.difference_update(rows)
-        return rows
-
-    def _rows_of(self, items: Iterable[Item[U]]) -> list[int]:
-        return [item.row for item in items if self._is_in_file(item)]
-
-    def _is_in_file(self, item: Item[U]) -> bool:
-        """Rows of a file that was given up mean nothing any more."""
-        return item.row >= self._rows_from or item.row < self._rows_to
-
-    def _write(self, changes: Changes) -> None:
-        """Write the changes, and forget what has been settled since, in one transaction."""
+    def _write_without(self, items: Iterable[Item[U]], changes: Changes) -> None:
+        """Write the changes, and blot out items that must not be read again, in one transaction."""
+        places: dict[int, set[int]] = {}
+        for row in self._rows_of(items):
+            places.setdefault(_block(row), set()).add(row % MOST_IN_A_SEGMENT)
         if self._journal is None:
             return
-        changes.gone = [*changes.gone, *self._settled]
-        self._settled = []
         try:
-            self._journal.write(changes)
+            bodies = [
+                (self._journal.body_without(block, indexes), block) for block, indexes in places.items()
+            ]
         except SpoolError as error:
             self._fail(error)
+        else:
+            self._write(replace(changes, changed=bodies))
+
+    def _forget(self, items: Iterable[Item[U]]) -> None:
+        """Items are settled: in the marks, and when a segment has no others it is deleted."""
+        rows = self._rows_of(items)
+        if self._left:
+            self._left.difference_update(rows)
+        self._settled += rows
+        if len(self._settled) >= self._settled_at_once or self._memory.is_empty:
+            self._mark_settled()
+        for block, count in _by_block(rows).items():
+            self._living[block] -= count
+            if not self._living[block]:
+                del self._living[block]
+                self._gone.append(block)
+        if len(self._gone) >= _GONE_AT_ONCE or (self._gone and self._memory.is_empty):
+            self._write(Changes())
+
+    def _rows_of(self, items: Iterable[Item[U]]) -> list[int]:
+        if self._journal is None:
+            return []
+        start = self._journals * _PLACES
+        return [item.row for item in items if item.row >= start]
+
+    def _is_in_file(self, item: Item[U]) -> bool:
+        return self._journal is not None and item.row >= self._journals * _PLACES
+
+    def _mark(self, rows: Sequence[int], mark: Mark) -> None:
+        if self._journal is None or not rows:
+            return
+        try:
+            self._journal.mark([row % _PLACES for row in rows], mark)
+        except SpoolError as error:
+            self._fail(error)
+
+    def _mark_settled(self) -> None:
+        settled, self._settled = self._settled, []
+        self._mark(settled, Mark.SETTLED)
+
+    def _write(self, changes: Changes) -> None:
+        """Write the changes, and delete what is gone, in one transaction."""
+        if self._gone:
+            self._mark_settled()  # before a block can be used again
+        if self._journal is None:
+            return
+        gone, self._gone = self._gone, []
+        try:
+            self._journal.write(replace(changes, gone=gone))
+        except SpoolError as error:
+            self._fail(error)
+        else:
+            self._free += gone
 
     def _has_journal(self) -> bool:
         """Open the file if there is none, unless the disk failed a moment ago."""
@@ -333,8 +398,9 @@ class DiskSpool(Generic[U]):
             self._fail(error)
             return False
         self._journal = journal
-        self._rows_from, self._rows_to = self._next_row, self._last_row
-        self._write(Changes(new=[self._row(item, self._new_row()) for item in self._memory.waiting()]))
+        self._journals += 1
+        self._start_anew()
+        self._write(Changes(new=self._segments(list(self._memory.waiting()))))
         if self._journal is not None:
             text = "%s: what waits is written to the disk again"
             self._notices.note_over("spool", text, self._disk.label.vendor)
@@ -345,8 +411,5 @@ class DiskSpool(Generic[U]):
             self._journal.remove()
             self._journal = None
         self._open_at = self._clock.monotonic() + RETRY_SECONDS
-        self._settled = []
-        self._left.clear()
-        self._rows_from, self._rows_to = self._next_row, self._last_row
         text = "%s: the spool folder cannot be written (%s): what waits is in memory only"
         self._notices.note("spool", logging.ERROR, text, self._disk.label.vendor, error)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from otel_vendor_exporters.delivery.file_lock import FileLock
-from otel_vendor_exporters.delivery.journal import SUFFIX, Label, Row, disk_errors, read, remove
+from otel_vendor_exporters.delivery.journal import SUFFIX, Label, Segment, disk_errors, read, remove
 from otel_vendor_exporters.delivery.notices import Notices
 from otel_vendor_exporters.errors import SpoolError
 
@@ -28,7 +28,7 @@ class Estate:
     """A dead process's file under our lock."""
 
     path: Path
-    rows: Sequence[Row]
+    segments: Sequence[tuple[Segment, bytes]]  # with the marks of their items
     lock: FileLock
 
     def remove(self) -> None:
@@ -113,10 +113,10 @@ def _opened(path: Path, label: Label, lock: FileLock, notices: Notices) -> Estat
         if content is not None:
             notices.say(f"estate {path.name}", logging.WARNING, _TEXT, label.vendor, path.name, content)
         return None
-    estate = Estate(path, content.rows, lock)
+    estate = Estate(path, content.segments, lock)
     if not content.whole:
-        _set_aside(path, label, notices, f"only {len(content.rows)} items could be read")
-    if not content.rows:
+        _set_aside(path, label, notices, f"only {len(content.segments)} segments could be read")
+    if not content.segments:
         estate.remove()
         return None
     return estate

@@ -1,8 +1,10 @@
 """
-Journal: the file in which one process writes down what waits. The one door to SQLite and the spool folder.
+Journal: the files in which one process writes down what waits. The one door to SQLite and the spool folder.
 
-A file belongs to the process that holds the lock beside it. It names its vendor and address in the open;
-whose account it is stands there only as a salted hash, and no credential stands there at all.
+What an export kept is one row of a SQLite file: a segment. What became of each item of a segment is one byte
+in a second file beside it: a write of a byte outlives the process as surely as a transaction, and costs a
+fiftieth. A third file holds the lock; who has it owns all three. The label says in the open whose vendor and
+address they are, and as a salted hash whose account; no credential stands there at all.
 Rule: whatever the disk does comes out as a SpoolError; a file that is not ours is never changed.
 """
 
@@ -11,12 +13,16 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import json
+import math
 import os
 import secrets
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+import struct
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from enum import IntEnum
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,23 +32,32 @@ from otel_vendor_exporters.errors import SpoolError
 SCHEMA_VERSION = 1
 APPLICATION_ID = 0x4F564558
 SUFFIX = ".spool"
-_CHECKPOINT_PAGES = 4000  # 16 MB of log; only then the disk itself is waited for
+MARKS = ".marks"
+MOST_IN_A_SEGMENT = 512
+_CHECKPOINT_PAGES = 1000  # 16 MB of log; only then the disk itself is waited for
+_ENTRY = struct.Struct("<dII")  # expires_at_unix_ms or NaN, size_bytes, length of the body that follows
 
 _SCHEMA = (
     f"PRAGMA application_id = {APPLICATION_ID}",
     f"PRAGMA user_version = {SCHEMA_VERSION}",
     "CREATE TABLE label (vendor TEXT, units TEXT, address TEXT, salt BLOB, fingerprint BLOB)",
-    # id: in the order of age. origin: the file and id an item was adopted from, so that it is adopted once.
-    """CREATE TABLE items (
-        id INTEGER PRIMARY KEY,
-        in_flight INTEGER NOT NULL,
+    # block: where in the marks its items stand. origin: what it was adopted from, so that it is adopted once.
+    """CREATE TABLE segments (
+        block INTEGER PRIMARY KEY,
+        age INTEGER NOT NULL,
         first INTEGER NOT NULL,
-        expires_at_unix_ms REAL,
-        size_bytes INTEGER NOT NULL,
-        body BLOB NOT NULL,
-        origin TEXT
+        origin TEXT,
+        body BLOB NOT NULL
     )""",
 )
+
+
+class Mark(IntEnum):
+    """What the byte of an item says."""
+
+    WAITING = 0
+    IN_FLIGHT = 1
+    SETTLED = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,46 +79,86 @@ class Label:
         return hashlib.blake2b(text.encode(), digest_size=16, salt=salt).digest()
 
 
-class Row(NamedTuple):
-    """One item as it stands in a file."""
+class Entry(NamedTuple):
+    """One item as it stands in a segment."""
 
-    id: int
-    in_flight: int
-    first: int
     expires_at_unix_ms: float | None
     size_bytes: int
     body: bytes
+
+    @property
+    def is_blot(self) -> bool:
+        """Whether it only keeps the place of an item that is no more."""
+        return self.size_bytes == 0 and not self.body
+
+
+_BLOT = Entry(None, 0, b"")
+
+
+class Segment(NamedTuple):
+    """One row: items that were kept together, in the order of age among the others."""
+
+    block: int
+    age: int
+    first: int
     origin: str | None
+    body: bytes
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Changes:
-    """What one transaction does. All but `new` and `changed` (body, expires_at_unix_ms, id) are ids."""
+    """What one transaction does: segments that are new, those with another body, and blocks that are gone."""
 
-    new: Sequence[Row] = ()
-    changed: Sequence[tuple[bytes, float | None, int]] = ()
-    gone: Sequence[int] = field(default_factory=list)
-    leaving: Sequence[int] = ()
-    back: Sequence[int] = ()
+    new: Sequence[Segment] = ()
+    changed: Sequence[tuple[bytes, int]] = ()
+    gone: Sequence[int] = ()
+
+
+def joined(entries: Iterable[tuple[float | None, int, bytes]]) -> bytes:
+    """The body of a segment, of the columns of `Entry`."""
+    pieces: list[bytes] = []
+    add, pack = pieces.append, _ENTRY.pack
+    for expires, size_bytes, body in entries:
+        add(pack(math.nan if expires is None else expires, size_bytes, len(body)))
+        add(body)
+    return b"".join(pieces)
+
+
+def entries_of(body: bytes) -> list[Entry]:
+    """The items of a segment. Raises ValueError for what `joined` did not make."""
+    found: list[Entry] = []
+    at = 0
+    while at < len(body):
+        if len(body) - at < _ENTRY.size:
+            raise ValueError("a segment that breaks off")
+        expires, size_bytes, length = _ENTRY.unpack_from(body, at)
+        at += _ENTRY.size
+        if len(body) - at < length:
+            raise ValueError("a segment that breaks off")
+        found.append(Entry(None if math.isnan(expires) else expires, size_bytes, body[at : at + length]))
+        at += length
+    return found
 
 
 class Journal:
-    """This process's file. Not thread-safe: its owner holds the lock."""
+    """This process's files. Not thread-safe: its owner holds the lock."""
 
-    def __init__(self, path: Path, lock: FileLock, connection: sqlite3.Connection) -> None:
+    def __init__(self, path: Path, lock: FileLock, connection: sqlite3.Connection, marks: int) -> None:
         self.path = path
         self._lock = lock
         self._connection = connection
+        self._marks = marks  # a file descriptor
 
     @classmethod
     def create(cls, folder: Path, label: Label) -> Journal:
-        """A new file in `folder`, readable by its owner alone. Raises SpoolError."""
+        """New files in `folder`, readable by their owner alone. Raises SpoolError."""
         with disk_errors():
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             path, lock = _new_name(folder, label)
             try:
-                os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW, 0o600))
-                return cls(path, lock, _prepared(path, label))
+                os.close(_new_file(path))
+                connection = _prepared(path, label)
+                return cls(path, lock, connection, _new_file(_beside(path, MARKS)))
             except BaseException:
                 remove(path)
                 lock.release(unlink=True)
@@ -111,19 +166,18 @@ class Journal:
 
     def write(self, changes: Changes) -> None:
         """All changes, or none. Raises SpoolError."""
-        statements: list[tuple[str, Iterable[Sequence[object]]]] = [
-            ("INSERT INTO items VALUES (?, ?, ?, ?, ?, ?, ?)", changes.new),
-            ("UPDATE items SET body = ?, expires_at_unix_ms = ? WHERE id = ?", changes.changed),
-            ("DELETE FROM items WHERE id = ?", [(one,) for one in changes.gone]),
-            ("UPDATE items SET in_flight = 1 WHERE id = ?", [(one,) for one in changes.leaving]),
-            ("UPDATE items SET in_flight = 0 WHERE id = ?", [(one,) for one in changes.back]),
-        ]
-        if not any(rows for _, rows in statements):
+        if not (changes.new or changes.changed or changes.gone):
             return
         with disk_errors():
+            for segment in changes.new:  # before the segment is there: its block may have been another's
+                os.pwrite(self._marks, bytes(MOST_IN_A_SEGMENT), segment.block * MOST_IN_A_SEGMENT)
             self._connection.execute("BEGIN IMMEDIATE")
             try:
-                for statement, rows in statements:
+                for statement, rows in (
+                    ("INSERT INTO segments VALUES (?, ?, ?, ?, ?)", changes.new),
+                    ("UPDATE segments SET body = ? WHERE block = ?", changes.changed),
+                    ("DELETE FROM segments WHERE block = ?", [(block,) for block in changes.gone]),
+                ):
                     if rows:
                         self._connection.executemany(statement, rows)
                 self._connection.execute("COMMIT")
@@ -132,47 +186,67 @@ class Journal:
                     self._connection.execute("ROLLBACK")
                 raise
 
-    def origins(self) -> set[str]:
-        """Where the adopted items came from that are still here. Raises SpoolError."""
+    def mark(self, places: Sequence[int], mark: Mark) -> None:
+        """Say what became of the items at these places: block times 512 and the place in it."""
         with disk_errors():
-            found = self._connection.execute("SELECT origin FROM items WHERE origin IS NOT NULL")
+            for start, stop in _runs(sorted(places)):
+                os.pwrite(self._marks, bytes([mark]) * (stop - start), start)
+
+    def body_without(self, block: int, indexes: Collection[int]) -> bytes:
+        """The body of a segment with some of its items blotted out. Raises SpoolError."""
+        with disk_errors():
+            found = self._connection.execute("SELECT body FROM segments WHERE block = ?", (block,)).fetchone()
+        try:
+            entries = entries_of(found[0]) if found else []
+        except ValueError as error:
+            raise SpoolError(str(error)) from error
+        return joined(_BLOT if index in indexes else entry for index, entry in enumerate(entries))
+
+    def origins(self) -> set[str]:
+        """Where the adopted segments came from that are still here. Raises SpoolError."""
+        with disk_errors():
+            found = self._connection.execute("SELECT origin FROM segments WHERE origin IS NOT NULL")
             return {str(origin) for (origin,) in found}
 
     def close(self) -> None:
-        """Leave the file to whoever adopts it; an empty one is removed. Never raises."""
+        """Leave the files to whoever adopts them; empty ones are removed. Never raises."""
         empty = False
         with suppress(sqlite3.Error):
-            empty = self._connection.execute("SELECT 1 FROM items LIMIT 1").fetchone() is None
-        with suppress(sqlite3.Error):
-            self._connection.close()
-        if empty:
-            remove(self.path)
-        self._lock.release(unlink=empty)
+            empty = self._connection.execute("SELECT 1 FROM segments LIMIT 1").fetchone() is None
+        self._end(unlink=empty)
 
     def remove(self) -> None:
-        """Give the file up with all that is in it. Never raises."""
+        """Give the files up with all that is in them. Never raises."""
+        self._end(unlink=True)
+
+    def _end(self, *, unlink: bool) -> None:
         with suppress(sqlite3.Error):
             self._connection.close()
-        remove(self.path)
-        self._lock.release(unlink=True)
+        with suppress(OSError):
+            os.close(self._marks)
+        if unlink:
+            remove(self.path)
+        self._lock.release(unlink=unlink)
 
     def abandon(self) -> None:
-        """In a forked child: the file is the parent's. Even closing it here would tidy it up."""
+        """In a forked child: the files are the parent's. Even closing SQLite's here would tidy it up."""
         _never_finalize(self._connection)
+        with suppress(OSError):
+            os.close(self._marks)
         self._lock.abandon()
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What was read from a file: its rows in the order of age, and whether that was all there was."""
+    """What was read: segments in the order of age with the marks of their items, and whether that was all."""
 
-    rows: Sequence[Row]
+    segments: Sequence[tuple[Segment, bytes]]
     whole: bool
 
 
 def read(path: Path, label: Label) -> Content | str | None:
     """
-    What a dead process left in a file of this label; None when it is another's or empty of meaning.
+    What a dead process left in a file of this label; None when it is another's.
 
     A text says why a file that looks like ours cannot be used: it is left as it is. Raises SpoolError when
     it is no readable file at all.
@@ -188,19 +262,46 @@ def read(path: Path, label: Label) -> Content | str | None:
         found = connection.execute("SELECT salt, fingerprint FROM label").fetchone()
         if found is None or label.fingerprint(found[0]) != found[1]:
             return None
-        rows: list[Row] = []
+        marks = _beside(path, MARKS).read_bytes() if _beside(path, MARKS).exists() else b""
+        segments: list[tuple[Segment, bytes]] = []
         try:
-            rows.extend(map(Row._make, connection.execute("SELECT * FROM items ORDER BY id")))
+            for row in connection.execute("SELECT * FROM segments ORDER BY age"):
+                at = row[0] * MOST_IN_A_SEGMENT
+                its_marks = marks[at : at + MOST_IN_A_SEGMENT].ljust(MOST_IN_A_SEGMENT, b"\0")
+                segments.append((Segment(*row), its_marks))
         except sqlite3.DatabaseError:  # damaged in the middle: what could be read is not lost
-            return Content(rows, whole=False)
-        return Content(rows, whole=True)
+            return Content(segments, whole=False)
+        return Content(segments, whole=True)
 
 
 def remove(path: Path) -> None:
-    """Remove a spool file and SQLite's files beside it. Never raises."""
-    for one in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
+    """Remove a spool file and those beside it, but for the lock. Never raises."""
+    for end in ("", MARKS, "-wal", "-shm"):
         with suppress(OSError):  # it was not there, or the folder is not ours to change
-            one.unlink()
+            _beside(path, end).unlink()
+
+
+def _beside(path: Path, end: str) -> Path:
+    return path.with_name(path.name + end)
+
+
+def _new_file(path: Path) -> int:
+    return os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW, 0o600)
+
+
+def _runs(places: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Start and end of what stands side by side."""
+    if not places:
+        return
+    if places[-1] - places[0] + 1 == len(places):
+        yield places[0], places[-1] + 1
+        return
+    start = places[0]
+    for one, following in pairwise(places):
+        if following != one + 1:
+            yield start, one + 1
+            start = following
+    yield start, places[-1] + 1
 
 
 @contextmanager
@@ -227,6 +328,7 @@ def _prepared(path: Path, label: Label) -> sqlite3.Connection:
     """A connection to an empty file, with its tables and label."""
     connection = _connect(path)
     try:
+        connection.execute("PRAGMA page_size = 16384")  # a segment is some ten thousand bytes
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")

@@ -45,7 +45,7 @@ class UnitCodec:
                     _whole(end_unix_ms),
                     _read(context),
                 )
-        except (TypeError, KeyError, RecursionError) as error:
+        except (TypeError, LookupError, RecursionError) as error:
             raise ValueError("no unit of mpulse") from error
         raise ValueError("no unit of mpulse")
 

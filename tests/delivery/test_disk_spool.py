@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from otel_vendor_exporters.delivery import journal
-from otel_vendor_exporters.delivery.disk_spool import RETRY_SECONDS, BytesCodec, Disk, DiskSpool
+from otel_vendor_exporters.delivery.codec import BytesCodec
+from otel_vendor_exporters.delivery.disk_spool import RETRY_SECONDS, Disk, DiskSpool
 from otel_vendor_exporters.delivery.file_lock import FileLock
 from otel_vendor_exporters.delivery.journal import Journal, Label
 from otel_vendor_exporters.delivery.notices import Notices
@@ -495,9 +496,9 @@ def test_files_that_cannot_be_used(
 
 def _content(path: Path) -> list[str]:
     with sqlite3.connect(path) as connection:
-        found = [bytes(body).decode() for (body,) in connection.execute("SELECT body FROM items")]
+        found = [body for (body,) in connection.execute("SELECT body FROM segments")]
     connection.close()
-    return found
+    return [entry.body.decode() for body in found for entry in journal.entries_of(body)]
 
 
 def test_what_cannot_be_read_is_counted(host: Host) -> None:
@@ -507,7 +508,8 @@ def test_what_cannot_be_read_is_counted(host: Host) -> None:
     host.die(first)
     (path,) = host.folder.glob("*.spool")
     with sqlite3.connect(path) as connection:
-        connection.execute("UPDATE items SET body = x'ff' WHERE id = 2")
+        columns = [(None, 10, b"a"), (None, 10, b"\xff"), (None, 10, b"c")]
+        connection.execute("UPDATE segments SET body = ?", [journal.joined(columns)])
     connection.close()
     second = host.process()
 
