@@ -9,14 +9,17 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
 from otel_vendor_exporters.delivery import policy
 from otel_vendor_exporters.delivery.clock import Clock
+from otel_vendor_exporters.delivery.disk_spool import Disk, DiskSpool
+from otel_vendor_exporters.delivery.journal import Label
 from otel_vendor_exporters.delivery.notices import Notices
 from otel_vendor_exporters.delivery.request import Item, Outcome, Parcel, Reply, Request, Ticket, Verdict
 from otel_vendor_exporters.delivery.sender import Delivery, Packed
-from otel_vendor_exporters.delivery.spool import MemorySpool
+from otel_vendor_exporters.delivery.spool import MemorySpool, Spool
 from otel_vendor_exporters.delivery.transport import Transport
 from tests.delivery.loopback import GUARD_SECONDS, Answer, Loopback, Received, http
 
@@ -127,6 +130,21 @@ class NumbersVendor:
             setattr(self, name, callback)
 
 
+class NumbersCodec:
+    """Writes numbers as text."""
+
+    units = "numbers/1"
+
+    def encode(self, unit: int) -> bytes:
+        return str(unit).encode()
+
+    def decode(self, body: bytes) -> int:
+        return int(body)
+
+    def merge_key(self, unit: int) -> None:
+        """Numbers do not merge."""
+
+
 class NumbersServer(Loopback):
     """Receives what NumbersVendor sends. `answer` decides; None is 204."""
 
@@ -199,16 +217,28 @@ class Ways:
         again: bool = True,
         max_items: int = 100_000,
         rate: policy.TokenBucket | None = None,
+        spool_dir: Path | None = None,
     ) -> Way:
         vendor = NumbersVendor(url, per_parcel=per_parcel, again=again)
         transport = Transport()
         clock = clock or Clock()
+        notices = Notices(logging.getLogger("otel_vendor_exporters.numbers"), clock)
+
+        def spool() -> Spool[int]:
+            memory: MemorySpool[int] = MemorySpool(
+                max_items=max_items, max_bytes=10**9, merge=lambda old, new: old + new
+            )
+            if spool_dir is None:
+                return memory
+            disk = Disk(spool_dir, Label("numbers", NumbersCodec.units, url, ()), NumbersCodec(), again)
+            return DiskSpool(disk, memory, clock, notices)
+
         delivery: Delivery[int] = Delivery(
             vendor,
-            spool=lambda: MemorySpool(max_items=max_items, max_bytes=10**9, merge=lambda old, new: old + new),
+            spool=spool,
             transport=transport,
             clock=clock,
-            notices=Notices(logging.getLogger("otel_vendor_exporters.numbers"), clock),
+            notices=notices,
             timeout_seconds=timeout_seconds,
             connections=connections,
             rate=rate,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import resource
 import sqlite3
 import stat
 from collections.abc import Callable, Hashable, Iterator, Sequence
@@ -567,6 +568,30 @@ def test_a_really_full_disk(host: Host, monkeypatch: pytest.MonkeyPatch) -> None
 
     assert [len(name) for name in names(spool.take(9))] == [1, 50_000]
     assert spool._journal is None
+
+
+def test_a_quota_that_is_used_up(host: Host) -> None:
+    """A limit of the system on the size of files: it goes on in memory, and later on disk again."""
+
+    def child() -> bool:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
+        spool = host.process(max_items=5000, max_bytes=10**9)
+        spool.put(items("a"))
+        spool.put([Item("x" * 1000, 1000) for _ in range(1000)])
+        in_memory_only = host.files() == [] and len(spool) == 1001
+        spool.settle(spool.take(1001))
+        host.clock.advance(RETRY_SECONDS + 1)
+        spool.put(items("b"))
+        written = spool.end().handed_over == 1
+        spool.close()
+        return in_memory_only and written
+
+    right = in_a_child(child)
+    next_one = host.process()
+    adopt(next_one)
+
+    assert right
+    assert names(next_one.take(9)) == ["b"]
 
 
 @pytest.mark.parametrize("how", ["a file", "no permission", "no place"])

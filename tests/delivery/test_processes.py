@@ -50,6 +50,33 @@ def test_a_child_starts_from_nothing_and_sends(ways: Ways) -> None:
     assert sorted(server.numbers) == [1, 2, 3, 10, 11]
 
 
+@pytest.mark.parametrize("before", [False, True], ids=["nothing kept", "kept before"])
+def test_a_child_has_a_spool_file_of_its_own(ways: Ways, tmp_path: Path, before: bool) -> None:
+    """Parent and child each write down their own; when the child is killed the parent sends both."""
+    with NumbersServer() as server:
+        way = ways(server.url, spool_dir=tmp_path)
+        if before:
+            way.keep([1])
+            way.delivery.flush(5)
+        way.vendor.use(prepare=lambda timeout_seconds, hurry: 60.0)
+
+        def child() -> bool:
+            way.keep([10, 11])
+            os.kill(os.getpid(), 9)
+            return False
+
+        killed = not in_a_child(child)
+        way.vendor.use(prepare=lambda timeout_seconds, hurry: 0.0)
+        way.keep([2])
+        flushed = way.delivery.flush(5)
+        way.delivery.shutdown(5)
+
+    assert (killed, flushed) == (True, True)
+    assert sorted(server.numbers) == [*([1] if before else []), 2, *([] if before else [10, 11])]
+    left = [path.name for path in tmp_path.glob("*.spool")]
+    assert len(left) == (1 if before else 0)  # the next look into the folder is half a minute away
+
+
 def test_a_fork_while_everything_is_busy(ways: Ways) -> None:
     """Forks at any moment, with locks held and requests under way: no child hangs, nothing is doubled."""
     with NumbersServer() as server:
