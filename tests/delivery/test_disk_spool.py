@@ -25,6 +25,9 @@ from otel_vendor_exporters.delivery.spool import Inherited, MemorySpool
 from tests.delivery.fakes import FakeClock
 from tests.delivery.test_processes import in_a_child
 
+# Forking with threads, which newer versions of Python warn of, is what these tests are about.
+pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+
 SECRET = "s3cret-api-key"
 LABEL = Label("shop", "text/1", "https://vendor.example/v1", (SECRET, "production"))
 Log = pytest.LogCaptureFixture

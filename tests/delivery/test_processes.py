@@ -16,6 +16,9 @@ import pytest
 from tests.delivery.fakes import NumbersServer, Ways
 from tests.delivery.loopback import GUARD_SECONDS, HANG, Answer
 
+# Forking with threads, which newer versions of Python warn of, is what these tests are about.
+pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+
 
 def in_a_child(act: Callable[[], bool]) -> bool:
     """What `act` returns in a forked child."""

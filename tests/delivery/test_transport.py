@@ -20,6 +20,9 @@ from otel_vendor_exporters.delivery.request import Failure, Reply, Request
 from otel_vendor_exporters.delivery.transport import MAX_BODY_BYTES, Network, Transport
 from tests.delivery.loopback import HANG, RESET, Answer, Line, Loopback, Received, http
 
+# Forking with threads, which newer versions of Python warn of, is what these tests are about.
+pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+
 SECRET = "key=s3cret"
 
 
