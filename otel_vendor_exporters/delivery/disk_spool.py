@@ -19,16 +19,14 @@ from typing import Generic
 
 from otel_vendor_exporters.delivery.clock import Clock
 from otel_vendor_exporters.delivery.codec import Codec
-from otel_vendor_exporters.delivery.estate import Estate, next_estate
+from otel_vendor_exporters.delivery.estate import Estate, Unsent, items_of, next_estate
 from otel_vendor_exporters.delivery.journal import (
     MOST_IN_A_SEGMENT,
     Changes,
-    Entry,
     Journal,
     Label,
     Mark,
     Segment,
-    entries_of,
     joined,
 )
 from otel_vendor_exporters.delivery.notices import Notices
@@ -62,20 +60,16 @@ def _block(row: int) -> int:
     return row % _PLACES // MOST_IN_A_SEGMENT
 
 
+def _body(pairs: Iterable[tuple[Item[U], bytes]]) -> bytes:
+    return joined((item.expires_at_unix_ms, item.size_bytes, body) for item, body in pairs)
+
+
 def _by_block(rows: Sequence[int]) -> Mapping[int, int]:
     """How many rows of each block."""
     if not rows:
         return {}
     first, last = _block(min(rows)), _block(max(rows))
     return {first: len(rows)} if first == last else Counter(map(_block, rows))
-
-
-@dataclass(slots=True)
-class _Count:
-    """What of a dead process is not sent."""
-
-    ambiguous: int = 0
-    unreadable: int = 0
 
 
 class DiskSpool(Generic[U]):
@@ -210,7 +204,7 @@ class DiskSpool(Generic[U]):
             estate.leave()
             return Inherited()
         assert self._journal is not None
-        count = _Count()
+        count = Unsent()
         groups: list[list[Item[U]]] = []
         new: list[Segment] = []
         try:
@@ -218,7 +212,7 @@ class DiskSpool(Generic[U]):
             for segment, marks in reversed(estate.segments):
                 origin = segment.origin or f"{estate.path.name} {segment.block}"
                 if origin not in origins:
-                    found = self._items_of(segment, marks, count)
+                    found = items_of(segment, marks, self._disk.codec, count, again=self._disk.again)
                     groups.append(found)
                     new += self._segments(found, origin=origin, older=True)
             self._journal.write(Changes(new=new))
@@ -232,40 +226,6 @@ class DiskSpool(Generic[U]):
         self._follow(items, put)
         total = len(items) + count.ambiguous + count.unreadable
         return Inherited(total, count.ambiguous, count.unreadable, put)
-
-    def _items_of(self, segment: Segment, marks: bytes, count: _Count) -> list[Item[U]]:
-        """The items of a segment that are to be sent; the others are counted."""
-        try:
-            entries = entries_of(segment.body)
-        except ValueError:
-            count.unreadable += 1
-            return []
-        items: list[Item[U]] = []
-        for entry, mark in zip(entries, marks, strict=False):
-            if mark == Mark.SETTLED or entry.is_blot:
-                continue
-            if mark == Mark.IN_FLIGHT and not self._disk.again:
-                count.ambiguous += 1
-            elif (item := self._item(entry, segment)) is None:
-                count.unreadable += 1
-            else:
-                items.append(item)
-        return items
-
-    def _item(self, entry: Entry, segment: Segment) -> Item[U] | None:
-        codec = self._disk.codec
-        try:
-            unit = codec.decode(entry.body)
-        except ValueError:
-            return None
-        return Item(
-            unit,
-            entry.size_bytes,
-            expires_at_unix_ms=entry.expires_at_unix_ms,
-            merge_key=codec.merge_key(unit),
-            first=bool(segment.first),
-            subjects=codec.subjects(unit),
-        )
 
     # The file follows the memory
 
@@ -287,7 +247,7 @@ class DiskSpool(Generic[U]):
                 new=self._segments(
                     [item for item in items if not (self._is_in_file(item) or id(item) in dead)]
                 ),
-                changed=[(self._body([item]), _block(row)) for row, item in grown.items()],
+                changed=[(_body(self._encoded([item])), _block(row)) for row, item in grown.items()],
             )
         )
         self._forget(put.evicted)
@@ -297,26 +257,35 @@ class DiskSpool(Generic[U]):
         self, items: Sequence[Item[U]], origin: str | None = None, *, older: bool = False
     ) -> list[Segment]:
         """Segments for items, which get their rows. `older` than all there are, or newer."""
-        others = [item for item in items if not item.first]
-        groups = [[item] for item in items if item.first]
+        pairs = self._encoded(items)
+        groups = [[pair] for pair in pairs if pair[0].first]
+        others = [pair for pair in pairs if not pair[0].first]
         groups += [others[at : at + MOST_IN_A_SEGMENT] for at in range(0, len(others), MOST_IN_A_SEGMENT)]
         return [self._segment(group, origin, older=older) for group in groups]
 
-    def _segment(self, items: Sequence[Item[U]], origin: str | None, *, older: bool) -> Segment:
+    def _segment(self, pairs: Sequence[tuple[Item[U], bytes]], origin: str | None, *, older: bool) -> Segment:
         block = self._free.pop() if self._free else self._next_block
         self._next_block = max(self._next_block, block + 1)
         row = self._journals * _PLACES + block * MOST_IN_A_SEGMENT
-        for index, item in enumerate(items):
+        for index, (item, _) in enumerate(pairs):
             item.row = row + index
-        self._living[block] = len(items)
+        self._living[block] = len(pairs)
         self._oldest -= older
         self._newest += not older
         age = self._oldest if older else self._newest
-        return Segment(block, age, items[0].first, origin, self._body(items))
+        return Segment(block, age, pairs[0][0].first, origin, _body(pairs))
 
-    def _body(self, items: Sequence[Item[U]]) -> bytes:
+    def _encoded(self, items: Sequence[Item[U]]) -> list[tuple[Item[U], bytes]]:
+        """Items with their bodies; one that cannot be written stays in memory only."""
         encode = self._disk.codec.encode
-        return joined((item.expires_at_unix_ms, item.size_bytes, encode(item.unit)) for item in items)
+        try:
+            return [(item, encode(item.unit)) for item in items]
+        except Exception as fault:  # noqa: BLE001  a fault of ours must not reach the application
+            if len(items) > 1:
+                return [pair for item in items for pair in self._encoded([item])]
+            text = "%s: a fault in this library: an item cannot be written to the disk"
+            self._notices.note("fault", logging.ERROR, text, self._disk.label.vendor, error=fault)
+            return []
 
     def _write_without(self, items: Iterable[Item[U]], changes: Changes) -> None:
         """Write the changes, and blot out items that must not be read again, in one transaction."""

@@ -15,12 +15,32 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from otel_vendor_exporters.delivery.codec import Codec
 from otel_vendor_exporters.delivery.file_lock import FileLock
-from otel_vendor_exporters.delivery.journal import SUFFIX, Label, Segment, disk_errors, read, remove
+from otel_vendor_exporters.delivery.journal import (
+    SUFFIX,
+    Entry,
+    Label,
+    Mark,
+    Segment,
+    disk_errors,
+    entries_of,
+    read,
+    remove,
+)
 from otel_vendor_exporters.delivery.notices import Notices
+from otel_vendor_exporters.delivery.request import Item, U
 from otel_vendor_exporters.errors import SpoolError
 
 DAMAGED = ".damaged"
+
+
+@dataclass(slots=True)
+class Unsent:
+    """How many items of dead processes are not sent, and why."""
+
+    ambiguous: int = 0  # in flight when the process died, to a vendor who would count them twice
+    unreadable: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +59,43 @@ class Estate:
     def leave(self) -> None:
         """Leave it to another time."""
         self.lock.release()
+
+
+def items_of(
+    segment: Segment, marks: bytes, codec: Codec[U], unsent: Unsent, *, again: bool
+) -> list[Item[U]]:
+    """The items of a segment that are to be sent; others that waited are counted. Never raises."""
+    try:
+        entries = entries_of(segment.body)
+    except ValueError:
+        unsent.unreadable += 1
+        return []
+    items: list[Item[U]] = []
+    for entry, mark in zip(entries, marks, strict=False):
+        if mark == Mark.SETTLED or entry.is_blot:
+            continue
+        if mark == Mark.IN_FLIGHT and not again:
+            unsent.ambiguous += 1
+        elif (item := _item(entry, segment, codec)) is None:
+            unsent.unreadable += 1
+        else:
+            items.append(item)
+    return items
+
+
+def _item(entry: Entry, segment: Segment, codec: Codec[U]) -> Item[U] | None:
+    try:
+        unit = codec.decode(entry.body)
+        return Item(
+            unit,
+            entry.size_bytes,
+            expires_at_unix_ms=entry.expires_at_unix_ms,
+            merge_key=codec.merge_key(unit),
+            first=bool(segment.first),
+            subjects=codec.subjects(unit),
+        )
+    except Exception:  # noqa: BLE001  whatever stands in the file, it is one item that cannot be read
+        return None
 
 
 def next_estate(folder: Path, label: Label, notices: Notices) -> Estate | None:

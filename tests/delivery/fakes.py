@@ -144,6 +144,9 @@ class NumbersCodec:
     def merge_key(self, unit: int) -> None:
         """Numbers do not merge."""
 
+    def subjects(self, unit: int) -> tuple[str, ...]:
+        return ()
+
 
 class NumbersServer(Loopback):
     """Receives what NumbersVendor sends. `answer` decides; None is 204."""

@@ -521,6 +521,25 @@ def test_what_cannot_be_read_is_counted(host: Host) -> None:
     assert names(second.take(9)) == ["a", "c"]
 
 
+def test_a_codec_at_fault_costs_its_item_only(
+    host: Host, monkeypatch: pytest.MonkeyPatch, caplog: Log
+) -> None:
+    """An item that cannot be written waits in memory; one that cannot be read is unreadable."""
+    good = TextCodec.encode
+    monkeypatch.setattr(TextCodec, "encode", lambda self, unit: cannot() if unit == "b" else good(self, unit))
+    spool = host.process()
+    spool.put(items("abc"))
+    host.notices.tell()
+    in_memory = len(spool)
+    ended = spool.end()
+    spool.close()
+    monkeypatch.setattr(TextCodec, "subjects", lambda self, unit: cannot())
+
+    assert (in_memory, ended.handed_over, names(ended.lost)) == (3, 2, ["b"])
+    assert [(one.items, one.unreadable) for one in adopt(host.process())] == [(2, 2)]
+    assert "cannot be written to the disk" in caplog.text
+
+
 def cannot(*args: Any, **options: Any) -> Any:
     raise sqlite3.OperationalError("database or disk is full")
 

@@ -39,6 +39,9 @@ class NumbersCodec:
     def merge_key(self, unit: Unit) -> Hashable | None:
         return unit[0] or None
 
+    def subjects(self, unit: Unit) -> tuple[str, ...]:
+        return ()
+
 
 class SpoolMachine(RuleBasedStateMachine):
     """One folder, one process at a time; a death is followed by another process that adopts."""
