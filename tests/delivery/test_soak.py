@@ -96,9 +96,19 @@ def main(url: str, folder: str) -> None:
         "delivered": counts.delivered,
         "lost": counts.lost,
         "balanced": balanced and counts.balanced,
-        "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "megabytes": _most_megabytes(),
     }
     sys.stdout.write(json.dumps(found))
+
+
+def _most_megabytes() -> float:
+    """The most memory this process ever had; where the system tells it, without what its parent had."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        return (
+            next(int(line.split()[1]) for line in status.read_text().splitlines() if "VmHWM" in line) / 1024
+        )
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 @pytest.mark.parametrize("where", ["memory", "disk"])
