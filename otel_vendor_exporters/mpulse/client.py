@@ -25,7 +25,7 @@ from otel_vendor_exporters.delivery.request import Item, Receipt, Ticket
 from otel_vendor_exporters.delivery.sender import Delivery
 from otel_vendor_exporters.delivery.shared import SharedDestinations
 from otel_vendor_exporters.delivery.spool import MemorySpool, Spool
-from otel_vendor_exporters.delivery.transport import Transport
+from otel_vendor_exporters.delivery.transport import Network, Transport
 from otel_vendor_exporters.errors import EncodingError
 from otel_vendor_exporters.mpulse import budget
 from otel_vendor_exporters.mpulse.app import App
@@ -224,7 +224,8 @@ def _refused(reason: str) -> Receipt:
 
 def _destination(settings: MPulseSettings, clock: Clock) -> Destination:
     notices = Notices(logging.getLogger("otel_vendor_exporters.mpulse"), clock)
-    transport = Transport()
+    proxy = None if settings.proxy is None else settings.proxy.reveal()
+    transport = Transport(Network(settings.ca_file, settings.client_certificate, proxy))
     app = App(settings, transport, clock, notices)
     per_hour = settings.beacons_per_hour
 

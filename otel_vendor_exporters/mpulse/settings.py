@@ -116,6 +116,13 @@ class MPulseSettings:
     spool_dir: str | None = setting(
         "A folder where what waits is also written to disk, so that it outlives the process.", default=None
     )
+    ca_file: str | None = setting(
+        "A PEM file of authorities to trust instead of the usual ones.", default=None
+    )
+    client_certificate: str | None = setting("A PEM file with a certificate and its key.", default=None)
+    proxy: Secret | None = setting(
+        "The proxy's URL; unless set, HTTPS_PROXY and NO_PROXY hold.", default=None
+    )
 
     def __post_init__(self) -> None:
         """Check what no single field can: raises ConfigurationError."""
@@ -137,6 +144,7 @@ class MPulseSettings:
         _check_printable("rest_secret", self.rest_secret.reveal() if self.rest_secret else "")
         _check_config_url(self.resolved_config_url)
         _check_user_agent(self.user_agent)
+        _check_proxy(self.proxy)
 
     @classmethod
     def read(cls, **keywords: object) -> MPulseSettings:
@@ -182,6 +190,18 @@ def _check_config_url(url: str) -> None:
     if not right:
         expected = "an https URL with a path, without user and query (http only on this machine)"
         raise ConfigurationError(f"config_url is {_shown(url)!r}: expected {expected}", setting="config_url")
+
+
+def _check_proxy(proxy: Secret | None) -> None:
+    url = "" if proxy is None else proxy.reveal()
+    try:
+        parts = urlsplit(url)
+        right = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        right = False
+    if proxy is not None and not (right and url.isprintable()):
+        message = f"proxy is {proxy}: expected a URL such as http://host:8080"
+        raise ConfigurationError(message, setting="proxy")
 
 
 def _shown(url: str) -> str:

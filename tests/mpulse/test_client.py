@@ -107,6 +107,17 @@ def test_not_waiting_is_possible(sandbox: Sandbox, client: MPulseClient) -> None
     assert client.send_timer("Checkout", 1) == Receipt(dropped={"closed": 1})
 
 
+def test_a_proxy_may_be_set(sandbox: Sandbox) -> None:
+    """Requests go by the proxy, whose address is not shown: here nobody listens there."""
+    settings = {**sandbox.mpulse_settings, "proxy": "http://user:s3cret@127.0.0.1:9", "timeout": 2}
+    with MPulseClient(**settings) as client:
+        receipt = client.send_timer("Checkout", 1)
+
+    assert receipt == Receipt(waiting=1)
+    assert sandbox.received.records == ()
+    assert "s3cret" not in repr(client._settings)
+
+
 def test_wrong_settings_are_named() -> None:
     """Construction fails for what is missing or misspelt, and says what would be right."""
     with pytest.raises(

@@ -65,6 +65,9 @@ BAD: Mapping[str, tuple[Any, ...]] = {
     "page_group": (*TEXTS, "✓", "///"),
     "ab_test": (*TEXTS, "x" * 26, "a/b", "é", "a\nb"),
     "spool_dir": TEXTS,
+    "ca_file": TEXTS,
+    "client_certificate": TEXTS,
+    "proxy": (*TEXTS, "proxy.local:8080", "ftp://proxy", "http://:1", "http://h:x", "http://h\nx"),
     "session": (*TEXTS, "visitor", "Process"),
     "timeout": numbers(0, -1, 0.009),
     "connections": numbers(0, 65, 1.5),
@@ -108,7 +111,7 @@ def test_a_bad_value_is_named(name: str, value: Any) -> None:
     assert caught.value.setting == name
     assert message.startswith(name)
     assert "expected" in message or "cannot be sent" in message
-    if name == "rest_secret" and isinstance(value, str) and value.strip():
+    if name in ("rest_secret", "proxy") and isinstance(value, str) and value.strip():
         assert value not in message
 
 
@@ -163,6 +166,9 @@ GOOD: Mapping[str, tuple[str, object]] = {  # a variable's text, and what it bec
     "page_group": ("My Page Group", "My Page Group"),
     "ab_test": ("AB Test 1", "AB Test 1"),
     "spool_dir": ("/var/spool/shop", "/var/spool/shop"),
+    "ca_file": ("/etc/ca.pem", "/etc/ca.pem"),
+    "client_certificate": ("/etc/shop.pem", "/etc/shop.pem"),
+    "proxy": ("http://user:word@proxy.local:8080", Secret("http://user:word@proxy.local:8080")),
     "session": ("none", "none"),
     "timeout": ("0.5", 0.5),
     "connections": ("64", 64),
