@@ -16,6 +16,7 @@ import difflib
 import json
 import math
 import os
+import re
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -24,9 +25,19 @@ from typing import Any, TypeVar
 
 from otel_vendor_exporters.errors import ConfigurationError
 
-__all__ = ["Secret", "internal_metrics_enabled", "read_settings", "setting", "table"]
+__all__ = [
+    "Found",
+    "Secret",
+    "found_settings",
+    "internal_metrics_enabled",
+    "read_settings",
+    "setting",
+    "table",
+    "variables",
+]
 
 T = TypeVar("T")
+_USER_OF_URL = re.compile(r"//[^/\s]*@")  # may hold a password
 
 
 class Secret:
@@ -128,6 +139,48 @@ def table(cls: type[object], prefix: str) -> tuple[Row, ...]:
         Row(name, prefix + name.upper(), one.default_text, one.sentence)
         for name, one in _declared(cls).items()
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """
+    One setting as the environment has it.
+
+    `shown` is the value in force for people, a secret's as stars. `problem` says what is wrong with it.
+    """
+
+    name: str
+    variable: str
+    shown: str
+    is_set: bool
+    problem: str = ""
+
+
+def found_settings(
+    cls: type[object], prefix: str, environ: Mapping[str, str] | None = None
+) -> tuple[Found, ...]:
+    """Every setting of `cls` by itself, as `read_settings` would take it from the environment. Never raises."""
+    environ = os.environ if environ is None else environ
+    return tuple(_found(one, prefix, environ) for one in _declared(cls).values())
+
+
+def variables(prefix: str) -> Mapping[str, str]:
+    """The environment variables that are set and whose names begin so."""
+    return {name: text for name, text in os.environ.items() if name.startswith(prefix) and text.strip()}
+
+
+def _found(one: _Declared, prefix: str, environ: Mapping[str, str]) -> Found:
+    variable = prefix + one.name.upper()
+    given, source = _given(one.name, prefix, {}, environ)
+    if given is None:
+        problem = f"{one.name} is missing: set {variable}" if one.required else ""
+        return Found(one.name, variable, one.default_text, False, problem)
+    shown = "*****" if one.kind is Secret else _USER_OF_URL.sub("//…@", str(given))
+    try:
+        one.checked(given, source)
+    except ConfigurationError as error:
+        return Found(one.name, variable, shown, True, _USER_OF_URL.sub("//…@", str(error)))
+    return Found(one.name, variable, shown, True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,6 +65,11 @@ class Network:
     proxy: str | None = None
 
 
+def proxy_for(url: str) -> str | None:
+    """The proxy that the environment names for `url`, as `requests` reads it; None if it goes straight."""
+    return requests.utils.select_proxy(url, requests.utils.get_environ_proxies(url))
+
+
 class Transport:
     """
     Sends requests. Any thread may call `send`; each has connections of its own.

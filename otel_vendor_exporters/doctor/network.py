@@ -1,0 +1,218 @@
+"""
+The network: one request to a vendor, and what its way and its answer's headers tell.
+
+The request goes out as the exporters' do. Only when no answer comes are name and connection tried one by one.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timezone
+from email.utils import parsedate_to_datetime
+from http.client import HTTPConnection, HTTPException
+from urllib.parse import SplitResult, urlsplit
+
+from otel_vendor_exporters.delivery.clock import Clock
+from otel_vendor_exporters.delivery.request import Failure, Reply, Request
+from otel_vendor_exporters.delivery.transport import Transport, proxy_for
+from otel_vendor_exporters.doctor.report import Finding, Level
+
+# Vendors order events by their times; mPulse's sandbox finds timings from the future odd from 2 s on.
+SKEW_TO_WARN_SECONDS = 5.0
+SKEW_TO_REFUSE_SECONDS = 300.0  # where mPulse's signed requests and its crumbs begin to fail
+_PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A request, its answer, the proxy on its way, and our clock before and after it."""
+
+    request: Request
+    reply: Reply
+    proxy: str | None
+    sent_unix_ms: int
+    came_unix_ms: int
+
+    @property
+    def host(self) -> str:
+        """Whom it was meant for."""
+        return urlsplit(self.request.url).hostname or ""
+
+    @property
+    def seconds(self) -> float:
+        """How long it took."""
+        return max(self.came_unix_ms - self.sent_unix_ms, 0) / 1000
+
+
+class Network:
+    """Asks vendors. One thread at a time; `close` when done."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self._transport = Transport()
+
+    def ask(self, request: Request, timeout_seconds: float) -> Exchange:
+        """Send a request; whatever happens is an exchange."""
+        sent = self.clock.unix_ms()
+        reply = self._transport.send(request, timeout_seconds)
+        return Exchange(request, reply, proxy_for(request.url), sent, self.clock.unix_ms())
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._transport.close()
+
+
+def way_findings(exchange: Exchange, timeout_seconds: float) -> Iterator[Finding]:
+    """Whether an answer came, how fast, from whom; and if none came, what is in its way."""
+    if exchange.reply.failure is not None:
+        code, sentence = _obstacle(exchange, timeout_seconds)
+        yield Finding(Level.ERROR, "network", code, sentence, {"words": exchange.reply.words})
+        return
+    through = f" through the proxy {_shown(exchange.proxy)}" if exchange.proxy else ""
+    sentence = f"{exchange.host} answers in {exchange.seconds:.2f} s{through}"
+    details = {"seconds": exchange.seconds, "status": exchange.reply.status}
+    if exchange.seconds > timeout_seconds / 2:
+        sentence += f", and timeout is {timeout_seconds:g} s: raise it, or see what slows the way down"
+        yield Finding(Level.WARNING, "network", "slow", sentence, details)
+    else:
+        yield Finding(Level.OK, "network", "reached", sentence, details)
+    if 300 <= exchange.reply.status < 400:
+        yield _redirected(exchange)
+
+
+def clock_findings(exchange: Exchange) -> Iterator[Finding]:
+    """Whether this machine's clock agrees with the vendor's Date header; nothing when no answer came."""
+    if exchange.reply.failure is not None:
+        return
+    skew = skew_seconds(exchange)
+    if skew is None:
+        sentence = "the answer has no Date header to compare this machine's clock with"
+        yield Finding(Level.INFO, "clock", "no_date", sentence)
+        return
+    if abs(skew) < SKEW_TO_WARN_SECONDS:
+        yield Finding(Level.OK, "clock", "agrees", f"this machine's clock agrees with {exchange.host}'s")
+        return
+    way = "ahead of" if skew > 0 else "behind"
+    level = Level.ERROR if abs(skew) >= SKEW_TO_REFUSE_SECONDS else Level.WARNING
+    sentence = (
+        f"this machine's clock is {abs(skew):.0f} s {way} {exchange.host}'s: times that are sent are wrong "
+        "by as much; synchronise it (NTP)"
+    )
+    yield Finding(level, "clock", "skewed", sentence, {"seconds": skew})
+
+
+def skew_seconds(exchange: Exchange) -> float | None:
+    """
+    How far our clock is ahead of the vendor's, at least; None without a Date.
+
+    A Date is cut to whole seconds, was written somewhere between request and answer, and is as old as Age
+    says when a cache kept the answer.
+    """
+    date = _date_seconds(exchange.reply)
+    if date is None:
+        return None
+    least = exchange.sent_unix_ms / 1000 - (date + 1)
+    most = exchange.came_unix_ms / 1000 - date
+    if least <= 0 <= most:
+        return 0.0
+    return least if least > 0 else most
+
+
+def unreachable(url: str, timeout_seconds: float) -> str | None:
+    """
+    Why no connection to the URL's host comes about, if so; a proxy is asked to connect.
+
+    Nothing is sent. TLS is not tried: whether certificates are good, only the transport knows.
+    """
+    parts, proxy = urlsplit(url), proxy_for(url)
+    try:
+        if proxy is None or parts.scheme == "http":
+            _connect(urlsplit(proxy) if proxy else parts, timeout_seconds)
+        else:
+            way = urlsplit(proxy)
+            connection = HTTPConnection(way.hostname or "", _port(way), timeout=timeout_seconds)
+            connection.set_tunnel(parts.hostname or "", _port(parts))
+            try:
+                connection.connect()
+            finally:
+                connection.close()
+    except socket.gaierror:
+        return "its name is not known to the DNS"
+    except (OSError, HTTPException) as error:
+        return _words(error)
+    return None
+
+
+def _obstacle(exchange: Exchange, timeout_seconds: float) -> tuple[str, str]:
+    """What is in the way of an answer: a code, and a sentence with the way out."""
+    host, words = exchange.host, exchange.reply.words
+    first = urlsplit(exchange.proxy) if exchange.proxy else urlsplit(exchange.request.url)
+    try:
+        _connect(first, timeout_seconds)
+    except OSError as error:
+        if exchange.proxy:
+            return "proxy", (
+                f"the proxy {_shown(exchange.proxy)} cannot be reached ({_words(error)}): check HTTPS_PROXY, "
+                f"HTTP_PROXY and NO_PROXY, which say how to reach {host}"
+            )
+        if isinstance(error, socket.gaierror):
+            return "dns", f"the name {host} is not known to the DNS: check its spelling, and the resolver"
+        return "connect", (
+            f"no connection to {host}:{_port(first)} ({_words(error)}): it is down, or a firewall is in between"
+        )
+    if "SSL" in words:
+        return "tls", (
+            f"no TLS connection to {host} ({words}): if a proxy opens TLS here, name its certificate authority "
+            "in REQUESTS_CA_BUNDLE"
+        )
+    if "ProxyError" in words:
+        return "proxy", f"the proxy {_shown(exchange.proxy)} does not connect to {host} ({words})"
+    if exchange.reply.failure is Failure.NO_ANSWER:
+        return "no_answer", f"{host} is connected, and gave no answer in {exchange.seconds:.1f} s ({words})"
+    return "network", f"no request to {host} can be sent ({words})"
+
+
+def _redirected(exchange: Exchange) -> Finding:
+    target = urlsplit(exchange.reply.headers.get("location", "")).hostname or exchange.host
+    sentence = (
+        f"{exchange.host} redirects to {target} (HTTP {exchange.reply.status}); redirects are not followed, "
+        "so that no key goes to another host: set the address itself, or pass what stands in between"
+    )
+    return Finding(Level.ERROR, "network", "redirected", sentence, {"to": target})
+
+
+def _date_seconds(reply: Reply) -> float | None:
+    try:
+        date = parsedate_to_datetime(reply.headers.get("date", ""))
+    except (TypeError, ValueError, OverflowError):
+        return None
+    age = reply.headers.get("age", "")
+    cached_seconds = int(age) if age.isascii() and age.isdigit() and len(age) < 10 else 0
+    return (date if date.tzinfo else date.replace(tzinfo=timezone.utc)).timestamp() + cached_seconds
+
+
+def _connect(to: SplitResult, timeout_seconds: float) -> None:
+    """Connect and leave again. Raises OSError."""
+    socket.create_connection((to.hostname or "", _port(to)), timeout_seconds).close()
+
+
+def _port(parts: SplitResult) -> int:
+    return parts.port or _PORTS.get(parts.scheme, 443)
+
+
+def _words(error: Exception) -> str:
+    """In a few words, without addresses of ours."""
+    if isinstance(error, TimeoutError):
+        return os.strerror(errno.ETIMEDOUT)
+    if isinstance(error, OSError) and error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno)
+    return str(error)[:100] or type(error).__name__
+
+
+def _shown(proxy: str | None) -> str:
+    """The proxy without the user and password that its URL may hold."""
+    return f"…@{proxy.rpartition('@')[2]}" if proxy and "@" in proxy else proxy or ""
