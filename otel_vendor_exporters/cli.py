@@ -1,5 +1,5 @@
 """
-The command line: `python -m otel_vendor_exporters sandbox`.
+The command line: `python -m otel_vendor_exporters sandbox`, `doctor` and `send`.
 
 One function for each subcommand, which imports what it needs when it runs. The only place that prints.
 """
@@ -58,6 +58,49 @@ def _add_sandbox(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
         help="refuse what mParticle's schema refuses, or take what its server takes; default %(default)s",
     )
     parser.set_defaults(run=_run_sandbox)
+
+
+def _add_doctor(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    from otel_vendor_exporters.doctor import VENDORS
+
+    parser = subparsers.add_parser(
+        "doctor",
+        help="find out why nothing arrives",
+        description="Checks settings, network, clock, credentials, names and versions, as the exporters "
+        "would find them. Exit status: 0 all well, 1 warnings, 2 errors.",
+    )
+    parser.add_argument("vendor", nargs="*", help=f"{', '.join(VENDORS)}; all unless named")
+    parser.add_argument(
+        "--code",
+        metavar="PATH",
+        action="append",
+        default=[],
+        help="file, folder or module: its @timed and @counted names are compared with the mPulse app",
+    )
+    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.set_defaults(run=_run_doctor, usage_error=parser.error)
+
+
+def _run_doctor(options: argparse.Namespace) -> int:
+    from otel_vendor_exporters.doctor import VENDORS, examined
+
+    unknown = [name for name in options.vendor if name not in VENDORS]
+    if unknown:
+        options.usage_error(f"there is no vendor {unknown[0]!r}: choose from {', '.join(VENDORS)}")
+    from otel_vendor_exporters.doctor.report import json_of, text_of
+
+    report = examined(options.vendor, options.code)
+    return _told([json_of(report)] if options.json else text_of(report), report.exit_status)
+
+
+def _told(lines: Iterable[str], exit_status: int) -> int:
+    """Print what a command has to tell, also to a reader that leaves or cannot show it."""
+    _escape_what_cannot_be_shown()
+    try:
+        _say(lines)
+    except BrokenPipeError:
+        _leave_stdout()
+    return exit_status
 
 
 def _run_sandbox(options: argparse.Namespace) -> int:
@@ -158,4 +201,4 @@ def _interrupt(signal_number: int, frame: object) -> NoReturn:  # noqa: ARG001 -
 
 
 _DESCRIPTION = "OpenTelemetry data from Python into Akamai mPulse, mParticle and mParticle Analytics."
-_SUBCOMMANDS = (_add_sandbox,)
+_SUBCOMMANDS = (_add_sandbox, _add_doctor)

@@ -159,7 +159,7 @@ class Found:
 def found_settings(
     cls: type[object], prefix: str, environ: Mapping[str, str] | None = None
 ) -> tuple[Found, ...]:
-    """Every setting of `cls` by itself, as `read_settings` would take it from the environment. Never raises."""
+    """Every setting of `cls`, each as `read_settings` would take it from the environment. Never raises."""
     environ = os.environ if environ is None else environ
     return tuple(_found(one, prefix, environ) for one in _declared(cls).values())
 
@@ -174,7 +174,7 @@ def _found(one: _Declared, prefix: str, environ: Mapping[str, str]) -> Found:
     given, source = _given(one.name, prefix, {}, environ)
     if given is None:
         problem = f"{one.name} is missing: set {variable}" if one.required else ""
-        return Found(one.name, variable, one.default_text, False, problem)
+        return Found(one.name, variable, "missing" if one.required else one.default_text, False, problem)
     shown = "*****" if one.kind is Secret else _USER_OF_URL.sub("//…@", str(given))
     try:
         one.checked(given, source)

@@ -67,7 +67,10 @@ class Network:
 
 def proxy_for(url: str) -> str | None:
     """The proxy that the environment names for `url`, as `requests` reads it; None if it goes straight."""
-    return requests.utils.select_proxy(url, requests.utils.get_environ_proxies(url))
+    proxy = requests.utils.select_proxy(url, requests.utils.get_environ_proxies(url))
+    if not proxy:
+        return None
+    return proxy if "://" in proxy else f"http://{proxy}"
 
 
 class Transport:

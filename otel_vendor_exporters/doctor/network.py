@@ -162,12 +162,12 @@ def _obstacle(exchange: Exchange, timeout_seconds: float) -> tuple[str, str]:
         if isinstance(error, socket.gaierror):
             return "dns", f"the name {host} is not known to the DNS: check its spelling, and the resolver"
         return "connect", (
-            f"no connection to {host}:{_port(first)} ({_words(error)}): it is down, or a firewall is in between"
+            f"no connection to {host}:{_port(first)} ({_words(error)}): it is down, or behind a firewall"
         )
     if "SSL" in words:
         return "tls", (
-            f"no TLS connection to {host} ({words}): if a proxy opens TLS here, name its certificate authority "
-            "in REQUESTS_CA_BUNDLE"
+            f"no TLS connection to {host} ({words}): if a proxy opens TLS here, name its certificate "
+            "authority in REQUESTS_CA_BUNDLE"
         )
     if "ProxyError" in words:
         return "proxy", f"the proxy {_shown(exchange.proxy)} does not connect to {host} ({words})"

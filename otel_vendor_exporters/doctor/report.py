@@ -78,7 +78,9 @@ def text_of(report: Report) -> Iterator[str]:
             yield from _finding_lines(finding)
         yield ""
     errors, warnings = report.count(Level.ERROR), report.count(Level.WARNING)
-    yield f"{_counted(errors, 'error')}, {_counted(warnings, 'warning')}" if errors or warnings else "all well"
+    yield (
+        f"{_counted(errors, 'error')}, {_counted(warnings, 'warning')}" if errors or warnings else "all well"
+    )
 
 
 def json_of(report: Report) -> str:

@@ -1,0 +1,168 @@
+"""
+Definitions: the names that code and settings use, against those the mPulse app defines.
+
+Pure. Names go the way they go in the exporters: through the globs of `timers` and `metrics`, then exactly for
+spans, and whatever their case for instruments, which the SDK writes in lower case.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from otel_vendor_exporters.doctor.code_names import CodeName, Kind, Scan
+from otel_vendor_exporters.doctor.report import Finding, Level
+from otel_vendor_exporters.mpulse.app_config import Definitions
+from otel_vendor_exporters.mpulse.mapping import Names
+from otel_vendor_exporters.mpulse.settings import MPulseSettings
+
+_MOST_SHOWN = 30
+_MOST_PLACES = 3
+_ARGUMENT = re.compile(r"\{[^{}]*\}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Use:
+    """A definition that something counts on: a timer, metric or dimension, by whom."""
+
+    what: str
+    name: str
+    by: str
+
+
+def list_finding(definitions: Definitions) -> Finding:
+    """What the app defines."""
+    lists = {
+        "timers": list(definitions.timers),
+        "metrics": {name: metric.data_type for name, metric in definitions.metrics.items()},
+        "dimensions": list(definitions.dimensions),
+    }
+    told = "; ".join(f"{len(names)} {what}: {_first(names)}" for what, names in lists.items() if names)
+    if not told:
+        sentence = (
+            "the app defines no custom timer, metric or dimension, so nothing is sent: define some in mPulse"
+        )
+        return Finding(Level.WARNING, "definitions", "none_defined", sentence, lists)
+    return Finding(Level.OK, "definitions", "defined", f"the app defines {told}", lists)
+
+
+def setting_findings(settings: MPulseSettings, definitions: Definitions) -> Iterator[Finding]:
+    """What the settings `timers`, `metrics` and `dimensions` name and the app does not define."""
+    uses = [
+        *(_Use("timer", name, f"timers: {glob}") for glob, name in settings.timers.items()),
+        *(_Use("metric", name, f"metrics: {glob}") for glob, name in settings.metrics.items()),
+        *(_Use("dimension", name, f"dimensions: {one}") for one, name in settings.dimensions.items()),
+    ]
+    for use in uses:
+        defined = (
+            use.name in definitions.dimensions
+            if use.what == "dimension"
+            else _is_defined(use.what, use.name, definitions)
+        )
+        if not defined:
+            yield _undefined(use, definitions, "mapped_to_undefined")
+
+
+def code_findings(scan: Scan, settings: MPulseSettings, definitions: Definitions) -> Iterator[Finding]:
+    """What `@timed` and `@counted` name and the app does not define."""
+    names = _Ways(settings)
+    undefined: dict[_Use, list[str]] = {}
+    sent = set()
+    for one in scan.names:
+        what = "metric" if one.kind is Kind.COUNTER else "timer"
+        name = names.of(one)
+        if _matches(one, name, definitions):
+            sent.add((what, name))
+        else:
+            undefined.setdefault(_Use(what, name, ""), []).append(one.place)
+    for use, places in undefined.items():
+        more = f" and {len(places) - _MOST_PLACES} more places" if len(places) > _MOST_PLACES else ""
+        told = _Use(use.what, use.name, ", ".join(places[:_MOST_PLACES]) + more)
+        yield _undefined(told, definitions, "undefined", {"places": places})
+    yield from _scan_findings(scan, len(sent))
+
+
+class _Ways:
+    """How a name in code becomes the name of a definition."""
+
+    def __init__(self, settings: MPulseSettings) -> None:
+        self._spans = Names(settings.timers)
+        self._durations = Names(_folded(settings.timers))
+        self._counters = Names(_folded(settings.metrics))
+
+    def of(self, one: CodeName) -> str:
+        """The definition's name, as far as code tells it."""
+        if one.kind is Kind.SPAN:
+            return self._spans.of(one.name)
+        mapped = (self._durations if one.kind is Kind.DURATION else self._counters).of(one.name.casefold())
+        return one.name if mapped == one.name.casefold() else mapped
+
+
+def _matches(one: CodeName, name: str, definitions: Definitions) -> bool:
+    if one.kind is Kind.COUNTER:
+        return _is_defined("metric", name, definitions)
+    if one.kind is Kind.DURATION:
+        return definitions.timer_for(name) is not None or _is_defined("metric", name, definitions)
+    if "{" in name:  # known at run time: any that fits
+        pattern = _ARGUMENT.sub("*", name)
+        return any(fnmatchcase(timer, pattern) for timer in definitions.timers)
+    return name in definitions.timers
+
+
+def _is_defined(what: str, name: str, definitions: Definitions) -> bool:
+    if what == "metric":
+        return definitions.metric_for(name) is not None
+    return name in definitions.timers
+
+
+def _undefined(
+    use: _Use, definitions: Definitions, code: str, details: Mapping[str, object] | None = None
+) -> Finding:
+    known: Mapping[str, Collection[str]] = {
+        "timer": definitions.timers.keys(),
+        "metric": definitions.metrics.keys(),
+        "dimension": definitions.dimensions.keys(),
+    }
+    near = _nearest(use.name, known[use.what])
+    elsewhere = [what for what, names in known.items() if what != use.what and use.name in names]
+    hint = f"did you mean {near!r}?" if near else "define it in mPulse, or map it to one that is defined"
+    if near and near.casefold() == use.name.casefold():
+        hint = f"did you mean {near!r}? Upper and lower case differ"
+    if elsewhere:
+        hint = f"it is a custom {elsewhere[0]} there, and a {use.what} here"
+    sentence = f"{use.name!r} ({use.by}) is no custom {use.what} of the app, so it is not sent: {hint}"
+    told = {"what": use.what, "name": use.name, "nearest": near, **(details or {})}
+    return Finding(Level.WARNING, "names", code, sentence, told)
+
+
+def _scan_findings(scan: Scan, sent: int) -> Iterator[Finding]:
+    for target in scan.missing:
+        sentence = f"{target} is neither a file, nor a folder, nor a module that can be found"
+        yield Finding(Level.WARNING, "names", "no_such_code", sentence)
+    for file in scan.unreadable[:_MOST_SHOWN]:
+        yield Finding(Level.WARNING, "names", "unreadable_code", f"not read: {file}")
+    if scan.made_at_run_time:
+        places = ", ".join(scan.made_at_run_time[:_MOST_PLACES])
+        sentence = f"{len(scan.made_at_run_time)} names are made at run time and not known here ({places})"
+        yield Finding(Level.INFO, "names", "made_at_run_time", sentence, {"places": scan.made_at_run_time})
+    if scan.files:
+        sentence = f"{sent} names that code uses are defined; {scan.files} files were read"
+        yield Finding(Level.OK, "names", "scanned", sentence, {"files": scan.files, "defined": sent})
+
+
+def _nearest(name: str, known: Iterable[str]) -> str | None:
+    by_folded = {one.casefold(): one for one in known}
+    near = difflib.get_close_matches(name.casefold(), by_folded, n=1)
+    return by_folded[near[0]] if near else None
+
+
+def _folded(globs: Mapping[str, str]) -> dict[str, str]:
+    return {glob.casefold(): name for glob, name in globs.items()}
+
+
+def _first(names: Collection[str]) -> str:
+    shown = ", ".join(list(names)[:_MOST_SHOWN])
+    return shown if len(names) <= _MOST_SHOWN else f"{shown} and {len(names) - _MOST_SHOWN} more"
