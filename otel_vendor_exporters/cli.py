@@ -14,16 +14,18 @@ import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from otel_vendor_exporters.sandbox import MPulseApp, Record, Sandbox
+    from otel_vendor_exporters.send import Option
 
 DEFAULT_PORT = 8700
 MAX_PORT = 65_535
 # A signal may be taken by another thread; the main one notices when it looks up.
 LOOK_SECONDS = 0.2
 FAILURE = 1
+MISUSE = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -91,6 +93,59 @@ def _run_doctor(options: argparse.Namespace) -> int:
 
     report = examined(options.vendor, options.code)
     return _told([json_of(report)] if options.json else text_of(report), report.exit_status)
+
+
+def _add_send(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    from otel_vendor_exporters.send import KINDS
+
+    parser = subparsers.add_parser(
+        "send",
+        help="send one thing to a vendor, and show what goes and what comes back",
+        description="Sends once, with the settings that the exporters read; secrets are shown as stars. "
+        "Exit status: 0 delivered, 1 not now, 2 never.",
+    )
+    kinds = parser.add_subparsers(dest="kind", required=True, metavar="what")
+    for kind in KINDS:
+        one = kinds.add_parser(kind.name, help=kind.sentence, description=f"Sends {kind.sentence}.")
+        for argument in kind.arguments:
+            one.add_argument(
+                argument.name,
+                help=argument.sentence,
+                type=float if argument.number else str,
+                **({} if argument.default is None else {"nargs": "?", "default": argument.default}),
+            )
+        for option in kind.options:
+            one.add_argument(f"--{option.name}", help=option.sentence, **_form_of(option))
+        one.add_argument("--json", action="store_true", help="for programs")
+        one.set_defaults(run=_run_send, what=kind)
+
+
+def _form_of(option: Option) -> dict[str, Any]:  # Any: argparse's keywords
+    if option.flag:
+        return {"action": "store_true", "required": option.required}
+    if option.pairs:
+        return {"action": "append", "default": [], "type": _pair, "metavar": "NAME=VALUE"}
+    return {"required": option.required}
+
+
+def _run_send(options: argparse.Namespace) -> int:
+    from otel_vendor_exporters.errors import ConfigurationError, EncodingError
+    from otel_vendor_exporters.send import sent
+    from otel_vendor_exporters.send.passage import json_of, text_of
+
+    try:
+        result = sent(options.what, vars(options))
+    except (ConfigurationError, EncodingError) as error:
+        print(f"send: {error}", file=sys.stderr)
+        return MISUSE
+    return _told([json_of(result)] if options.json else text_of(result), result.exit_status)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise argparse.ArgumentTypeError(f"{text[:20]!r} is not NAME=VALUE")
+    return name, value
 
 
 def _told(lines: Iterable[str], exit_status: int) -> int:
@@ -201,4 +256,4 @@ def _interrupt(signal_number: int, frame: object) -> NoReturn:  # noqa: ARG001 -
 
 
 _DESCRIPTION = "OpenTelemetry data from Python into Akamai mPulse, mParticle and mParticle Analytics."
-_SUBCOMMANDS = (_add_sandbox, _add_doctor)
+_SUBCOMMANDS = (_add_sandbox, _add_doctor, _add_send)
