@@ -112,7 +112,8 @@ def _add_send(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -
                 argument.name,
                 help=argument.sentence,
                 type=float if argument.number else str,
-                **({} if argument.default is None else {"nargs": "?", "default": argument.default}),
+                nargs=None if argument.default is None else "?",
+                default=argument.default,
             )
         for option in kind.options:
             one.add_argument(f"--{option.name}", help=option.sentence, **_form_of(option))

@@ -99,8 +99,6 @@ def sent(kind: Kind, given: Mapping[str, object]) -> Sent:
     `given` are the arguments and options by name. Raises ConfigurationError for settings, EncodingError for
     what the vendor does not take; never for the network.
     """
-    function = getattr(
-        import_module(f"otel_vendor_exporters.send.{kind.vendor}"), kind.name.replace("-", "_")
-    )
-    result: Sent = function(given)
+    vendor = import_module(f"otel_vendor_exporters.send.{kind.vendor}")
+    result: Sent = getattr(vendor, kind.name.replace("-", "_"))(given)
     return result
