@@ -140,10 +140,8 @@ def unreachable(url: str, timeout_seconds: float) -> str | None:
                 connection.connect()
             finally:
                 connection.close()
-    except socket.gaierror:
-        return "its name is not known to the DNS"
-    except (OSError, HTTPException) as error:
-        return _words(error)
+    except (OSError, HTTPException, UnicodeError) as error:
+        return "its name is not known to the DNS" if _is_about_name(error) else _words(error)
     return None
 
 
@@ -153,13 +151,13 @@ def _obstacle(exchange: Exchange, timeout_seconds: float) -> tuple[str, str]:
     first = urlsplit(exchange.proxy) if exchange.proxy else urlsplit(exchange.request.url)
     try:
         _connect(first, timeout_seconds)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         if exchange.proxy:
             return "proxy", (
                 f"the proxy {_shown(exchange.proxy)} cannot be reached ({_words(error)}): check HTTPS_PROXY, "
                 f"HTTP_PROXY and NO_PROXY, which say how to reach {host}"
             )
-        if isinstance(error, socket.gaierror):
+        if _is_about_name(error):
             return "dns", f"the name {host} is not known to the DNS: check its spelling, and the resolver"
         return "connect", (
             f"no connection to {host}:{_port(first)} ({_words(error)}): it is down, or behind a firewall"
@@ -193,6 +191,11 @@ def _date_seconds(reply: Reply) -> float | None:
     age = reply.headers.get("age", "")
     cached_seconds = int(age) if age.isascii() and age.isdigit() and len(age) < 10 else 0
     return (date if date.tzinfo else date.replace(tzinfo=timezone.utc)).timestamp() + cached_seconds
+
+
+def _is_about_name(error: Exception) -> bool:
+    """UnicodeError: a name that cannot be one, such as a..b."""
+    return isinstance(error, (socket.gaierror, UnicodeError))
 
 
 def _connect(to: SplitResult, timeout_seconds: float) -> None:

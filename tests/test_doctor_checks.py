@@ -1,0 +1,282 @@
+"""The doctor's checks of what a test cannot install or break for real: versions, signals, names, clocks."""
+
+from __future__ import annotations
+
+import socket
+from email.utils import formatdate
+from pathlib import Path
+
+import pytest
+
+from otel_vendor_exporters.delivery.request import Failure, Reply, Request
+from otel_vendor_exporters.doctor.code_names import CodeName, Kind, scan
+from otel_vendor_exporters.doctor.definitions import code_findings
+from otel_vendor_exporters.doctor.network import Exchange, skew_seconds, unreachable, way_findings
+from otel_vendor_exporters.doctor.packages import Package, installed, package_findings
+from otel_vendor_exporters.doctor.signals import signal_findings
+from otel_vendor_exporters.doctor.spool import spool_findings
+from otel_vendor_exporters.mpulse.app_config import Definitions, Metric
+from otel_vendor_exporters.mpulse.settings import MPulseSettings
+
+FITTING = {
+    "opentelemetry-api": "1.45.2",
+    "opentelemetry-sdk": "1.45.2",
+    "opentelemetry-semantic-conventions": "0.66b2",
+    "opentelemetry-instrumentation": "0.66b2",
+    "opentelemetry-distro": "0.66b1",
+    "requests": "2.34.2",
+    "wrapt": "2.5.2",
+}
+
+
+def packages(**pins: dict[str, str]) -> dict[str, Package]:
+    """FITTING with the pins of `opentelemetry-<name>`."""
+    return {
+        name: Package(version, pins.get(name.removeprefix("opentelemetry-").replace("-", "_"), {}))
+        for name, version in FITTING.items()
+    }
+
+
+def codes(found: dict[str, Package]) -> list[tuple[str, str]]:
+    return [(one.level.name, one.code) for one in package_findings(found)]
+
+
+def test_packages_that_fit() -> None:
+    """The set that the contract proved is well, betas of another patch included."""
+    assert codes(packages()) == [("OK", "fit"), ("INFO", "versions")]
+
+
+def test_the_packages_that_are_installed() -> None:
+    """What the tests run with is read from the packages' metadata, pins included, and fits."""
+    found = installed()
+
+    assert found["opentelemetry-sdk"].pins["opentelemetry-api"] == found["opentelemetry-api"].version
+    assert "wrapt" in found
+    assert all(level in ("OK", "INFO") for level, _ in codes(found))
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "expected"),
+    [
+        ("opentelemetry-instrumentation", "0.48b0", ("ERROR", "left_behind")),
+        ("opentelemetry-distro", "0.48b0", ("ERROR", "left_behind")),
+        ("opentelemetry-api", "1.44.0", ("ERROR", "api_is_not_sdk")),
+        ("opentelemetry-sdk", "1.38.0", ("ERROR", "unsupported")),
+        ("opentelemetry-api", "2.0.0", ("ERROR", "unsupported")),
+        ("wrapt", "1.15.0", ("ERROR", "unsupported")),
+        ("wrapt", "3.0", ("ERROR", "unsupported")),
+        ("requests", "2.31.0", ("ERROR", "unsupported")),
+        ("requests", "of ours", ("ERROR", "unsupported")),
+    ],
+)
+def test_packages_that_do_not_fit(name: str, version: str, expected: tuple[str, str]) -> None:
+    """Each way in which versions fail is told."""
+    assert expected in codes({**packages(), name: Package(version, {})})
+
+
+def test_a_package_that_wants_another_version() -> None:
+    """An exact requirement that is not met is told with both versions; extras do not count."""
+    found = packages(instrumentation={"opentelemetry-semantic-conventions": "0.66b1", "not-there": "1"})
+    (finding, _) = package_findings(found)
+
+    assert finding.code == "broken_pin"
+    assert finding.sentence.startswith(
+        "opentelemetry-instrumentation 0.66b2 needs opentelemetry-semantic-conventions 0.66b1, "
+        "and 0.66b2 is installed: pip install"
+    )
+
+
+def test_instrumentation_without_a_distribution() -> None:
+    """opentelemetry-instrument then does nothing, which is worth knowing and no fault."""
+    found = {name: one for name, one in packages().items() if name != "opentelemetry-distro"}
+
+    assert codes(found) == [("OK", "fit"), ("INFO", "no_distro"), ("INFO", "versions")]
+
+
+AVAILABLE = {
+    "traces": frozenset({"mpulse", "mparticle"}),
+    "metrics": frozenset({"mpulse"}),
+    "logs": frozenset({"mparticle", "otlp"}),
+}
+
+
+@pytest.mark.parametrize(
+    ("traces", "metrics", "logs", "expected"),
+    [
+        ("mpulse", "none", "none", ["selected"]),
+        ("mpulse,mparticle", "mpulse", "", ["selected"]),
+        ("mpulse", "", "none", ["default_is_missing"]),
+        ("mpulse", "none", "mpulse", ["not_installed"]),
+        ("mpulze,mpulse", "", "none", ["not_installed", "default_is_missing"]),
+        ("otlp", "otlp", "otlp", []),
+        ("", "", "", []),
+    ],
+)
+def test_selected_exporters(traces: str, metrics: str, logs: str, expected: list[str]) -> None:
+    """Where one of ours is selected, every selected exporter must be there, defaults included."""
+    environment = {
+        "OTEL_TRACES_EXPORTER": traces,
+        "OTEL_METRICS_EXPORTER": metrics,
+        "OTEL_LOGS_EXPORTER": logs,
+    }
+
+    assert [one.code for one in signal_findings(environment, AVAILABLE)] == expected
+
+
+def exchange(reply: Reply, proxy: str | None = None, *, seconds: float = 0.5) -> Exchange:
+    """A question that left at second 1000 and was answered so."""
+    request = Request("GET", "https://vendor.example/c?key=k")
+    return Exchange(request, reply, proxy, 1_000_000, 1_000_000 + int(seconds * 1000))
+
+
+@pytest.mark.parametrize(
+    ("date_seconds", "age", "expected"),
+    [
+        (1000, "", 0.0),
+        (999, "", 0.0),
+        (990, "", 9.0),
+        (1100, "", -99.5),
+        (700, "300", 0.0),
+        (700, "x", 299.0),
+    ],
+)
+def test_how_far_the_clock_is_off(date_seconds: int, age: str, expected: float) -> None:
+    """At least so far: a Date is cut to seconds, and as old as its cache says."""
+    reply = Reply(200, {"date": formatdate(date_seconds, usegmt=True), "age": age})
+
+    assert skew_seconds(exchange(reply)) == expected
+
+
+@pytest.mark.parametrize("date", ["", "soon", "Mon, 99 Foo 2026 00:00:00 GMT"])
+def test_a_date_that_is_none(date: str) -> None:
+    """It is no date, and no error."""
+    assert skew_seconds(exchange(Reply(200, {"date": date}))) is None
+
+
+@pytest.mark.parametrize("error", [socket.gaierror(-2, "unknown"), UnicodeError("label empty")])
+def test_a_name_that_nobody_knows(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    """The name is told, since most often it is misspelt."""
+
+    def unknown(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(socket, "create_connection", unknown)  # no test asks a real DNS
+    reply = Reply(failure=Failure.NOT_SENT, words="NameResolutionError: gaierror")
+
+    assert [one.code for one in way_findings(exchange(reply), 1.0)] == ["dns"]
+    assert unreachable("https://vendor.example/", 1.0) == "its name is not known to the DNS"
+
+
+def test_a_proxy_that_does_not_connect(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy that is there and says no is not taken for one that is down."""
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        url = f"http://127.0.0.1:{proxy.getsockname()[1]}"
+        reply = Reply(failure=Failure.NOT_SENT, words="ProxyError: OSError")
+        (finding,) = way_findings(exchange(reply, url), 1.0)
+
+    assert finding.sentence == f"the proxy {url} does not connect to vendor.example (ProxyError: OSError)"
+
+
+def test_beacons_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether a proxy connects to mPulse's collector is asked of the proxy."""
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        port = proxy.getsockname()[1]
+    monkeypatch.setenv("HTTPS_PROXY", f"127.0.0.1:{port}")
+
+    assert unreachable("https://vendor.example/", 1.0) == "Connection refused"
+
+
+DEFINITIONS = Definitions(
+    timers={"Checkout": "custom0", "Step 1": "custom1", "db.query": "custom2"},
+    metrics={"Orders": Metric("cmet.Orders"), "Queue": Metric("cmet.Queue")},
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "is_sent"),
+    [
+        ("Checkout", Kind.SPAN, True),
+        ("checkout", Kind.SPAN, False),
+        ("Step {number}", Kind.SPAN, True),
+        ("Stage {number}", Kind.SPAN, False),
+        ("GET /cart", Kind.SPAN, True),
+        ("DB.Query", Kind.DURATION, True),
+        ("queue", Kind.DURATION, True),
+        ("Import", Kind.DURATION, False),
+        ("orders", Kind.COUNTER, True),
+        ("Shop.Sales", Kind.COUNTER, True),
+        ("Checkout", Kind.COUNTER, False),
+    ],
+)
+def test_the_way_of_a_name(name: str, kind: Kind, *, is_sent: bool) -> None:
+    """Names go through the mapping settings; spans match exactly, instruments whatever their case."""
+    settings = MPulseSettings(
+        api_key="k", domain="d", timers={"GET *": "Checkout"}, metrics={"Shop.*": "Orders"}
+    )
+    found = scan([])
+    found.names.append(CodeName(name, kind, "shop.py:1"))
+    findings = list(code_findings(found, settings, DEFINITIONS))
+
+    assert [one.code for one in findings] == ([] if is_sent else ["undefined"])
+
+
+CODE = """
+from instrumentation import counted, event, timed
+from elsewhere import timed as other
+NAME = "x"
+
+@timed
+class Tills:
+    def open(self): ...
+    def _count(self): ...
+
+@timed("Tills")
+class Named:
+    def close(self): ...
+
+def outer():
+    @counted
+    def inner(): ...
+
+timed(outer)
+timed(NAME)
+other("Not ours")
+event("not.sent.to.mpulse")
+"""
+
+
+def test_what_is_read_off_code(tmp_path: Path) -> None:
+    """Classes name their public methods, functions themselves; other decorators are not ours."""
+    (tmp_path / "tills.py").write_text(CODE)
+    (tmp_path / "broken.py").write_text("def (")
+    (tmp_path / ".hidden").mkdir()
+    (tmp_path / ".hidden" / "tills.py").write_text(CODE)
+    found = scan([str(tmp_path), "no.such.module"])
+
+    assert [(one.name, one.kind) for one in found.names] == [
+        ("Tills.open", Kind.SPAN),
+        ("Tills.close", Kind.SPAN),
+        ("outer.inner", Kind.COUNTER),
+    ]
+    assert [place.rpartition("/")[2] for place in found.made_at_run_time] == ["tills.py:20"]
+    assert [one.rpartition("/")[2] for one in found.unreadable] == ["broken.py: SyntaxError"]
+    assert (found.files, found.missing) == (2, ["no.such.module"])
+
+
+class WithSpool:
+    """Settings of a vendor that keeps what waits."""
+
+    def __init__(self, spool_dir: str | None) -> None:
+        self.spool_dir = spool_dir
+
+
+def test_where_what_waits_is_kept(tmp_path: Path) -> None:
+    """In memory, in a directory that takes files, or in one that does not."""
+    (tmp_path / "one").write_bytes(b"12345")
+    (tmp_path / "file").write_bytes(b"")
+    states = [None, str(tmp_path), str(tmp_path / "new"), str(tmp_path / "file" / "below")]
+    found = [next(spool_findings(WithSpool(one))) for one in states]
+
+    assert [one.code for one in found] == ["in_memory", "writable", "writable", "not_writable"]
+    assert found[1].details == {"files": 2, "bytes": 5}
+    assert list(spool_findings(object())) == []

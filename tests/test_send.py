@@ -1,0 +1,211 @@
+"""`send` as people run it: real processes against the real sandbox, over HTTP."""
+
+from __future__ import annotations
+
+import json
+import socket
+
+import pytest
+
+from otel_vendor_exporters.sandbox import Sandbox
+from otel_vendor_exporters.sandbox.mpulse_config import Switches
+from otel_vendor_exporters.send import KINDS
+from otel_vendor_exporters.send.passage import masked
+from tests.command import Call, call, mparticle_environment, mpulse_environment
+
+
+def mpulse(sandbox: Sandbox, *arguments: str, **changes: str) -> Call:
+    return call("send", *arguments, **mpulse_environment(sandbox, **changes))
+
+
+def mparticle(sandbox: Sandbox, *arguments: str, **changes: str) -> Call:
+    return call("send", *arguments, **mparticle_environment(sandbox, **changes))
+
+
+def findings(sandbox: Sandbox) -> list[str]:
+    """What the vendors had to object."""
+    return [finding.code for record in sandbox.inbox.records for finding in record.findings]
+
+
+@pytest.fixture
+def nobody() -> str:
+    """An address where nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return f"http://127.0.0.1:{taken.getsockname()[1]}"
+
+
+def test_a_timer(sandbox: Sandbox) -> None:
+    """It arrives with everything said of it; both requests and answers are shown, without the crumb."""
+    ended = mpulse(
+        sandbox,
+        *("timer", "Checkout", "12.5", "--page-group", "Cart", "--ab-test", "B"),
+        *("--dimension", "Country=DE", "--dimension", "Colour=red"),
+    )
+
+    (beacon,) = sandbox.received.beacons
+    lines = ended.out.splitlines()
+    assert (ended.status, ended.err, findings(sandbox)) == (0, "", [])
+    assert [(timer.name, timer.milliseconds) for timer in beacon.timers] == [("Checkout", 13)]
+    assert (beacon.page_group, beacon.ab_test) == ("Cart", "B")
+    assert beacon.dimensions == (("Country", "DE"),)
+    assert [line.split("?")[0] for line in lines if line.startswith("> GET ")] == [
+        f"> GET {sandbox.config_url}",
+        f"> GET {sandbox.url}{beacon.path}",
+    ]
+    assert [line[:10] for line in lines if line.startswith("< HTTP")] == ["< HTTP 200", "< HTTP 204"]
+    assert "left out: the app defines no custom dimension 'Colour'" in lines
+    assert lines[-1] == "delivered"
+    (crumb,) = (value for name, value in beacon.pairs if name == "h.cr")
+    assert crumb not in ended.out
+    assert "h.cr=*****" in ended.out
+
+
+def test_a_metric(sandbox: Sandbox) -> None:
+    """One increment of one, unless told otherwise."""
+    one, more = mpulse(sandbox, "metric", "Orders"), mpulse(sandbox, "metric", "Revenue", "19.9")
+
+    assert (one.status, more.status, findings(sandbox)) == (0, 0, [])
+    assert sandbox.received.metrics == {"Orders": 1, "Revenue": 19.9}
+
+
+def test_an_event(sandbox: Sandbox) -> None:
+    """A batch of one event of one user; the credentials are stars."""
+    ended = mparticle(sandbox, "event", "Order placed", "--user", "u 1", "--attribute", "sku=a=b", "--json")
+
+    form = ended.form
+    (step,) = form["steps"]
+    (sent,) = json.loads(step["request"]["body"])
+    assert (ended.status, form["outcome"], findings(sandbox)) == (0, "delivered", [])
+    assert step["request"]["headers"]["Authorization"] == "*****"
+    assert step["answer"]["status"] == 202
+    assert sent["user_identities"] == {"customer_id": "u 1"}
+    assert sent["events"][0]["data"]["event_name"] == "Order placed"
+    assert sent["events"][0]["data"]["custom_attributes"] == {"sku": "a=b"}
+    assert sandbox.as_wire()["vendors"]["mparticle"]["events"] == {"custom_event": 1}  # type: ignore[index]
+
+
+def test_a_pixel(sandbox: Sandbox) -> None:
+    """It needs web_api_key alone."""
+    changes = {"web_api_key": sandbox.mparticle.web_api_key, "api_key": "", "api_secret": ""}
+    ended = mparticle(sandbox, "pixel", "Seen", "--user", "u1", "--attribute", "k=v", **changes)
+
+    assert (ended.status, findings(sandbox)) == (0, [])
+    assert "/Pixel?dt=AppEvent" in ended.out
+    assert sandbox.as_wire()["requests"]["mparticle"] == {"pixel": 1}  # type: ignore[index]  # a dictionary
+
+
+def test_a_name_that_is_not_defined(sandbox: Sandbox) -> None:
+    """It is not sent, with the nearest name that is."""
+    ended = mpulse(sandbox, "timer", "Chekout")
+
+    assert ended.status == 2
+    assert "defines no such custom timer: 'Chekout' (nearest: 'Checkout')" in ended.out
+    assert ended.out.splitlines()[-1] == "not delivered; an exporter would count it as lost"
+    assert sandbox.received.timers == []
+
+
+def test_a_configuration_that_is_refused(sandbox: Sandbox) -> None:
+    """No beacon goes without one; what mPulse said is shown."""
+    ended = mpulse(sandbox, "timer", "Checkout", domain="shop.example")
+
+    assert ended.status == 1
+    assert "Domain is not a subdomain registered with this API Key" in ended.out
+    assert ended.out.splitlines()[-1] == "not delivered now; an exporter would keep it and try again"
+
+
+def test_wrong_credentials(sandbox: Sandbox) -> None:
+    """The answer and what it means; the secret is nowhere."""
+    ended = mparticle(sandbox, "event", "e", "--user", "u", api_secret="not-the-one")
+
+    assert ended.status == 1
+    assert "< HTTP 403" in ended.out
+    assert "HTTP 403: check api_key and api_secret" in ended.out
+    assert "not-the-one" not in ended.out + ended.err
+
+
+def test_a_refusal(sandbox: Sandbox) -> None:
+    """A status that no repetition would change."""
+    sandbox.answer_next(400, on="pixel")
+    ended = mparticle(sandbox, "pixel", "e", "--user", "u", web_api_key=sandbox.mparticle.web_api_key)
+
+    assert ended.status == 2
+    assert "< HTTP 400" in ended.out
+
+
+def test_no_answer(sandbox: Sandbox, nobody: str) -> None:
+    """Nobody there, or nobody who answers in time: what happened, and how long it took."""
+    sandbox.mpulse.switches = Switches(slow_seconds=2)
+    down = mparticle(sandbox, "event", "e", "--user", "u", base_url=nobody)
+    slow = mpulse(sandbox, "timer", "Checkout", timeout="0.2")
+
+    assert (down.status, slow.status) == (1, 1)
+    assert "Connection refused" in down.out
+    assert "< no answer after 0.2" in slow.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            ("timer", "Checkout"),
+            "send: api_key is missing: pass api_key= or set OTEL_EXPORTER_",
+        ),
+        (("event", "e"), "the following arguments are required: --user"),
+        (("timer", "Checkout", "soon"), "argument milliseconds: invalid float value: 'soon'"),
+        (("timer", "Checkout", "--dimension", "DE"), "'DE' is not NAME=VALUE"),
+        (("parcel",), "invalid choice: 'parcel'"),
+        ((), "the following arguments are required: what"),
+    ],
+)
+def test_what_cannot_be_sent(arguments: tuple[str, ...], said: str) -> None:
+    """Status 2 and one sentence, without a traceback."""
+    ended = call("send", *arguments)
+
+    assert (ended.status, ended.out) == (2, "")
+    assert said in ended.err
+    assert "Traceback" not in ended.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("timer", "Checkout", "nan"), "send: a timer takes 0 to"),
+        (("metric", "Orders", "--", "-1"), "send: a metric takes values below 0 only with negative_metrics"),
+        (("event", "", "--user", "u"), "send: "),
+    ],
+)
+def test_values_that_vendors_do_not_take(sandbox: Sandbox, arguments: tuple[str, ...], said: str) -> None:
+    """They are refused here, and nobody is asked."""
+    environment = {**mpulse_environment(sandbox), **mparticle_environment(sandbox)}
+    ended = call("send", *arguments, **environment)
+
+    assert (ended.status, ended.out) == (2, "")
+    assert ended.err.startswith(said)
+    assert len(sandbox.inbox.records) == 0
+
+
+def test_help_names_every_kind() -> None:
+    """With a sentence each."""
+    ended = call("send", "--help")
+
+    told = " ".join(ended.out.split())
+    assert ended.status == 0
+    for kind in KINDS:
+        assert f"{kind.name} {kind.sentence}" in told
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("key=s%2Bc%2Fr%3Dt&x=1", "key=*****&x=1"),
+        ('{"apiKey":"s+c/r=t"}', '{"apiKey":"*****"}'),
+        ("Basic s+c/r=t", "Basic *****"),
+        ("/c?key=k&t=1&s=0a1b", "/c?key=k&t=1&s=*****"),
+        ("h.key=k&h.cr=abc", "h.key=k&h.cr=*****"),
+        ('{"h.t": 1, "h.cr": "abc"}', '{"h.t": 1, "h.cr": "*****"}'),
+        ("sl=1&rt.si=2", "sl=1&rt.si=2"),
+    ],
+)
+def test_secrets_are_stars(text: str, shown: str) -> None:
+    """However they are written, and only they."""
+    assert masked(text, ["s+c/r=t"]) == shown
