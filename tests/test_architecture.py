@@ -93,7 +93,10 @@ DOORS = {
         "otel_vendor_exporters/delivery/connection.py",
         "otel_vendor_exporters/delivery/transport.py",
     },
-    "sqlite3": {"otel_vendor_exporters/delivery/journal.py"},
+    "sqlite3": {
+        "otel_vendor_exporters/delivery/journal.py",
+        "otel_vendor_exporters/delivery/spool_files.py",
+    },
     "fcntl": {"otel_vendor_exporters/delivery/file_lock.py"},
     "argparse": {"otel_vendor_exporters/cli.py"},
 }

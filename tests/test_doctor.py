@@ -175,6 +175,14 @@ def test_a_variable_that_nobody_reads(sandbox: Sandbox) -> None:
     )
 
 
+def test_a_spool_folder(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Where what waits is kept, and how much that is."""
+    ended = mpulse(sandbox, spool_dir=str(tmp_path))
+
+    assert (ended.status, ended.levels("mpulse")["takes_files"]) == (0, "ok")
+    assert list(tmp_path.iterdir()) == []
+
+
 # Credentials
 
 

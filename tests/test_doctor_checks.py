@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from otel_vendor_exporters.delivery.disk_spool import BytesCodec, Disk
+from otel_vendor_exporters.delivery.journal import Changes, Journal, Label, Row
 from otel_vendor_exporters.delivery.request import Failure, Reply, Request
 from otel_vendor_exporters.doctor.code_names import CodeName, Kind, scan
 from otel_vendor_exporters.doctor.definitions import code_findings
@@ -263,20 +265,66 @@ def test_what_is_read_off_code(tmp_path: Path) -> None:
     assert (found.files, found.missing) == (2, ["no.such.module"])
 
 
-class WithSpool:
-    """Settings of a vendor that keeps what waits."""
-
-    def __init__(self, spool_dir: str | None) -> None:
-        self.spool_dir = spool_dir
+def disk(folder: Path, key: str = "k") -> Disk[bytes]:
+    """The spool of an account, by its key."""
+    return Disk(folder, Label("mpulse", "bytes/1", "https://c.example/", (key,)), BytesCodec(), again=False)
 
 
-def test_where_what_waits_is_kept(tmp_path: Path) -> None:
-    """In memory, in a directory that takes files, or in one that does not."""
-    (tmp_path / "one").write_bytes(b"12345")
+def kept(folder: Path, key: str = "k") -> Journal:
+    """A living process's file in which one item waits and one is in flight."""
+    journal = Journal.create(folder, disk(folder, key).label)
+    rows = [Row(number, number, 0, None, 5, b"kept", None) for number in (0, 1)]
+    journal.write(Changes(new=rows))
+    return journal
+
+
+def told(folder: Path) -> list[tuple[str, str]]:
+    return [(one.code, one.sentence) for one in spool_findings(disk(folder))]
+
+
+def test_a_spool_that_is_no_folder(tmp_path: Path) -> None:
+    """What waits is then in memory, which is told; a folder that is not there yet will be made."""
     (tmp_path / "file").write_bytes(b"")
-    states = [None, str(tmp_path), str(tmp_path / "new"), str(tmp_path / "file" / "below")]
-    found = [next(spool_findings(WithSpool(one))) for one in states]
 
-    assert [one.code for one in found] == ["in_memory", "writable", "writable", "not_writable"]
-    assert found[1].details == {"files": 2, "bytes": 5}
-    assert list(spool_findings(object())) == []
+    assert [one.code for one in spool_findings(None)] == ["in_memory"]
+    assert [code for code, _ in told(tmp_path / "file" / "below")] == ["not_writable"]
+    assert told(tmp_path / "new") == [
+        (
+            "takes_files",
+            f"spool_dir {tmp_path / 'new'} takes files; waiting: 0 in 0 files of living processes",
+        )
+    ]
+
+
+def test_what_waits_in_the_spool(tmp_path: Path) -> None:
+    """What living and ended processes keep is counted; looking changes nothing."""
+    alive, ended = kept(tmp_path), kept(tmp_path)
+    ended.close()
+    before = sorted(one.name for one in tmp_path.iterdir())
+    found = told(tmp_path)
+
+    ((code, sentence),) = found
+    assert code == "takes_files"
+    told_of = "1 in 1 file of living processes, 2 in 1 file of ended ones, which a living one adopts"
+    assert sentence == f"spool_dir {tmp_path} takes files; waiting: {told_of}"
+    assert sorted(one.name for one in tmp_path.iterdir()) == before
+    alive.close()
+
+
+def test_spool_files_that_nobody_here_sends(tmp_path: Path) -> None:
+    """Those of other settings are named with their address, damaged ones with what is wrong."""
+    kept(tmp_path, key="another").close()
+    (tmp_path / "mpulse-1-a.spool").write_bytes(b"no database" * 100)
+    (tmp_path / "mpulse-2-b.spool.damaged").write_bytes(b"")
+    found = told(tmp_path)
+
+    assert [code for code, _ in found] == [
+        "takes_files",
+        "unusable_file",
+        "of_other_settings",
+        "unusable_file",
+    ]
+    assert (
+        "keeps 2 items for another account or address than these settings' (https://c.example/)"
+        in found[2][1]
+    )

@@ -18,6 +18,7 @@ from otel_vendor_exporters.doctor.report import Finding, Level
 from otel_vendor_exporters.doctor.spool import spool_findings
 from otel_vendor_exporters.doctor.vendor import Tools, Vendor
 from otel_vendor_exporters.mpulse.app_config import AppConfig, Problem, config_request, read_answer
+from otel_vendor_exporters.mpulse.client import disk_for
 from otel_vendor_exporters.mpulse.settings import ENVIRONMENT_PREFIX, USER_AGENT, MPulseSettings
 
 # Words of agents that are no browsers and that bot filters know; mPulse's own list is not published.
@@ -28,7 +29,7 @@ _REFUSALS = (400, 401, 403, 404)
 def examine(settings: MPulseSettings, tools: Tools) -> Iterator[Finding]:
     """The findings of one mPulse app."""
     yield from user_agent_findings(settings.user_agent)
-    yield from spool_findings(settings)
+    yield from spool_findings(disk_for(settings))
     network = tools.network
     request = config_request(settings, None, network.clock.unix_ms())
     exchange = network.ask(request, settings.timeout)

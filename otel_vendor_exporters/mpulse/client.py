@@ -233,7 +233,7 @@ def _destination(settings: MPulseSettings, clock: Clock) -> Destination:
         memory: MemorySpool[Unit] = MemorySpool(
             max_items=settings.max_queue_items, max_bytes=settings.max_queue_bytes, merge=later_and_older
         )
-        disk = _disk(settings)
+        disk = disk_for(settings)
         return memory if disk is None else DiskSpool(disk, memory, clock, notices)
 
     delivery: Delivery[Unit] = Delivery(
@@ -249,7 +249,8 @@ def _destination(settings: MPulseSettings, clock: Clock) -> Destination:
     return Destination(app, delivery, settings, clock)
 
 
-def _disk(settings: MPulseSettings) -> Disk[Unit] | None:
+def disk_for(settings: MPulseSettings) -> Disk[Unit] | None:
+    """Where what waits is written down by these settings, if it is."""
     if settings.spool_dir is None:
         return None
     return Disk(
