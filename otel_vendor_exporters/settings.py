@@ -144,24 +144,30 @@ def table(cls: type[object], prefix: str) -> tuple[Row, ...]:
 @dataclass(frozen=True, slots=True)
 class Found:
     """
-    One setting as the environment has it.
+    One setting as keywords and the environment have it.
 
-    `shown` is the value in force for people, a secret's as stars. `problem` says what is wrong with it.
+    `shown` is the value in force for people, a secret's as stars. `source` is keyword, environment or
+    default. `problem` says what is wrong with it.
     """
 
     name: str
     variable: str
     shown: str
-    is_set: bool
+    source: str
     problem: str = ""
+
+    @property
+    def is_set(self) -> bool:
+        """Whether somebody gave it."""
+        return self.source != "default"
 
 
 def found_settings(
-    cls: type[object], prefix: str, environ: Mapping[str, str] | None = None
+    cls: type[object], prefix: str, keywords: Mapping[str, object], environ: Mapping[str, str] | None = None
 ) -> tuple[Found, ...]:
-    """Every setting of `cls`, each as `read_settings` would take it from the environment. Never raises."""
+    """Every setting of `cls`, each as `read_settings` would take it. Never raises."""
     environ = os.environ if environ is None else environ
-    return tuple(_found(one, prefix, environ) for one in _declared(cls).values())
+    return tuple(_found(one, prefix, keywords, environ) for one in _declared(cls).values())
 
 
 def variables(prefix: str) -> Mapping[str, str]:
@@ -169,18 +175,19 @@ def variables(prefix: str) -> Mapping[str, str]:
     return {name: text for name, text in os.environ.items() if name.startswith(prefix) and text.strip()}
 
 
-def _found(one: _Declared, prefix: str, environ: Mapping[str, str]) -> Found:
+def _found(one: _Declared, prefix: str, keywords: Mapping[str, object], environ: Mapping[str, str]) -> Found:
     variable = prefix + one.name.upper()
-    given, source = _given(one.name, prefix, {}, environ)
+    given, source = _given(one.name, prefix, keywords, environ)
     if given is None:
         problem = f"{one.name} is missing: set {variable}" if one.required else ""
-        return Found(one.name, variable, "missing" if one.required else one.default_text, False, problem)
+        return Found(one.name, variable, "missing" if one.required else one.default_text, "default", problem)
+    origin = source.partition(" ")[0]
     shown = "*****" if one.kind is Secret else _USER_OF_URL.sub("//…@", str(given))
     try:
         one.checked(given, source)
     except ConfigurationError as error:
-        return Found(one.name, variable, shown, True, _USER_OF_URL.sub("//…@", str(error)))
-    return Found(one.name, variable, shown, True)
+        return Found(one.name, variable, shown, origin, _USER_OF_URL.sub("//…@", str(error)))
+    return Found(one.name, variable, shown, origin)
 
 
 @dataclass(frozen=True, slots=True)

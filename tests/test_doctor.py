@@ -394,6 +394,45 @@ def test_an_app_that_defines_nothing() -> None:
 # Selection without code
 
 
+def test_a_configuration_file(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Settings of a YAML file are read as OpenTelemetry reads them, before the environment's."""
+    file = tmp_path / "otel.yaml"
+    shared = f"domain: www.example.com, config_url: '{sandbox.config_url}'"
+    file.write_text(f"""
+file_format: "1.0"
+tracer_provider:
+  processors: [{{batch: {{exporter: {{mpulse: {{api_key: "${{KEY}}", {shared}}}}}}}}}]
+meter_provider:
+  readers: [{{periodic: {{exporter: {{mpulse: {{api_key: other, {shared}, timeout: 3}}}}}}}}]
+logger_provider:
+  processors: [{{simple: {{exporter: {{mparticle: }}}}}}]
+""")
+    environment = {"KEY": sandbox.mpulse.key, "OTEL_EXPORTER_MPULSE_TIMEOUT": "9"}
+    ended = call("doctor", "--json", OTEL_CONFIG_FILE=str(file), OTEL_LOGS_EXPORTER="nobody", **environment)
+
+    first = ended.form["sections"][1]
+    sources = {one["name"]: (one["value"], one["source"]) for one in first["settings"]}
+    assert ended.status == 2
+    assert ended.findings("installation")["read"][1].endswith(
+        "mpulse for traces, mpulse for metrics, mparticle for logs"
+    )
+    assert ended.levels("mpulse (traces)")["accepted"] == "ok"
+    assert ended.levels("mpulse (metrics)")["refused"] == "error"
+    assert ended.levels("mparticle") == {"wrong_setting": "error"}
+    assert sources["domain"] == ("www.example.com", "configuration file")
+    assert sources["timeout"] == ("9", "environment")
+
+
+@pytest.mark.parametrize("text", ["file_format: 7", "{", "tracer_provider: [1]"])
+def test_a_configuration_file_that_cannot_be_used(tmp_path: Path, text: str) -> None:
+    """OpenTelemetry would start nothing with it."""
+    (tmp_path / "otel.yaml").write_text(text)
+    ended = call("doctor", "--json", OTEL_CONFIG_FILE=str(tmp_path / "otel.yaml"))
+
+    assert (ended.status, ended.err) == (2, "")
+    assert ended.levels("installation")["unusable"] == "error"
+
+
 def test_an_exporter_of_another_signal_stops_everything(sandbox: Sandbox) -> None:
     """Exporters that the environment selects and nobody brings are errors, each with its way out."""
     selection = {

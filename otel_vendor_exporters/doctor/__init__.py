@@ -1,7 +1,7 @@
 """
 The doctor: why nothing arrives, found out before or after the fact.
 
-    settings ─▶ configuration       environment ─▶ signals        installed packages ─▶ packages
+    settings ─▶ configuration       environment ─▶ signals, declared       packages ─▶ packages
     vendor's answer ─▶ network (way, clock), the vendor's own file (credentials, what it defines)
     sources ─▶ code_names ─▶ definitions                          all ─▶ report
 
@@ -11,23 +11,26 @@ A new vendor is a file beside `mpulse.py` and its name in `VENDORS`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 from otel_vendor_exporters.settings import found_settings, variables
 
 if TYPE_CHECKING:
+    from otel_vendor_exporters.doctor.declared import Declared
     from otel_vendor_exporters.doctor.report import Finding, Report, Section
     from otel_vendor_exporters.doctor.vendor import Tools, Vendor
 
 VENDORS = ("mpulse", "mparticle")
 _OTEL = "OTEL_"
+_CONFIG_FILE = "OTEL_CONFIG_FILE"
 
 
 def examined(names: Sequence[str] = (), code: Sequence[str] = ()) -> Report:
     """
-    Examine the named vendors, or all, by the settings in the environment. Asks those that are configured.
+    Examine the named vendors, or all, by the settings of the environment or of OTEL_CONFIG_FILE.
 
     `code` are files, folders or modules whose names are compared with what mPulse's app defines.
     """
@@ -37,57 +40,98 @@ def examined(names: Sequence[str] = (), code: Sequence[str] = ()) -> Report:
     from otel_vendor_exporters.doctor.report import Report, Section
     from otel_vendor_exporters.doctor.vendor import Tools
 
+    declared, findings = _declared()
     network = Network(Clock())
     tools = Tools(network, scan(code) if code else None)
     everyone = [_vendor(name) for name in VENDORS]
     prefixes = [vendor.prefix for vendor in everyone]
     try:
         sections = [
-            _vendor_section(vendor, tools, prefixes, is_asked_for=vendor.name in names)
-            for vendor in everyone
-            if not names or vendor.name in names
+            _vendor_section(patient, tools, prefixes, is_asked_for=patient.vendor.name in names)
+            for patient in patients(everyone, declared)
+            if not names or patient.vendor.name in names
         ]
     finally:
         network.close()
-    return Report((Section("installation", tuple(_installation(sections))), *sections))
+    installation = (*_installation(is_file_read=bool(findings)), *findings, *_nothing(sections))
+    return Report((Section("installation", installation), *sections))
 
 
-def _installation(sections: Sequence[Section]) -> Iterator[Finding]:
+@dataclass(frozen=True, slots=True)
+class Patient:
+    """A vendor with the settings of one or more of its exporters; `keywords` are those of a file."""
+
+    vendor: Vendor
+    title: str
+    keywords: Mapping[str, object]
+    is_declared: bool = False
+
+
+def patients(vendors: Iterable[Vendor], declared: Sequence[Declared]) -> Iterator[Patient]:
+    """
+    Whom to examine: each vendor by the settings of the file, if that names it, else by the environment's.
+
+    Exporters of one vendor with different settings are examined one by one.
+    """
+    for vendor in vendors:
+        ours = [one for one in declared if one.name == vendor.name]
+        distinct = [
+            one for index, one in enumerate(ours) if one.keywords not in [k.keywords for k in ours[:index]]
+        ]
+        for one in distinct:
+            title = vendor.name if len(distinct) == 1 else f"{vendor.name} ({one.signal})"
+            yield Patient(vendor, title, one.keywords, is_declared=True)
+        if not ours:
+            yield Patient(vendor, vendor.name, {})
+
+
+def _declared() -> tuple[Sequence[Declared], Sequence[Finding]]:
+    from otel_vendor_exporters.doctor.declared import declared_in
+
+    file = variables(_CONFIG_FILE).get(_CONFIG_FILE)
+    if file is None:
+        return (), ()
+    declared, finding = declared_in(file)
+    return declared, (finding,)
+
+
+def _installation(*, is_file_read: bool) -> Iterator[Finding]:
     from otel_vendor_exporters.doctor.packages import installed, package_findings
-    from otel_vendor_exporters.doctor.report import Finding, Level
     from otel_vendor_exporters.doctor.signals import exporters_installed, signal_findings
 
-    environment = variables(_OTEL)
     yield from package_findings(installed())
-    yield from signal_findings(environment, exporters_installed())
-    if "OTEL_CONFIG_FILE" in environment:
-        sentence = (
-            "OTEL_CONFIG_FILE is set: OpenTelemetry takes the settings in that file, and not those examined "
-            "here, which are the environment's"
-        )
-        yield Finding(Level.INFO, "signals", "configuration_file", sentence)
+    if not is_file_read:
+        yield from signal_findings(variables(_OTEL), exporters_installed())
+
+
+def _nothing(sections: Sequence[Section]) -> Iterator[Finding]:
+    from otel_vendor_exporters.doctor.report import Finding, Level
+
     if not any(section.configured for section in sections):
         sentence = "no vendor is configured: `sandbox` prints settings to begin with"
         yield Finding(Level.WARNING, "settings", "nothing_configured", sentence)
 
 
-def _vendor_section(vendor: Vendor, tools: Tools, prefixes: Sequence[str], *, is_asked_for: bool) -> Section:
+def _vendor_section(
+    patient: Patient, tools: Tools, prefixes: Sequence[str], *, is_asked_for: bool
+) -> Section:
     from otel_vendor_exporters.doctor.configuration import setting_findings, unread_findings
     from otel_vendor_exporters.doctor.report import Finding, Level, Section
     from otel_vendor_exporters.doctor.signals import selected
 
-    found = found_settings(vendor.settings, vendor.prefix)
+    vendor, keywords = patient.vendor, patient.keywords
+    found = found_settings(vendor.settings, vendor.prefix, keywords)
     findings = list(unread_findings(found, vendor.prefix, variables(vendor.prefix), prefixes))
-    is_selected = vendor.name in selected(variables(_OTEL))
-    if not (findings or is_selected or any(one.is_set for one in found)):
+    is_wanted = patient.is_declared or vendor.name in selected(variables(_OTEL))
+    if not (findings or is_wanted or any(one.is_set for one in found)):
         level = Level.WARNING if is_asked_for else Level.INFO
         sentence = f"not configured: no {vendor.prefix}… variable is set"
         finding = Finding(level, "settings", "not_configured", sentence)
-        return Section(vendor.name, (finding,), configured=False, settings=found)
-    findings += setting_findings(found, vendor.settings.read)
+        return Section(patient.title, (finding,), configured=False, settings=found)
+    findings += setting_findings(found, lambda: vendor.settings.read(**keywords))
     if not any(finding.level is Level.ERROR for finding in findings):
-        findings += vendor.examine(vendor.settings.read(), tools)
-    return Section(vendor.name, tuple(findings), configured=True, settings=found)
+        findings += vendor.examine(vendor.settings.read(**keywords), tools)
+    return Section(patient.title, tuple(findings), configured=True, settings=found)
 
 
 def _vendor(name: str) -> Vendor:

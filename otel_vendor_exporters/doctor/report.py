@@ -103,7 +103,7 @@ def _section_form(section: Section) -> dict[str, Any]:  # Any: whatever JSON hol
             {
                 "name": one.name,
                 "value": one.shown,
-                "source": "environment" if one.is_set else "default",
+                "source": "configuration file" if one.source == "keyword" else one.source,
                 "variable": one.variable,
             }
             for one in section.settings
@@ -126,7 +126,8 @@ def _settings_lines(settings: Sequence[Found]) -> Iterator[str]:
     given = [one for one in settings if one.is_set]
     width = max((len(f"{one.name} = {one.shown}") for one in given), default=0)
     for one in given:
-        yield f"  {f'{one.name} = {one.shown}':<{min(width, 60)}}  from {one.variable}"
+        source = "OTEL_CONFIG_FILE" if one.source == "keyword" else one.variable
+        yield f"  {f'{one.name} = {one.shown}':<{min(width, 60)}}  from {source}"
     defaults = ", ".join(f"{one.name} = {one.shown}" for one in settings if not one.is_set)
     if defaults:
         yield from _indented(f"by default: {defaults}", first="  ", others="    ")
