@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 VENDORS = ("mpulse", "mparticle")
 _OTEL = "OTEL_"
+_PREFIXES = tuple(f"OTEL_EXPORTER_{name.upper()}_" for name in VENDORS)
 _CONFIG_FILE = "OTEL_CONFIG_FILE"
 
 
@@ -43,13 +44,11 @@ def examined(names: Sequence[str] = (), code: Sequence[str] = ()) -> Report:
     declared, findings = _declared()
     network = Network(Clock())
     tools = Tools(network, scan(code) if code else None)
-    everyone = [_vendor(name) for name in VENDORS]
-    prefixes = [vendor.prefix for vendor in everyone]
+    vendors = [_vendor(name) for name in VENDORS if not names or name in names]
     try:
         sections = [
-            _vendor_section(patient, tools, prefixes, is_asked_for=patient.vendor.name in names)
-            for patient in patients(everyone, declared)
-            if not names or patient.vendor.name in names
+            _vendor_section(patient, tools, is_asked_for=bool(names))
+            for patient in patients(vendors, declared)
         ]
     finally:
         network.close()
@@ -112,16 +111,14 @@ def _nothing(sections: Sequence[Section]) -> Iterator[Finding]:
         yield Finding(Level.WARNING, "settings", "nothing_configured", sentence)
 
 
-def _vendor_section(
-    patient: Patient, tools: Tools, prefixes: Sequence[str], *, is_asked_for: bool
-) -> Section:
+def _vendor_section(patient: Patient, tools: Tools, *, is_asked_for: bool) -> Section:
     from otel_vendor_exporters.doctor.configuration import setting_findings, unread_findings
     from otel_vendor_exporters.doctor.report import Finding, Level, Section
     from otel_vendor_exporters.doctor.signals import selected
 
     vendor, keywords = patient.vendor, patient.keywords
     found = found_settings(vendor.settings, vendor.prefix, keywords)
-    findings = list(unread_findings(found, vendor.prefix, variables(vendor.prefix), prefixes))
+    findings = list(unread_findings(found, vendor.prefix, variables(vendor.prefix), _PREFIXES))
     is_wanted = patient.is_declared or vendor.name in selected(variables(_OTEL))
     if not (findings or is_wanted or any(one.is_set for one in found)):
         level = Level.WARNING if is_asked_for else Level.INFO

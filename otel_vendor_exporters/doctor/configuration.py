@@ -9,8 +9,6 @@ from otel_vendor_exporters.doctor.report import Finding, Level
 from otel_vendor_exporters.errors import ConfigurationError
 from otel_vendor_exporters.settings import Found
 
-FAMILY = "OTEL_EXPORTER_"
-
 
 def setting_findings(settings: Sequence[Found], read: Callable[[], object]) -> Iterator[Finding]:
     """What is wrong with each setting, and, if nothing is, with all of them together: `read` may raise."""
