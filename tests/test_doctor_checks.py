@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from email.utils import formatdate
 from pathlib import Path
@@ -14,7 +15,7 @@ from otel_vendor_exporters.delivery.request import Failure, Reply, Request
 from otel_vendor_exporters.doctor.code_names import CodeName, Kind, scan
 from otel_vendor_exporters.doctor.definitions import code_findings
 from otel_vendor_exporters.doctor.network import Exchange, skew_seconds, unreachable, way_findings
-from otel_vendor_exporters.doctor.packages import Package, installed, package_findings
+from otel_vendor_exporters.doctor.packages import NEEDED, Package, installed, package_findings
 from otel_vendor_exporters.doctor.signals import signal_findings
 from otel_vendor_exporters.doctor.spool import spool_findings
 from otel_vendor_exporters.mpulse.app_config import Definitions, Metric
@@ -93,6 +94,20 @@ def test_instrumentation_without_a_distribution() -> None:
     found = {name: one for name, one in packages().items() if name != "opentelemetry-distro"}
 
     assert codes(found) == [("OK", "fit"), ("INFO", "no_distro"), ("INFO", "versions")]
+
+
+def test_what_is_needed_is_what_is_declared() -> None:
+    """The versions that the doctor expects are those of pyproject.toml."""
+    text = (Path(__file__).parent.parent / "pyproject.toml").read_text()
+    declared = re.findall(r'"([a-z-]+)>=([\d.]+)(?:,<([\d.]+))?"', text.partition("dependencies = [")[2])[:4]
+    needed = {
+        name: (least, below) if below[0] < 99 else (least, ()) for name, (least, below) in NEEDED.items()
+    }
+
+    def numbers(version: str) -> tuple[int, ...]:
+        return tuple(map(int, f"{version}.0".split(".")[:2])) if version else ()
+
+    assert {name: (numbers(least), numbers(below)) for name, least, below in declared} == needed
 
 
 AVAILABLE = {
@@ -253,7 +268,7 @@ def test_what_is_read_off_code(tmp_path: Path) -> None:
     (tmp_path / "broken.py").write_text("def (")
     (tmp_path / ".hidden").mkdir()
     (tmp_path / ".hidden" / "tills.py").write_text(CODE)
-    found = scan([str(tmp_path), "no.such.module"])
+    found = scan([str(tmp_path), "no.such.module", "x" * 5000])
 
     assert [(one.name, one.kind) for one in found.names] == [
         ("Tills.open", Kind.SPAN),
@@ -262,7 +277,7 @@ def test_what_is_read_off_code(tmp_path: Path) -> None:
     ]
     assert [place.rpartition("/")[2] for place in found.made_at_run_time] == ["tills.py:20"]
     assert [one.rpartition("/")[2] for one in found.unreadable] == ["broken.py: SyntaxError"]
-    assert (found.files, found.missing) == (2, ["no.such.module"])
+    assert (found.files, found.missing) == (2, ["no.such.module", "x" * 5000])
 
 
 def disk(folder: Path, key: str = "k") -> Disk[bytes]:

@@ -11,6 +11,7 @@ import ast
 import os
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from importlib.machinery import PathFinder
@@ -196,8 +197,9 @@ def _instrument_name(qualified_name: str) -> str:
 def _path_of(target: str) -> Path | None:
     """A path, or a dotted module's file or folder, found without importing anything."""
     path = Path(target)
-    if path.exists():
-        return path
+    with suppress(OSError):  # a name that no file can have
+        if path.exists():
+            return path
     places: list[str] | None = [str(Path.cwd()), *sys.path]
     origin: str | None = None
     name = ""

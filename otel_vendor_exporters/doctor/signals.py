@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from importlib.metadata import entry_points
 
+from otel_vendor_exporters.doctor import VENDORS
 from otel_vendor_exporters.doctor.report import Finding, Level
 
 SIGNALS = ("traces", "metrics", "logs")
-OURS = ("mpulse", "mparticle", "mparticle_analytics")
 _BUILT_IN = frozenset({"none", ""})
 _DEFAULT = "otlp"
 
@@ -34,7 +34,7 @@ def exporters_installed() -> dict[str, frozenset[str]]:
 def selected(environment: Mapping[str, str]) -> frozenset[str]:
     """The exporters of ours that the environment selects."""
     names = {name for signal in SIGNALS for name in _names(environment.get(variable_of(signal), ""))}
-    return frozenset(names & set(OURS))
+    return frozenset(names & set(VENDORS))
 
 
 def signal_findings(
