@@ -96,7 +96,7 @@ def test_the_text_tells_values_and_sources_and_no_secret(sandbox: Sandbox) -> No
     assert ended.status == 0
     assert "domain = www.example.com from OTEL_EXPORTER_MPULSE_DOMAIN" in lines
     assert "api_secret = ***** from OTEL_EXPORTER_MPARTICLE_API_SECRET" in lines
-    assert "by default: rest_secret = none, user_agent = otel-vendor-exporters/" in ended.out
+    assert "by default: rest_secret=none, user_agent=otel-vendor-exporters/" in ended.out
     assert "2 dimensions: Country, Plan" in " ".join(lines)
     assert sandbox.mparticle.api_secret not in ended.out
     assert lines[-1] == "all well"
@@ -352,7 +352,7 @@ def test_names_in_code(sandbox: Sandbox, tmp_path: Path) -> None:
     assert names["search"].endswith("did you mean 'Search'? Upper and lower case differ")
     assert ended.findings("mpulse")["scanned"] == (
         "ok",
-        "2 names that code uses are defined; 1 files were read",
+        "1 file read; 2 names that code uses defined",
     )
     assert ended.levels("mpulse")["made_at_run_time"] == "info"
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from otel_vendor_exporters.doctor.code_names import CodeName, Kind, Scan
-from otel_vendor_exporters.doctor.report import Finding, Level
+from otel_vendor_exporters.doctor.report import Finding, Level, counted
 from otel_vendor_exporters.mpulse.app_config import Definitions
 from otel_vendor_exporters.mpulse.mapping import Names
 from otel_vendor_exporters.mpulse.settings import MPulseSettings
@@ -40,7 +40,9 @@ def list_finding(definitions: Definitions) -> Finding:
         "metrics": {name: metric.data_type for name, metric in definitions.metrics.items()},
         "dimensions": list(definitions.dimensions),
     }
-    told = "; ".join(f"{len(names)} {what}: {_first(names)}" for what, names in lists.items() if names)
+    told = "; ".join(
+        f"{counted(len(names), what[:-1])}: {_first(names)}" for what, names in lists.items() if names
+    )
     if not told:
         sentence = (
             "the app defines no custom timer, metric or dimension, so nothing is sent: define some in mPulse"
@@ -146,10 +148,11 @@ def _scan_findings(scan: Scan, sent: int) -> Iterator[Finding]:
         yield Finding(Level.WARNING, "names", "unreadable_code", f"not read: {file}")
     if scan.made_at_run_time:
         places = ", ".join(scan.made_at_run_time[:_MOST_PLACES])
-        sentence = f"{len(scan.made_at_run_time)} names are made at run time and not known here ({places})"
+        number = counted(len(scan.made_at_run_time), "name")
+        sentence = f"{number} made at run time, and so not known here ({places})"
         yield Finding(Level.INFO, "names", "made_at_run_time", sentence, {"places": scan.made_at_run_time})
     if scan.files:
-        sentence = f"{sent} names that code uses are defined; {scan.files} files were read"
+        sentence = f"{counted(scan.files, 'file')} read; {counted(sent, 'name')} that code uses defined"
         yield Finding(Level.OK, "names", "scanned", sentence, {"files": scan.files, "defined": sent})
 
 

@@ -79,7 +79,7 @@ def text_of(report: Report) -> Iterator[str]:
         yield ""
     errors, warnings = report.count(Level.ERROR), report.count(Level.WARNING)
     yield (
-        f"{_counted(errors, 'error')}, {_counted(warnings, 'warning')}" if errors or warnings else "all well"
+        f"{counted(errors, 'error')}, {counted(warnings, 'warning')}" if errors or warnings else "all well"
     )
 
 
@@ -128,7 +128,7 @@ def _settings_lines(settings: Sequence[Found]) -> Iterator[str]:
     for one in given:
         source = "OTEL_CONFIG_FILE" if one.source == "keyword" else one.variable
         yield f"  {f'{one.name} = {one.shown}':<{min(width, 60)}}  from {source}"
-    defaults = ", ".join(f"{one.name} = {one.shown}" for one in settings if not one.is_set)
+    defaults = ", ".join(f"{one.name}={one.shown}" for one in settings if not one.is_set)
     if defaults:
         yield from _indented(f"by default: {defaults}", first="  ", others="    ")
 
@@ -149,5 +149,6 @@ def _indented(text: str, first: str, others: str) -> list[str]:
     )
 
 
-def _counted(number: int, noun: str) -> str:
+def counted(number: int, noun: str) -> str:
+    """A number and its noun, in the plural unless it is one."""
     return f"{number} {noun}{'' if number == 1 else 's'}"

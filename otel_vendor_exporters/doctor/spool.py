@@ -9,7 +9,7 @@ from typing import Any
 
 from otel_vendor_exporters.delivery.disk_spool import Disk
 from otel_vendor_exporters.delivery.spool_files import SpoolFile, spool_files
-from otel_vendor_exporters.doctor.report import Finding, Level
+from otel_vendor_exporters.doctor.report import Finding, Level, counted
 from otel_vendor_exporters.errors import SpoolError
 
 
@@ -34,8 +34,9 @@ def spool_findings(disk: Disk[Any] | None) -> Iterator[Finding]:  # Any: each ve
             sentence = f"{one.name} {one.problem}: nobody sends what is in it"
             yield Finding(Level.WARNING, "spool", "unusable_file", sentence, {"file": one.name})
         elif not one.is_ours and not one.is_alive:
+            items = counted(one.waiting + one.in_flight, "item")
             sentence = (
-                f"{one.name} keeps {_items(one)} for another account or address than these settings' "
+                f"{one.name} keeps {items} for another account or address than these settings' "
                 f"({one.address}): only a process with the settings of then sends them"
             )
             yield Finding(Level.WARNING, "spool", "of_other_settings", sentence, {"file": one.name})
@@ -47,19 +48,12 @@ def _state(folder: Path, files: tuple[SpoolFile, ...]) -> Finding:
     left = [one for one in ours if not one.is_alive]
     waiting = sum(one.waiting for one in alive)
     kept = sum(one.waiting + one.in_flight for one in left)
-    sentence = f"spool_dir {folder} takes files; waiting: {waiting} in {_files(alive)} of living processes"
+    files = counted(len(alive), "file")
+    sentence = f"spool_dir {folder} takes files; waiting: {waiting} in {files} of living processes"
     if left:
-        sentence += f", {kept} in {_files(left)} of ended ones, which a living one adopts"
+        sentence += f", {kept} in {counted(len(left), 'file')} of ended ones, which a living one adopts"
     details = {"alive": len(alive), "ended": len(left), "waiting": sum(one.waiting for one in ours)}
     return Finding(Level.OK, "spool", "takes_files", sentence, details)
-
-
-def _files(files: list[SpoolFile]) -> str:
-    return f"{len(files)} file{'' if len(files) == 1 else 's'}"
-
-
-def _items(one: SpoolFile) -> str:
-    return f"{one.waiting + one.in_flight} items"
 
 
 def _takes_files(folder: Path) -> bool:

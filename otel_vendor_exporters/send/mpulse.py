@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from otel_vendor_exporters import attributes as names
 from otel_vendor_exporters.delivery.clock import Clock
 from otel_vendor_exporters.delivery.notices import Notices
-from otel_vendor_exporters.delivery.request import Item
+from otel_vendor_exporters.delivery.request import Item, Outcome
 from otel_vendor_exporters.errors import EncodingError
 from otel_vendor_exporters.mpulse.app import App
 from otel_vendor_exporters.mpulse.contexts import Contexts
@@ -19,6 +20,7 @@ from otel_vendor_exporters.mpulse.units import Context, How, Reading, Timing, Un
 from otel_vendor_exporters.mpulse.wire import metric_text, timer_milliseconds
 from otel_vendor_exporters.send.passage import Recorder, Sent, passed
 
+_OF_ANSWERS = "mPulse answers 204 to anything, also to what it throws away"
 _logger = logging.getLogger(__name__)
 
 
@@ -44,7 +46,8 @@ def _sent(given: Mapping[str, Any], unit: Callable[[int, Context], Unit]) -> Sen
         return Item(unit(clock.unix_ms(), _context(given, app, settings, clock)), 0)
 
     secret = settings.rest_secret.reveal() if settings.rest_secret else ""
-    return passed(app, item, recorder, settings.timeout, [secret])
+    sent = passed(app, item, recorder, settings.timeout, [secret])
+    return replace(sent, words=(*sent.words, _OF_ANSWERS)) if sent.outcome is Outcome.DELIVERED else sent
 
 
 def _context(given: Mapping[str, Any], app: App, settings: MPulseSettings, clock: Clock) -> Context:
