@@ -371,6 +371,15 @@ def test_names_in_a_module_that_is_not_imported(sandbox: Sandbox, tmp_path: Path
     assert ended.findings("mpulse")["no_such_code"][1].startswith("shop.no is neither a file")
 
 
+def test_names_in_the_environment(sandbox: Sandbox) -> None:
+    """Functions that the environment decorates are compared, too."""
+    environment = {**mpulse_environment(sandbox), "OTEL_VENDOR_INSTRUMENT": "a:b=timed(Serch)"}
+    ended = call("doctor", "mpulse", "--json", **environment)
+
+    assert ended.status == 1
+    assert "'Serch' (OTEL_VENDOR_INSTRUMENT) is no" in ended.findings("mpulse")["undefined"][1]
+
+
 def test_names_in_settings(sandbox: Sandbox) -> None:
     """What the mapping settings name must be defined, as what they say it is."""
     ended = mpulse(sandbox, timers="GET /*=Chekout", metrics="q=Queue,c=Checkout", dimensions="a=plan")

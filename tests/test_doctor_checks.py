@@ -12,7 +12,7 @@ import pytest
 from otel_vendor_exporters.delivery.disk_spool import BytesCodec, Disk
 from otel_vendor_exporters.delivery.journal import Changes, Journal, Label, Row
 from otel_vendor_exporters.delivery.request import Failure, Reply, Request
-from otel_vendor_exporters.doctor.code_names import CodeName, Kind, scan
+from otel_vendor_exporters.doctor.code_names import CodeName, Kind, add_configured, scan
 from otel_vendor_exporters.doctor.definitions import code_findings
 from otel_vendor_exporters.doctor.network import Exchange, skew_seconds, unreachable, way_findings
 from otel_vendor_exporters.doctor.packages import NEEDED, Package, installed, package_findings
@@ -221,6 +221,9 @@ DEFINITIONS = Definitions(
         ("queue", Kind.DURATION, True),
         ("Import", Kind.DURATION, False),
         ("orders", Kind.COUNTER, True),
+        ("ord{kind}", Kind.COUNTER, True),
+        ("{kind}", Kind.DURATION, True),
+        ("sales {kind}", Kind.COUNTER, False),
         ("Shop.Sales", Kind.COUNTER, True),
         ("Checkout", Kind.COUNTER, False),
     ],
@@ -232,9 +235,9 @@ def test_the_way_of_a_name(name: str, kind: Kind, *, is_sent: bool) -> None:
     )
     found = scan([])
     found.names.append(CodeName(name, kind, "shop.py:1"))
-    findings = list(code_findings(found, settings, DEFINITIONS))
+    codes = [one.code for one in code_findings(found, settings, DEFINITIONS)]
 
-    assert [one.code for one in findings] == ([] if is_sent else ["undefined"])
+    assert codes == (["scanned"] if is_sent else ["undefined", "scanned"])
 
 
 CODE = """
@@ -278,6 +281,20 @@ def test_what_is_read_off_code(tmp_path: Path) -> None:
     assert [place.rpartition("/")[2] for place in found.made_at_run_time] == ["tills.py:20"]
     assert [one.rpartition("/")[2] for one in found.unreadable] == ["broken.py: SyntaxError"]
     assert (found.files, found.missing) == (2, ["no.such.module", "x" * 5000])
+
+
+def test_names_of_functions_that_a_configuration_decorates() -> None:
+    """They are names as well as those in code; what is not understood is told."""
+    found = scan([])
+    entries = "a:pay=timed(Payment); a:Cart.*=counted(Carts); a:b.c=timed(record=metric); a:f=event(E); a:x"
+    add_configured(found, entries, "OTEL")
+
+    assert [(one.name, one.kind) for one in found.names] == [
+        ("Payment", Kind.SPAN),
+        ("Carts.{function}", Kind.COUNTER),
+        ("b.c", Kind.DURATION),
+    ]
+    assert found.unreadable[0].startswith("OTEL: 'a:x' is not understood: write module:function=timed(Name)")
 
 
 def disk(folder: Path, key: str = "k") -> Disk[bytes]:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from otel_vendor_exporters.settings import found_settings, variables
 
 if TYPE_CHECKING:
+    from otel_vendor_exporters.doctor.code_names import Scan
     from otel_vendor_exporters.doctor.declared import Declared
     from otel_vendor_exporters.doctor.report import Finding, Report, Section
     from otel_vendor_exporters.doctor.vendor import Tools, Vendor
@@ -27,6 +28,7 @@ VENDORS = ("mpulse", "mparticle")
 _OTEL = "OTEL_"
 _PREFIXES = tuple(f"OTEL_EXPORTER_{name.upper()}_" for name in VENDORS)
 _CONFIG_FILE = "OTEL_CONFIG_FILE"
+_INSTRUMENT = "OTEL_VENDOR_INSTRUMENT"
 
 
 def examined(names: Sequence[str] = (), code: Sequence[str] = ()) -> Report:
@@ -36,14 +38,13 @@ def examined(names: Sequence[str] = (), code: Sequence[str] = ()) -> Report:
     `code` are files, folders or modules whose names are compared with what mPulse's app defines.
     """
     from otel_vendor_exporters.delivery.clock import Clock
-    from otel_vendor_exporters.doctor.code_names import scan
     from otel_vendor_exporters.doctor.network import Network
     from otel_vendor_exporters.doctor.report import Report, Section
     from otel_vendor_exporters.doctor.vendor import Tools
 
     declared, findings = _declared()
     network = Network(Clock())
-    tools = Tools(network, scan(code) if code else None)
+    tools = Tools(network, _code_names(code))
     vendors = [_vendor(name) for name in VENDORS if not names or name in names]
     try:
         sections = [
@@ -82,6 +83,18 @@ def patients(vendors: Iterable[Vendor], declared: Sequence[Declared]) -> Iterato
             yield Patient(vendor, title, one.keywords, is_declared=True)
         if not ours:
             yield Patient(vendor, vendor.name, {})
+
+
+def _code_names(code: Sequence[str]) -> Scan | None:
+    """The names in sources and in the environment; None when nobody told of any."""
+    from otel_vendor_exporters.doctor.code_names import add_configured, scan
+
+    configured = variables(_INSTRUMENT).get(_INSTRUMENT)
+    if not code and configured is None:
+        return None
+    found = scan(code)
+    add_configured(found, configured or "", _INSTRUMENT)
+    return found
 
 
 def _declared() -> tuple[Sequence[Declared], Sequence[Finding]]:

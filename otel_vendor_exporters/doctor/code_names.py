@@ -17,6 +17,8 @@ from enum import Enum
 from importlib.machinery import PathFinder
 from pathlib import Path
 
+from instrumentation.targets import entries_in, is_glob, target_of
+
 MOST_FILES = 20_000
 _PACKAGE = "instrumentation"
 _SKIPPED_FOLDERS = frozenset({"__pycache__", "node_modules", "site-packages"})
@@ -71,6 +73,27 @@ def scan(targets: Iterable[str]) -> Scan:
                 continue
             _Reader(found, _shown(file)).read(tree)
     return found
+
+
+def add_configured(found: Scan, entries: str, place: str) -> None:
+    """Add the names of functions that a configuration decorates, as in `shop:pay=timed(Payment)`."""
+    for entry in entries_in(entries):
+        try:
+            target = target_of(entry)
+        except ValueError as error:
+            found.unreadable.append(f"{place}: {error}")
+            continue
+        name, own = target.options.get("name"), target.path
+        if target.use == "event":
+            continue
+        kind = Kind.COUNTER if target.use == "counted" else Kind.SPAN
+        if target.options.get("record") == "metric":
+            kind = Kind.DURATION
+        if is_glob(own):  # of many functions, each adds its own name
+            own, name = "{function}", name and f"{name}.{{function}}"
+        if name is None and kind is not Kind.SPAN:
+            own = _instrument_name(own)
+        found.names.append(CodeName(name or own, kind, place))
 
 
 class _Reader(ast.NodeVisitor):

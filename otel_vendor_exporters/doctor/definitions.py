@@ -104,13 +104,16 @@ class _Ways:
 
 
 def _matches(one: CodeName, name: str, definitions: Definitions) -> bool:
+    if "{" in name:  # known at run time: any that fits
+        known: Collection[str] = definitions.metrics if one.kind is Kind.COUNTER else definitions.timers
+        pattern = _ARGUMENT.sub("*", name)
+        if one.kind is not Kind.SPAN:
+            known, pattern = [each.casefold() for each in known], pattern.casefold()
+        return any(fnmatchcase(each, pattern) for each in known)
     if one.kind is Kind.COUNTER:
         return _is_defined("metric", name, definitions)
     if one.kind is Kind.DURATION:
         return definitions.timer_for(name) is not None or _is_defined("metric", name, definitions)
-    if "{" in name:  # known at run time: any that fits
-        pattern = _ARGUMENT.sub("*", name)
-        return any(fnmatchcase(timer, pattern) for timer in definitions.timers)
     return name in definitions.timers
 
 
@@ -151,7 +154,7 @@ def _scan_findings(scan: Scan, sent: int) -> Iterator[Finding]:
         number = counted(len(scan.made_at_run_time), "name")
         sentence = f"{number} made at run time, and so not known here ({places})"
         yield Finding(Level.INFO, "names", "made_at_run_time", sentence, {"places": scan.made_at_run_time})
-    if scan.files:
+    if scan.files or scan.names:
         sentence = f"{counted(scan.files, 'file')} read; {counted(sent, 'name')} that code uses defined"
         yield Finding(Level.OK, "names", "scanned", sentence, {"files": scan.files, "defined": sent})
 

@@ -48,8 +48,8 @@ def _state(folder: Path, files: tuple[SpoolFile, ...]) -> Finding:
     left = [one for one in ours if not one.is_alive]
     waiting = sum(one.waiting for one in alive)
     kept = sum(one.waiting + one.in_flight for one in left)
-    files = counted(len(alive), "file")
-    sentence = f"spool_dir {folder} takes files; waiting: {waiting} in {files} of living processes"
+    of_living = counted(len(alive), "file")
+    sentence = f"spool_dir {folder} takes files; waiting: {waiting} in {of_living} of living processes"
     if left:
         sentence += f", {kept} in {counted(len(left), 'file')} of ended ones, which a living one adopts"
     details = {"alive": len(alive), "ended": len(left), "waiting": sum(one.waiting for one in ours)}
