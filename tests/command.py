@@ -65,5 +65,10 @@ def mparticle_environment(sandbox: Sandbox, **changes: str) -> dict[str, str]:
     return _variables("MPARTICLE", settings)
 
 
+def analytics_environment(sandbox: Sandbox, **changes: str) -> dict[str, str]:
+    """The variables that point mParticle Analytics' exporters at the sandbox."""
+    return _variables("MPARTICLE_ANALYTICS", {**sandbox.mparticle_analytics_settings, **changes})
+
+
 def _variables(vendor: str, settings: dict[str, Any]) -> dict[str, str]:
     return {f"{PREFIX}{vendor}_{name.upper()}": str(value) for name, value in settings.items()}

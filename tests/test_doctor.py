@@ -12,7 +12,7 @@ import pytest
 
 from otel_vendor_exporters.sandbox import MPulseApp, Sandbox
 from otel_vendor_exporters.sandbox.mpulse_config import Switches
-from tests.command import Call, call, mparticle_environment, mpulse_environment
+from tests.command import Call, analytics_environment, call, mparticle_environment, mpulse_environment
 
 SHOP = """
 import instrumentation
@@ -64,7 +64,11 @@ def closed_port() -> int:
 
 def test_well_configured(sandbox: Sandbox) -> None:
     """Status 0; every check of both vendors is well, and neither vendor has counted anything."""
-    environment = {**mpulse_environment(sandbox), **mparticle_environment(sandbox)}
+    environment = {
+        **mpulse_environment(sandbox),
+        **mparticle_environment(sandbox),
+        **analytics_environment(sandbox),
+    }
     ended = call("doctor", "--json", OTEL_TRACES_EXPORTER="none", **environment)
 
     assert (ended.status, ended.err) == (0, "")
@@ -82,10 +86,11 @@ def test_well_configured(sandbox: Sandbox) -> None:
     assert sandbox.as_wire()["requests"] == {
         "mpulse": {"config": 1},
         "mparticle": {"events": 1},
-        "mparticle_analytics": {},
+        "mparticle_analytics": {"track": 1},
     }
+    assert sandbox.as_wire()["vendors"]["mparticle_analytics"]["events"] == {}  # type: ignore[index]
     codes = [finding["code"] for finding in sandbox.as_wire()["findings"]]  # type: ignore[attr-defined]  # a list
-    assert codes == ["no_batches"]  # the question that mParticle counts as nothing
+    assert codes == ["no_batches", "bad_length:eventName"]  # the questions that are counted as nothing
 
 
 def test_the_text_tells_values_and_sources_and_no_secret(sandbox: Sandbox) -> None:
@@ -135,6 +140,7 @@ def test_nothing_configured() -> None:
     assert (ended.status, ended.form["errors"], ended.form["warnings"]) == (1, 0, 1)
     assert ended.levels("mpulse") == {"not_configured": "info"}
     assert ended.levels("mparticle") == {"not_configured": "info"}
+    assert ended.levels("mparticle_analytics") == {"not_configured": "info"}
     assert ended.levels("installation")["nothing_configured"] == "warning"
 
 
@@ -163,7 +169,11 @@ def test_settings_that_do_not_go_together(sandbox: Sandbox) -> None:
 
 def test_a_variable_that_nobody_reads(sandbox: Sandbox) -> None:
     """A misspelt variable is told with the right one; those of other vendors are theirs."""
-    environment = {**mparticle_environment(sandbox), "OTEL_EXPORTER_MPARTICLE_APIKEY": "x"}
+    environment = {
+        **mparticle_environment(sandbox),
+        **analytics_environment(sandbox),
+        "OTEL_EXPORTER_MPARTICLE_APIKEY": "x",
+    }
     ended = call("doctor", "mparticle", "--json", **environment)
 
     assert ended.status == 1
@@ -202,13 +212,15 @@ def test_wrong_keys(sandbox: Sandbox) -> None:
     environment = {
         **mpulse_environment(sandbox, api_key="BBBBB"),
         **mparticle_environment(sandbox, api_secret="wrong-one"),
+        **analytics_environment(sandbox, api_key="wrong-key"),
     }
     ended = call("doctor", "--json", **environment)
 
-    assert (ended.status, ended.form["errors"]) == (2, 2)
+    assert (ended.status, ended.form["errors"]) == (2, 3)
     assert "HTTP 404: check api_key, domain" in ended.findings("mpulse")["refused"][1]
     assert "refuses api_key and api_secret (HTTP 403)" in ended.findings("mparticle")["refused"][1]
-    assert "wrong-one" not in ended.out
+    assert "refuses api_key (HTTP 400)" in ended.findings("mparticle_analytics")["refused"][1]
+    assert "wrong-" not in ended.out
 
 
 @pytest.mark.parametrize("answer", ["rate_limited", "status_420"])
@@ -461,7 +473,10 @@ def test_an_exporter_of_another_signal_stops_everything(sandbox: Sandbox) -> Non
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("doctor", "akamai"), "there is no vendor 'akamai': choose from mpulse, mparticle"),
+        (
+            ("doctor", "akamai"),
+            "there is no vendor 'akamai': choose from mpulse, mparticle, mpar",
+        ),
         (("doctor", "--code"), "--code: expected one argument"),
     ],
 )

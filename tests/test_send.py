@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +12,7 @@ from otel_vendor_exporters.sandbox import Sandbox
 from otel_vendor_exporters.sandbox.mpulse_config import Switches
 from otel_vendor_exporters.send import KINDS
 from otel_vendor_exporters.send.passage import masked
-from tests.command import Call, call, mparticle_environment, mpulse_environment
+from tests.command import Call, analytics_environment, call, mparticle_environment, mpulse_environment
 
 
 def mpulse(sandbox: Sandbox, *arguments: str, **changes: str) -> Call:
@@ -20,6 +21,10 @@ def mpulse(sandbox: Sandbox, *arguments: str, **changes: str) -> Call:
 
 def mparticle(sandbox: Sandbox, *arguments: str, **changes: str) -> Call:
     return call("send", *arguments, **mparticle_environment(sandbox, **changes))
+
+
+def analytics(sandbox: Sandbox, *arguments: str, **changes: str) -> Call:
+    return call("send", *arguments, **analytics_environment(sandbox, **changes))
 
 
 def findings(sandbox: Sandbox) -> list[str]:
@@ -94,6 +99,49 @@ def test_a_pixel(sandbox: Sandbox) -> None:
     assert sandbox.as_wire()["requests"]["mparticle"] == {"pixel": 1}  # type: ignore[index]  # a dictionary
 
 
+@pytest.mark.parametrize(
+    ("arguments", "path", "body"),
+    [
+        (("identify", "u1", "--property", "plan=pro"), "identify", {"properties": {"plan": "pro"}}),
+        (("alias", "anon-1", "u1", "--for-ever"), "alias", {"previousId": "anon-1", "newId": "u1"}),
+        (("suppress", "u1", "--for-ever"), "suppress", {"uniqueId": "u1"}),
+        (("delete", "u1", "--for-ever"), "delete", {"uniqueId": "u1"}),
+        (("analytics-event", "Seen", "--user", "u1"), "event", {"eventName": "Seen", "eventUniqueId": "u1"}),
+    ],
+)
+def test_analytics_events_and_calls(
+    sandbox: Sandbox, arguments: tuple[str, ...], path: str, body: dict[str, str]
+) -> None:
+    """Each goes to its own path, and its key is stars."""
+    ended = analytics(sandbox, *arguments, "--json")
+
+    (step,) = ended.form["steps"]
+    assert (ended.status, ended.form["outcome"], findings(sandbox)) == (0, "delivered", [])
+    assert step["request"]["url"] == f"{sandbox.url}/service/{path}"
+    assert json.loads(step["request"]["body"]).items() >= {"apiKey": "*****", **body}.items()
+
+
+def test_a_suppressed_user_in_a_spool_folder(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Whoever shares the folder tells nothing more of them, nor does `send`."""
+    folder = {"spool_dir": str(tmp_path)}
+    suppressed = analytics(sandbox, "suppress", "u1", "--for-ever", **folder)
+    event = analytics(sandbox, "analytics-event", "Seen", "--user", "u1", **folder)
+    other = analytics(sandbox, "analytics-event", "Seen", "--user", "u2", **folder)
+
+    assert (suppressed.status, event.status, other.status) == (0, 2, 0)
+    assert event.out.splitlines() == ["suppressed", "not delivered; an exporter would count it as lost"]
+    assert findings(sandbox) == []
+
+
+def test_analytics_refuses_a_key(sandbox: Sandbox) -> None:
+    """What a 400 may mean is said; the key is nowhere."""
+    ended = analytics(sandbox, "identify", "u1", "--property", "plan=pro", api_key="not-the-one")
+
+    assert ended.status == 1
+    assert "it, or api_key, is wrong" in ended.out
+    assert "not-the-one" not in ended.out
+
+
 def test_a_name_that_is_not_defined(sandbox: Sandbox) -> None:
     """It is not sent, with the nearest name that is."""
     ended = mpulse(sandbox, "timer", "Chekout")
@@ -153,6 +201,7 @@ def test_no_answer(sandbox: Sandbox, nobody: str) -> None:
         (("event", "e"), "the following arguments are required: --user"),
         (("timer", "Checkout", "soon"), "argument milliseconds: invalid float value: 'soon'"),
         (("timer", "Checkout", "--dimension", "DE"), "'DE' is not NAME=VALUE"),
+        (("delete", "u1"), "the following arguments are required: --for-ever"),
         (("parcel",), "invalid choice: 'parcel'"),
         ((), "the following arguments are required: what"),
     ],

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from otel_vendor_exporters.doctor.report import Finding, Report, Section
     from otel_vendor_exporters.doctor.vendor import Tools, Vendor
 
-VENDORS = ("mpulse", "mparticle")
+VENDORS = ("mpulse", "mparticle", "mparticle_analytics")
 _OTEL = "OTEL_"
 _PREFIXES = tuple(f"OTEL_EXPORTER_{name.upper()}_" for name in VENDORS)
 _CONFIG_FILE = "OTEL_CONFIG_FILE"

@@ -196,7 +196,7 @@ class AnalyticsClient:
 
 def _destination(settings: AnalyticsSettings, clock: Clock) -> Destination:
     notices = Notices(logging.getLogger(f"otel_vendor_exporters.{_VENDOR}"), clock)
-    suppressed = _suppressed(settings, notices)
+    suppressed = suppressed_by(settings, notices)
     users = Users(suppressed)
     project = Project(settings, users, suppressed, notices)
     most_per_second = settings.most_per_second
@@ -205,7 +205,7 @@ def _destination(settings: AnalyticsSettings, clock: Clock) -> Destination:
         memory: MemorySpool[Unit] = MemorySpool(
             max_items=settings.max_queue_items, max_bytes=settings.max_queue_bytes
         )
-        disk = _disk(settings)
+        disk = disk_for(settings)
         return memory if disk is None else DiskSpool(disk, memory, clock, notices)
 
     delivery: Delivery[Unit] = Delivery(
@@ -221,7 +221,7 @@ def _destination(settings: AnalyticsSettings, clock: Clock) -> Destination:
     return Destination(project, delivery, users, settings, clock)
 
 
-def _suppressed(settings: AnalyticsSettings, notices: Notices) -> Register:
+def suppressed_by(settings: AnalyticsSettings, notices: Notices) -> Register:
     """Whom nothing may be told of; with a spool folder all processes that use it know."""
     path = None if settings.spool_dir is None else _folder(settings.spool_dir) / f"{_VENDOR}.{SUPPRESSED}"
     return Register(_VENDOR, (settings.base_url, settings.api_key.reveal()), path, notices)
@@ -231,7 +231,8 @@ def _folder(spool_dir: str) -> Path:
     return Path(spool_dir).expanduser()
 
 
-def _disk(settings: AnalyticsSettings) -> Disk[Unit] | None:
+def disk_for(settings: AnalyticsSettings) -> Disk[Unit] | None:
+    """Where what waits is written down by these settings, if it is."""
     if settings.spool_dir is None:
         return None
     label = Label(_VENDOR, _CODEC.units, settings.base_url, (settings.api_key.reveal(),))

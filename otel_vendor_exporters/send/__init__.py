@@ -57,6 +57,9 @@ _WHOSE = (
     Option("user", "the customer id of the user it belongs to", required=True),
     Option("attribute", "an attribute of the event", pairs=True),
 )
+_USER = Argument("user", "the user's id")
+_PROPERTY = Option("property", "a property", pairs=True)
+_FOR_EVER = Option("for-ever", "yes: this cannot be undone", required=True, flag=True)
 KINDS = (
     Kind(
         "timer",
@@ -88,6 +91,41 @@ KINDS = (
         "a custom event to mParticle's Pixel Service",
         (Argument("name", "the event's name"),),
         _WHOSE,
+    ),
+    Kind(
+        "analytics-event",
+        "mparticle_analytics",
+        "an event of a user to mParticle Analytics",
+        (Argument("name", "the event's name"),),
+        (Option("user", "the user's id", required=True), _PROPERTY),
+    ),
+    Kind(
+        "identify",
+        "mparticle_analytics",
+        "properties of a user to mParticle Analytics",
+        (_USER,),
+        (_PROPERTY,),
+    ),
+    Kind(
+        "alias",
+        "mparticle_analytics",
+        "that an anonymous id and a user are one, to mParticle Analytics",
+        (Argument("previous", "the anonymous id"), _USER),
+        (_FOR_EVER,),
+    ),
+    Kind(
+        "suppress",
+        "mparticle_analytics",
+        "that mParticle Analytics is to ignore a user",
+        (_USER,),
+        (_FOR_EVER,),
+    ),
+    Kind(
+        "delete",
+        "mparticle_analytics",
+        "that mParticle Analytics is to delete a user's data",
+        (_USER,),
+        (_FOR_EVER,),
     ),
 )
 
