@@ -47,7 +47,7 @@ def examine(settings: MPulseSettings, tools: Tools) -> Iterator[Finding]:
     yield from setting_findings(settings, answer.definitions)
     if tools.code is not None:
         yield from code_findings(tools.code, settings, answer.definitions)
-    yield _collector(answer, settings.timeout)
+    yield collector_finding(answer, settings.timeout)
 
 
 def user_agent_findings(user_agent: str) -> Iterator[Finding]:
@@ -59,6 +59,19 @@ def user_agent_findings(user_agent: str) -> Iterator[Finding]:
             "include bot beacons (mPulse UI, Configure Web App) may refuse it; choose another"
         )
         yield Finding(Level.WARNING, "user agent", "looks_like_bot", sentence)
+
+
+def collector_finding(config: AppConfig, timeout_seconds: float) -> Finding:
+    """Whether beacons have a way: they go to another host than the configuration comes from."""
+    host = urlsplit(config.beacon_url).hostname
+    obstacle = unreachable(config.beacon_url, timeout_seconds)
+    if obstacle is None:
+        return Finding(Level.OK, "network", "collector_reached", f"beacons go to {host}, which connects")
+    sentence = (
+        f"beacons go to {host}, and no connection there comes about ({obstacle}): let a firewall pass it; "
+        "mPulse's collectors are below akstat.io and mpstat.us"
+    )
+    return Finding(Level.ERROR, "network", "collector_unreachable", sentence, {"host": host})
 
 
 def _accepted(config: AppConfig, settings: MPulseSettings) -> Iterator[Finding]:
@@ -101,19 +114,6 @@ def _is_rate_limited(exchange: Exchange) -> bool:
     except ValueError:
         return False
     return isinstance(answer, Mapping) and answer.get("rate_limited") not in (None, False)
-
-
-def _collector(config: AppConfig, timeout_seconds: float) -> Finding:
-    """Whether beacons have a way: they go to another host than the configuration comes from."""
-    host = urlsplit(config.beacon_url).hostname
-    obstacle = unreachable(config.beacon_url, timeout_seconds)
-    if obstacle is None:
-        return Finding(Level.OK, "network", "collector_reached", f"beacons go to {host}, which connects")
-    sentence = (
-        f"beacons go to {host}, and no connection there comes about ({obstacle}): let a firewall pass it; "
-        "mPulse's collectors are below akstat.io and mpstat.us"
-    )
-    return Finding(Level.ERROR, "network", "collector_unreachable", sentence, {"host": host})
 
 
 VENDOR = Vendor("mpulse", ENVIRONMENT_PREFIX, MPulseSettings, examine)
