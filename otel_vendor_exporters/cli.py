@@ -14,11 +14,10 @@ import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     from otel_vendor_exporters.sandbox import MPulseApp, Record, Sandbox
-    from otel_vendor_exporters.send import Option
 
 DEFAULT_PORT = 8700
 MAX_PORT = 65_535
@@ -116,17 +115,17 @@ def _add_send(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -
                 default=argument.default,
             )
         for option in kind.options:
-            one.add_argument(f"--{option.name}", help=option.sentence, **_form_of(option))
+            name, sentence = f"--{option.name}", option.sentence
+            if option.pairs:
+                one.add_argument(
+                    name, help=sentence, action="append", default=[], type=_pair, metavar="NAME=VALUE"
+                )
+            elif option.flag:
+                one.add_argument(name, help=sentence, action="store_true", required=option.required)
+            else:
+                one.add_argument(name, help=sentence, required=option.required)
         one.add_argument("--json", action="store_true", help="for programs")
         one.set_defaults(run=_run_send, what=kind)
-
-
-def _form_of(option: Option) -> dict[str, Any]:  # Any: argparse's keywords
-    if option.flag:
-        return {"action": "store_true", "required": option.required}
-    if option.pairs:
-        return {"action": "append", "default": [], "type": _pair, "metavar": "NAME=VALUE"}
-    return {"required": option.required}
 
 
 def _run_send(options: argparse.Namespace) -> int:
