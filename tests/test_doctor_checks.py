@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import socket
+import threading
+from base64 import b64encode
 from email.utils import formatdate
 from pathlib import Path
 
@@ -201,6 +203,32 @@ def test_beacons_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", f"127.0.0.1:{port}")
 
     assert unreachable("https://vendor.example/", 1.0) == "Connection refused"
+
+
+@pytest.mark.parametrize(
+    ("user", "obstacle"),
+    [("me:p%40ss@", None), ("", "Tunnel connection failed: 407 Proxy Authentication Required")],
+)
+def test_a_proxy_that_wants_to_know_who(
+    monkeypatch: pytest.MonkeyPatch, user: str, obstacle: str | None
+) -> None:
+    """User and password of the proxy's URL are said to it, as the exporters do."""
+
+    def answer() -> None:
+        connection, _ = proxy.accept()
+        with connection:
+            said = connection.recv(4096)
+            known = b"Proxy-Authorization: Basic " + b64encode(b"me:p@ss") in said
+            status = b"200 OK" if known else b"407 Proxy Authentication Required"
+            connection.sendall(b"HTTP/1.1 " + status + b"\r\nContent-Length: 0\r\n\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        thread = threading.Thread(target=answer)
+        thread.start()
+        monkeypatch.setenv("HTTPS_PROXY", f"http://{user}127.0.0.1:{proxy.getsockname()[1]}")
+
+        assert unreachable("https://vendor.example/", 5.0) == obstacle
+        thread.join()
 
 
 DEFINITIONS = Definitions(

@@ -32,10 +32,10 @@ def declared_in(file: str) -> tuple[tuple[Declared, ...], Finding]:
         from opentelemetry.configuration import load_config_file
     except ImportError:
         sentence = (
-            "OTEL_CONFIG_FILE is set, and opentelemetry-configuration, which reads it, is not installed: "
-            'pip install "otel-vendor-exporters[auto]"'
+            "OTEL_CONFIG_FILE is set, and opentelemetry-configuration is not installed, which reads it from "
+            'SDK 1.44 on: pip install "otel-vendor-exporters[auto]"; what it holds is not examined here'
         )
-        return (), Finding(Level.ERROR, "configuration file", "no_reader", sentence)
+        return (), Finding(Level.WARNING, "configuration file", "no_reader", sentence)
     try:
         with _silence():
             content = load_config_file(file)

@@ -9,12 +9,13 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timezone
 from email.utils import parsedate_to_datetime
 from http.client import HTTPConnection, HTTPException
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from otel_vendor_exporters.delivery.clock import Clock
 from otel_vendor_exporters.delivery.request import Failure, Reply, Request
@@ -133,13 +134,7 @@ def unreachable(url: str, timeout_seconds: float) -> str | None:
         if proxy is None or parts.scheme == "http":
             _connect(urlsplit(proxy) if proxy else parts, timeout_seconds)
         else:
-            way = urlsplit(proxy)
-            connection = HTTPConnection(way.hostname or "", _port(way), timeout=timeout_seconds)
-            connection.set_tunnel(parts.hostname or "", _port(parts))
-            try:
-                connection.connect()
-            finally:
-                connection.close()
+            _connect_through(urlsplit(proxy), parts, timeout_seconds)
     except (OSError, HTTPException, UnicodeError) as error:
         return "its name is not known to the DNS" if _is_about_name(error) else _words(error)
     return None
@@ -201,6 +196,20 @@ def _is_about_name(error: Exception) -> bool:
 def _connect(to: SplitResult, timeout_seconds: float) -> None:
     """Connect and leave again. Raises OSError."""
     socket.create_connection((to.hostname or "", _port(to)), timeout_seconds).close()
+
+
+def _connect_through(proxy: SplitResult, to: SplitResult, timeout_seconds: float) -> None:
+    """Have a proxy connect, and leave again. Raises OSError or HTTPException."""
+    headers = {}
+    if proxy.username is not None:
+        user = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
+        headers["Proxy-Authorization"] = "Basic " + b64encode(user.encode()).decode()
+    connection = HTTPConnection(proxy.hostname or "", _port(proxy), timeout=timeout_seconds)
+    connection.set_tunnel(to.hostname or "", _port(to), headers)
+    try:
+        connection.connect()
+    finally:
+        connection.close()
 
 
 def _port(parts: SplitResult) -> int:
