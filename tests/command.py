@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from otel_vendor_exporters import cli
 from otel_vendor_exporters.sandbox import Sandbox
 
 ROOT = Path(__file__).parent.parent
@@ -52,6 +53,14 @@ def call(*arguments: str, **environment: str) -> Call:
         check=False,
     )
     return Call(ended.returncode, ended.stdout, ended.stderr)
+
+
+def here(*arguments: str) -> int:
+    """Run the command in this process: for what ends before anything is asked or sent."""
+    try:
+        return cli.main(arguments)
+    except SystemExit as ended:  # argparse's way
+        return int(ended.code or 0)
 
 
 def mpulse_environment(sandbox: Sandbox, **changes: str) -> dict[str, str]:

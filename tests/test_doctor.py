@@ -12,7 +12,14 @@ import pytest
 
 from otel_vendor_exporters.sandbox import MPulseApp, Sandbox
 from otel_vendor_exporters.sandbox.mpulse_config import Switches
-from tests.command import Call, analytics_environment, call, mparticle_environment, mpulse_environment
+from tests.command import (
+    Call,
+    analytics_environment,
+    call,
+    here,
+    mparticle_environment,
+    mpulse_environment,
+)
 
 SHOP = """
 import instrumentation
@@ -444,10 +451,9 @@ logger_provider:
     assert sources["timeout"] == ("9", "environment")
 
 
-@pytest.mark.parametrize("text", ["file_format: 7", "{", "tracer_provider: [1]"])
-def test_a_configuration_file_that_cannot_be_used(tmp_path: Path, text: str) -> None:
-    """OpenTelemetry would start nothing with it."""
-    (tmp_path / "otel.yaml").write_text(text)
+def test_a_configuration_file_that_cannot_be_used(tmp_path: Path) -> None:
+    """OpenTelemetry would start nothing with it; its own traceback is spared."""
+    (tmp_path / "otel.yaml").write_text("{")
     ended = call("doctor", "--json", OTEL_CONFIG_FILE=str(tmp_path / "otel.yaml"))
 
     assert (ended.status, ended.err) == (2, "")
@@ -480,9 +486,10 @@ def test_an_exporter_of_another_signal_stops_everything(sandbox: Sandbox) -> Non
         (("doctor", "--code"), "--code: expected one argument"),
     ],
 )
-def test_bad_arguments(arguments: tuple[str, ...], said: str) -> None:
+def test_bad_arguments(capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], said: str) -> None:
     """Status 2, how to call it, and what was wrong."""
-    ended = call(*arguments)
+    status = here(*arguments)
 
-    assert (ended.status, ended.out) == (2, "")
-    assert said in ended.err
+    out, err = capsys.readouterr()
+    assert (status, out) == (2, "")
+    assert said in err

@@ -15,6 +15,7 @@ from otel_vendor_exporters.delivery.disk_spool import BytesCodec, Disk
 from otel_vendor_exporters.delivery.journal import Changes, Journal, Label, Row
 from otel_vendor_exporters.delivery.request import Failure, Reply, Request
 from otel_vendor_exporters.doctor.code_names import CodeName, Kind, add_configured, scan
+from otel_vendor_exporters.doctor.declared import declared_in
 from otel_vendor_exporters.doctor.definitions import code_findings
 from otel_vendor_exporters.doctor.network import Exchange, skew_seconds, unreachable, way_findings
 from otel_vendor_exporters.doctor.packages import NEEDED, Package, installed, package_findings
@@ -140,6 +141,15 @@ def test_selected_exporters(traces: str, metrics: str, logs: str, expected: list
     }
 
     assert [one.code for one in signal_findings(environment, AVAILABLE)] == expected
+
+
+@pytest.mark.parametrize("text", ["file_format: 7", "tracer_provider: [1]", "[]", ""])
+def test_configuration_files_that_cannot_be_used(tmp_path: Path, text: str) -> None:
+    """Whatever OpenTelemetry's reader raises is an error that says so."""
+    (tmp_path / "otel.yaml").write_text(text)
+    declared, finding = declared_in(str(tmp_path / "otel.yaml"))
+
+    assert (declared, finding.level.name, finding.code) == ((), "ERROR", "unusable")
 
 
 def exchange(reply: Reply, proxy: str | None = None, *, seconds: float = 0.5) -> Exchange:
