@@ -30,6 +30,7 @@ MOST_SKEW_MS = 300_000
 LONGEST_RETRY_SECONDS = 600.0
 LONGEST_TEXT = 255  # of a domain or crumb; bounds of ours, so that what goes with every beacon leaves room
 LONGEST_URL = 1000
+_SEPARATORS = frozenset(",|")  # of t_other
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +48,34 @@ class Definitions:
     timers: Mapping[str, str] = field(default_factory=dict)  # name → label
     metrics: Mapping[str, Metric] = field(default_factory=dict)
     dimensions: Mapping[str, str] = field(default_factory=dict)  # name → label
+    sends_undefined: bool = (
+        False  # a name without definition is sent as its own label, for a learning sandbox
+    )
 
     def metric_for(self, instrument: str) -> str | None:
         """The custom metric an instrument feeds; the SDK writes instrument names in lower case."""
-        return instrument if instrument in self.metrics else self._metrics_folded.get(instrument.casefold())
+        if instrument in self.metrics:
+            return instrument
+        return self._metrics_folded.get(instrument.casefold(), instrument if self.sends_undefined else None)
 
     def timer_for(self, instrument: str) -> str | None:
         """The custom timer a histogram feeds, likewise."""
-        return instrument if instrument in self.timers else self._timers_folded.get(instrument.casefold())
+        if instrument in self.timers:
+            return instrument
+        return self._timers_folded.get(instrument.casefold(), instrument if self.sends_undefined else None)
+
+    def timer_label(self, name: str) -> str | None:
+        """What stands for a timer in t_other; None when nothing can."""
+        own = name if self.sends_undefined and not set(name) & _SEPARATORS else None
+        return self.timers.get(name, own)
+
+    def metric(self, name: str) -> Metric:
+        """A metric that `metric_for` named. mPulse's own labels are `cmet.` and the name."""
+        return self.metrics.get(name) or Metric(f"cmet.{name}")
+
+    def dimension_label(self, name: str) -> str | None:
+        """The parameter that carries a dimension. mPulse's own labels are `cdim.` and the name."""
+        return self.dimensions.get(name, f"cdim.{name}" if self.sends_undefined else None)
 
     @cached_property
     def _metrics_folded(self) -> Mapping[str, str]:
@@ -142,6 +163,7 @@ def read_answer(
     address = _beacon_address(beacon_url, settings)
     if isinstance(address, Problem):
         return address
+    sends_undefined = settings.undefined == "send"
     config = AppConfig(
         api_key=settings.api_key,
         domain=domain,
@@ -150,13 +172,14 @@ def read_answer(
         crumb=crumb[0],
         crumb_unix_ms=crumb[1],
         crumb_expires_at=asked_at + CRUMB_LIFE_SECONDS - _age_seconds(reply, crumb[1]),
-        definitions=current.definitions if current else Definitions(),
+        definitions=current.definitions if current else Definitions(sends_undefined=sends_undefined),
         session_seconds=_session_seconds(answer, current),
     )
     warnings = [*_doubts(answer, settings, now_unix_ms)]
     page_params = answer.get("PageParams")
     if isinstance(page_params, Mapping):
         definitions, doubts = read_definitions(page_params)
+        definitions = replace(definitions, sends_undefined=sends_undefined)
         config = replace(config, definitions=_same_or_new(config.definitions, definitions))
         warnings += doubts
     return replace(config, warnings=tuple(warnings))
@@ -306,7 +329,7 @@ def _entries(
             continue
         if name in names or label in labels:
             doubts.append(f"{kind} defines {_one_line(name)} twice, or two with one label; the first is used")
-        elif kind == "customTimers" and ("," in label or "|" in label):
+        elif kind == "customTimers" and set(label) & _SEPARATORS:
             doubts.append(f"{kind}: the label of {_one_line(name)} cannot be sent")
         else:
             names.add(name)

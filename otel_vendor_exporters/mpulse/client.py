@@ -195,7 +195,7 @@ def _attributes_of(
     if not isinstance(dimensions, Mapping):
         left_out.update([] if dimensions is None else ["dimension"])
         return {}
-    if definitions is not None:
+    if definitions is not None and not definitions.sends_undefined:
         left_out.update("dimension" for name in dimensions if name not in definitions.dimensions)
     return {f"{names.MPULSE_DIMENSION_PREFIX}{name}": value for name, value in dimensions.items()}
 

@@ -94,6 +94,8 @@ class Contexts:
 
         `route`: whether http.route may name the page group.
         """
+        if definitions is not None and definitions.sends_undefined:
+            definitions = None  # any attribute may become a dimension: which do is found out in packing
         memory = self._memory
         if memory.definitions is not definitions:
             memory = self._memory = _Memory(definitions, self._wanted_by(definitions), {}, {})
@@ -294,7 +296,20 @@ def resolved(context: Context, definitions: Definitions) -> Context:
             if key in values:
                 found[name] = values[key]
                 break
+    if definitions.sends_undefined:
+        found = {**_undefined(values), **found}
     return context._replace(dimensions=tuple(sorted(found.items())), resolved=True)
+
+
+def _undefined(values: Mapping[str, str]) -> dict[str, str]:
+    """The dimensions that attributes name explicitly, whether they are defined or not."""
+    explicit = names.MPULSE_DIMENSION_PREFIX
+    of_resource = _OF_RESOURCE + explicit
+    inherited = {
+        key.removeprefix(of_resource): text for key, text in values.items() if key.startswith(of_resource)
+    }
+    own = {key.removeprefix(explicit): text for key, text in values.items() if key.startswith(explicit)}
+    return {**inherited, **own}
 
 
 def _as_text(value: object) -> str | None:

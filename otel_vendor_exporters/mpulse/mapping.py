@@ -74,7 +74,7 @@ def timings_from(
 ) -> Mapped:
     """A timing for every span that is a timer. While `definitions` are unknown every span may be one."""
     mapped = Mapped()
-    defined = None if definitions is None else definitions.timers
+    defined = None if definitions is None or definitions.sends_undefined else definitions.timers
     for span in spans:
         attributes = _plain(span.attributes)
         timer = attributes.get(names.MPULSE_TIMER) or timers.of(span.name)

@@ -125,7 +125,7 @@ def _grouped(
     groups: dict[tuple[int, int], _Group] = {}
     contexts: dict[int, Context] = {}  # by id of the context as it came: most units share few objects
     same: dict[Context, Context] = {}
-    timers = definitions.timers
+    label_of = definitions.timer_label if definitions.sends_undefined else definitions.timers.get
     for index, unit in enumerate(units):
         end_unix_ms = unit.end_unix_ms
         context = contexts.get(id(unit.context))
@@ -137,7 +137,7 @@ def _grouped(
         if group is None:
             group = groups[key] = _Group(context)
         if isinstance(unit, Timing):
-            label = timers.get(unit.name)
+            label = label_of(unit.name)
             if label is None:
                 discards.append(Discard("undefined", index, unit.name))
             else:
@@ -182,8 +182,11 @@ def _entries_of_readings(group: _Group, definitions: Definitions, discards: list
 def _entry(name: str, reading: Reading, units: tuple[int, ...], definitions: Definitions) -> _Entry:
     if reading.how is How.MEAN:
         milliseconds = timer_milliseconds(reading.value / reading.samples)
-        return _Entry(definitions.timers[name], milliseconds, reading.end_unix_ms, units)
-    metric = definitions.metrics[name]
+        label = definitions.timer_label(name)
+        if label is None:
+            raise EncodingError("a timer's name may hold no separator of t_other", field="name")
+        return _Entry(label, milliseconds, reading.end_unix_ms, units)
+    metric = definitions.metric(name)
     return _Entry(metric.label, metric_text(reading.value, metric.data_type), reading.end_unix_ms, units)
 
 
@@ -313,8 +316,8 @@ class _Place:
 
 
 def _place(context: Context, definitions: Definitions, limits: Limits) -> _Place:
-    labels = definitions.dimensions
-    dimensions = tuple([(labels[name], value) for name, value in context.dimensions if name in labels])
+    labels = [(definitions.dimension_label(name), value) for name, value in context.dimensions]
+    dimensions = tuple([(label, value) for label, value in labels if label is not None])
     text = context_text(context.page_group, context.ab_test, context.session, dimensions)
     return _Place(context, dimensions, _FIXED_PART + len(text), limits.max_bytes)
 

@@ -81,6 +81,11 @@ class MPulseSettings:
         default="avoid",
         choices=("avoid", "allow"),
     )
+    undefined: str = setting(
+        "drop: names the app does not define are not sent; send: they are, to a sandbox that learns them.",
+        default="drop",
+        choices=("drop", "send"),
+    )
     method: str = setting(
         "auto: GET up to max_url_length, else POST; or always one of them.",
         default="auto",
@@ -143,6 +148,9 @@ class MPulseSettings:
             _check_printable(name, getattr(self, name) or "")
         _check_printable("rest_secret", self.rest_secret.reveal() if self.rest_secret else "")
         _check_config_url(self.resolved_config_url)
+        if self.undefined == "send" and not self.loopback:
+            expected = "'drop', since mPulse ignores what it has not defined (send is for the sandbox)"
+            raise ConfigurationError(f"undefined is 'send': expected {expected}", setting="undefined")
         _check_user_agent(self.user_agent)
         _check_proxy(self.proxy)
 

@@ -18,7 +18,14 @@ from threading import Lock
 
 from otel_vendor_exporters.sandbox.exchange import Answer, Pairs, Request, pairs_from
 from otel_vendor_exporters.sandbox.inbox import Finding, Record
-from otel_vendor_exporters.sandbox.mpulse_beacons import Arrival, Beacon, Book, Reading, read_items
+from otel_vendor_exporters.sandbox.mpulse_beacons import (
+    Arrival,
+    Beacon,
+    Book,
+    Reading,
+    Undefined,
+    read_items,
+)
 from otel_vendor_exporters.sandbox.mpulse_checks import holds_json, unreadable, whole_beacon_findings
 from otel_vendor_exporters.sandbox.mpulse_config import (
     PLAIN_PATHS,
@@ -38,6 +45,8 @@ from otel_vendor_exporters.sandbox.mpulse_config import (
 from otel_vendor_exporters.sandbox.mpulse_definitions import (
     DEFAULT_DOMAIN,
     DEFAULT_KEY,
+    Definitions,
+    Learned,
     app_from_file,
     defaults,
     defined,
@@ -86,7 +95,7 @@ class MPulseApp:
         self._now = now
         self._crumbs = Crumbs()
         self._lock = Lock()
-        self._undefined: dict[str, int] = {}
+        self._undefined: dict[Undefined, int] = {}
         self._beacon_ids = [f"{FIRST_BEACON_ID:08x}"]
         self._changed_since_start = False
 
@@ -119,7 +128,25 @@ class MPulseApp:
     def undefined(self) -> tuple[str, ...]:
         """Labels that arrived and are not defined, in the order first seen."""
         with self._lock:
-            return tuple(self._undefined)
+            return tuple(undefined.label for undefined in self._undefined)
+
+    @property
+    def learned(self) -> Learned:
+        """The names behind those labels, ready to be typed into mPulse."""
+        with self._lock:
+            undefined = tuple(self._undefined)
+        kinds = ("timer", "metric", "dimension")
+        return Learned(*(tuple(one.name for one in undefined if one.kind == kind) for kind in kinds))
+
+    @property
+    def definitions(self) -> Definitions:
+        """What the app has defined at present."""
+        return self._book.definitions
+
+    @property
+    def learns(self) -> bool:
+        """Whether labels without definition are taken."""
+        return self._book.learn
 
     def define(
         self,
@@ -273,13 +300,13 @@ class MPulseApp:
             findings.append(Finding("bot_user_agent", "error", sentence))
         return findings
 
-    def _note_undefined(self, labels: Iterable[str]) -> None:
-        if not labels:
+    def _note_undefined(self, arrived: list[Undefined]) -> None:
+        if not arrived:
             return
         with self._lock:
-            for label in labels:
-                if label in self._undefined or len(self._undefined) < MAX_UNDEFINED:
-                    self._undefined[label] = self._undefined.get(label, 0) + 1
+            for undefined in arrived:
+                if undefined in self._undefined or len(self._undefined) < MAX_UNDEFINED:
+                    self._undefined[undefined] = self._undefined.get(undefined, 0) + 1
 
     def _batch_record(self, request: Request) -> Record:
         sentence = "Batches (gzip protobuf) are for mPulse's own mobile libraries: send single beacons."

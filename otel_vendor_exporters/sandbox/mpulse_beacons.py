@@ -20,6 +20,7 @@ MAX_FINDINGS = 100
 MAX_TIMERS = 1_000
 AB_TEST = re.compile(r"[a-zA-Z0-9_ -]{1,25}")
 WHOLE_NUMBER = re.compile(r"[0-9]{1,18}")
+_PREFIXES = {"metric": "cmet.", "dimension": "cdim."}
 _DECIMAL = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,30})?")
 _ANY_NUMBER = re.compile(r"[+-]?([0-9]*\.?[0-9]+([eE][+-]?[0-9]+)?|NaN|Infinity)")
 
@@ -43,6 +44,18 @@ class Dimension(NamedTuple):
 
     name: str
     value: str
+
+
+class Undefined(NamedTuple):
+    """A label that no definition has: of a `timer`, `metric` or `dimension`."""
+
+    kind: str
+    label: str
+
+    @property
+    def name(self) -> str:
+        """What to call it in mPulse, whose labels are `cmet.` or `cdim.` and the name (contract 3.2)."""
+        return self.label.removeprefix(_PREFIXES.get(self.kind, ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +130,7 @@ class Reading:
     """What has been read of one beacon so far. Lives inside one call only."""
 
     findings: list[Finding] = field(default_factory=list)
-    undefined: list[str] = field(default_factory=list)
+    undefined: list[Undefined] = field(default_factory=list)
     timers: dict[str, Timer] = field(default_factory=dict)
     metrics: list[Metric] = field(default_factory=list)
     dimensions: list[Dimension] = field(default_factory=list)
@@ -177,7 +190,7 @@ def _keep_timer(arrival: Arrival, reading: Reading, label: str, milliseconds: in
 
 
 def _read_metrics(arrival: Arrival, reading: Reading) -> None:
-    for label, text in _labelled(arrival, "cmet.", arrival.book.metrics):
+    for label, text in _labelled(arrival, _PREFIXES["metric"], arrival.book.metrics):
         definition = _defined(arrival, reading, label, "metric", arrival.book.metrics)
         if definition is not None:
             _keep_metric(reading, definition, text)
@@ -198,7 +211,7 @@ def _keep_metric(reading: Reading, definition: Definition, text: str) -> None:
 
 
 def _read_dimensions(arrival: Arrival, reading: Reading) -> None:
-    for label, text in _labelled(arrival, "cdim.", arrival.book.dimensions):
+    for label, text in _labelled(arrival, _PREFIXES["dimension"], arrival.book.dimensions):
         definition = _defined(arrival, reading, label, "dimension", arrival.book.dimensions)
         if definition is not None:
             reading.dimensions.append(Dimension(definition.name, text))
@@ -257,7 +270,8 @@ def _defined(
     definition = known.get(label)
     if definition is not None:
         return definition
-    reading.undefined.append(shown(label))
+    undefined = Undefined(kind, shown(label))
+    reading.undefined.append(undefined)
     names = ", ".join(known) or "none"
     severity: Severity = "warning" if arrival.book.learn else "error"
     reading.say(
@@ -266,4 +280,4 @@ def _defined(
         f"{shown(names)} (exact, case counts).",
         severity,
     )
-    return Definition(shown(label), label, 0) if arrival.book.learn else None
+    return Definition(undefined.name, label, 0) if arrival.book.learn else None

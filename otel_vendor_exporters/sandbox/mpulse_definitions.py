@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple, cast
 
 MAX_DEFINITIONS = 1_000
 MAX_FILE_BYTES = 4_000_000
@@ -68,6 +68,14 @@ class Definitions:
     @property
     def _kinds(self) -> tuple[tuple[Definition, ...], ...]:
         return (self.timers, self.metrics, self.dimensions)
+
+
+class Learned(NamedTuple):
+    """Names that arrived and are not defined, each kind in the order first seen."""
+
+    timers: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ()
+    dimensions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,7 @@ BAD: Mapping[str, tuple[Any, ...]] = {
     "client_certificate": TEXTS,
     "proxy": (*TEXTS, "proxy.local:8080", "ftp://proxy", "http://:1", "http://h:x", "http://h\nx"),
     "session": (*TEXTS, "visitor", "Process"),
+    "undefined": (*TEXTS, "keep", "Send", "send"),  # send: only to this machine
     "timeout": numbers(0, -1, 0.009),
     "connections": numbers(0, 65, 1.5),
     "max_beacons_per_hour": numbers(0, 11, 12.5, -1),
@@ -177,6 +178,7 @@ GOOD: Mapping[str, tuple[str, object]] = {  # a variable's text, and what it bec
     "max_age": ("1", 1.0),
     "time_bucket": ("0", 0.0),
     "duplicates": ("allow", "allow"),
+    "undefined": ("send", "send"),
     "method": ("post", "post"),
     "max_url_length": ("500", 500),
     "max_body_bytes": ("500", 500),
@@ -255,7 +257,9 @@ def test_users_of_one_app_must_agree(name: str) -> None:
     other: dict[str, Any] = {name: GOOD[name][1]}
     own = {"timers", "metrics", "dimensions", "page_group", "ab_test"}
 
-    conflict = settings().conflict_with(dataclasses.replace(settings(), **other))
+    one = settings() if name == "config_url" else settings(config_url=GOOD["config_url"][1])
+
+    conflict = one.conflict_with(dataclasses.replace(one, **other))
 
     assert conflict == (None if name in own else name)
     assert settings().conflict_with(settings()) is None

@@ -315,7 +315,7 @@ def test_several_mistakes_are_all_told(wire: Wire) -> None:
 
 
 def test_learning_counts_what_is_not_defined() -> None:
-    """With learn=True an undefined label is a warning, counts under its label, and is listed."""
+    """With learn=True an undefined label is a warning, counts under its own name, and is listed."""
     with Sandbox(mpulse=MPulseApp(timers=("MyTimer",), learn=True)) as sandbox:
         wire = Wire(sandbox)
         beacon = wire.beacon({"t_other": "custom7|10", "cmet.Orders": "2", "cdim.Country": "DE"})
@@ -326,9 +326,10 @@ def test_learning_counts_what_is_not_defined() -> None:
             ("unknown_dimension:cdim.Country", "warning"),
         ]
         assert beacon.timers == (("custom7", 10),)
-        assert beacon.metrics == (("cmet.Orders", 2.0),)
-        assert beacon.dimensions == (("cdim.Country", "DE"),)
+        assert beacon.metrics == (("Orders", 2.0),)
+        assert beacon.dimensions == (("Country", "DE"),)
         assert sandbox.mpulse.undefined == ("custom7", "cmet.Orders", "cdim.Country")
+        assert sandbox.mpulse.learned == (("custom7",), ("Orders",), ("Country",))
 
 
 def test_a_page_load_time_is_data(wire: Wire) -> None:
