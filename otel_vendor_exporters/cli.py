@@ -14,15 +14,29 @@ import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, TypedDict
 
 if TYPE_CHECKING:
     from otel_vendor_exporters.sandbox import MPulseApp, Record, Sandbox
+
+
+class _Names(TypedDict):
+    timers: tuple[str, ...]
+    metrics: dict[str, str]
+    dimensions: tuple[str, ...]
+
 
 DEFAULT_PORT = 8700
 MAX_PORT = 65_535
 # A signal may be taken by another thread; the main one notices when it looks up.
 LOOK_SECONDS = 0.2
+METRIC_TYPES = ("Number", "Currency", "Percentage")
+# Without --definitions the app has what README's first steps send.
+EXAMPLE_APP: _Names = {
+    "timers": ("Checkout", "Search"),
+    "metrics": {"Orders": "Number"},
+    "dimensions": ("Country",),
+}
 FAILURE = 1
 MISUSE = 2
 
@@ -49,6 +63,15 @@ def _add_sandbox(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
         help='JSON: {"timers": ["Checkout"], "metrics": {"Revenue": "Currency"}, "dimensions": ["Country"]}, '
         "or a configuration answer saved from mPulse",
     )
+    for kind, form in (("timer", "NAME"), ("metric", "NAME[:TYPE]"), ("dimension", "NAME")):
+        parser.add_argument(
+            f"--{kind}",
+            action="append",
+            default=[],
+            type=_metric if kind == "metric" else str,
+            metavar=form,
+            help=f"define one more custom {kind}; may be repeated",
+        )
     parser.add_argument(
         "--learn", action="store_true", help="accept labels that are not defined, and list them"
     )
@@ -178,7 +201,11 @@ def _serve(options: argparse.Namespace) -> NoReturn:
     mparticle = MParticleApp(mode=options.mparticle_mode)
     with Sandbox(_mpulse_app(options), port=options.port, mparticle=mparticle) as sandbox:
         _say(_greeting(sandbox))
-        _tell_findings(sandbox)
+        try:
+            _tell_findings(sandbox)
+        except KeyboardInterrupt:
+            _say(_learned_lines(sandbox.mpulse))
+            raise
 
 
 def _reason(error: Exception, options: argparse.Namespace) -> str:
@@ -194,8 +221,12 @@ def _mpulse_app(options: argparse.Namespace) -> MPulseApp:
     from otel_vendor_exporters.sandbox import MPulseApp
 
     if options.definitions is None:
-        return MPulseApp(learn=options.learn)
-    return MPulseApp.from_file(options.definitions, learn=options.learn)
+        app = MPulseApp(learn=options.learn)
+        app.add(**EXAMPLE_APP)
+    else:
+        app = MPulseApp.from_file(options.definitions, learn=options.learn)
+    app.add(options.timer, dict(options.metric), options.dimension)
+    return app
 
 
 def _greeting(sandbox: Sandbox) -> Iterable[str]:
@@ -207,12 +238,14 @@ def _greeting(sandbox: Sandbox) -> Iterable[str]:
         f"  export OTEL_EXPORTER_MPULSE_API_KEY={shlex.quote(app.key)}",
         f"  export OTEL_EXPORTER_MPULSE_DOMAIN={shlex.quote(app.domain)}",
         f"  export OTEL_EXPORTER_MPULSE_CONFIG_URL={sandbox.config_url}",
+        *(["  export OTEL_EXPORTER_MPULSE_UNDEFINED=send"] if app.learns else []),
         f"  export OTEL_EXPORTER_MPARTICLE_API_KEY={sandbox.mparticle.api_key}",
         f"  export OTEL_EXPORTER_MPARTICLE_API_SECRET={sandbox.mparticle.api_secret}",
         f"  export OTEL_EXPORTER_MPARTICLE_WEB_API_KEY={sandbox.mparticle.web_api_key}",
         f"  export OTEL_EXPORTER_MPARTICLE_BASE_URL={sandbox.url}",
         f"  export OTEL_EXPORTER_MPARTICLE_ANALYTICS_API_KEY={analytics['api_key']}",
         f"  export OTEL_EXPORTER_MPARTICLE_ANALYTICS_BASE_URL={analytics['base_url']}",
+        f"See it live: {sandbox.url}/",
         f"What arrived: {sandbox.url}/sandbox/received.json. Ctrl-C ends it.",
     )
 
@@ -229,6 +262,19 @@ def _finding_lines(record: Record) -> Iterable[str]:
         yield f"{finding.severity}: {record.vendor} {record.kind}: {finding.code}: {finding.sentence}"
 
 
+def _learned_lines(app: MPulseApp) -> Iterable[str]:
+    """What a learning sandbox learned, to be typed into mPulse, or given to the next sandbox."""
+    kinds = [(kind, names) for kind, names in app.learned._asdict().items() if names]
+    if not app.learns or not kinds:
+        return
+    yield "Arrived without definition; define these in mPulse (Configure Web App), names exactly as here:"
+    for kind, names in kinds:
+        yield f"  custom {kind}:"
+        yield from (f"    {name}" for name in names)
+    options = (f"--{kind[:-1]} {shlex.quote(name)}" for kind, names in kinds for name in names)
+    yield f"or start the sandbox with {' '.join(options)}"
+
+
 def _say(lines: Iterable[str]) -> None:
     for line in lines:
         print(line, flush=True)
@@ -243,6 +289,18 @@ def _escape_what_cannot_be_shown() -> None:
 def _leave_stdout() -> None:
     """The reader of our output has gone: what is still buffered must not fail at exit (Python's docs)."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _metric(text: str) -> tuple[str, str]:
+    """A metric's name and type, Number when none is said."""
+    name, colon, kind = text.rpartition(":")
+    if not colon:
+        return text, METRIC_TYPES[0]
+    if not name or kind not in METRIC_TYPES:
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: write NAME or NAME:TYPE, TYPE of {', '.join(METRIC_TYPES)}"
+        )
+    return name, kind
 
 
 def _port(text: str) -> int:

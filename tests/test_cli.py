@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 from urllib.request import urlopen
 
@@ -94,6 +95,7 @@ def test_the_sandbox_says_how_to_use_it_and_ends_cleanly(signal_number: int) -> 
         config = json.loads(get(f"{settings['OTEL_EXPORTER_MPULSE_CONFIG_URL']}?{query}"))
 
         assert re.fullmatch(r"The sandbox listens on http://127\.0\.0\.1:\d+", lines[0])
+        assert lines[-2] == f"See it live: {url}/"
         assert lines[-1] == f"What arrived: {url}/sandbox/received.json. Ctrl-C ends it."
         assert config["h.key"] == settings["OTEL_EXPORTER_MPULSE_API_KEY"]
         assert ended(process, signal_number) == (0, "", "")
@@ -185,6 +187,7 @@ def test_a_reader_that_leaves_ends_it() -> None:
         (("sandbox", "--port", "65536"), "'65536' is not a port: use 0 to 65535"),
         (("sandbox", "--port", "-1"), "'-1' is not a port: use 0 to 65535"),
         (("sandbox", "--port", "1" * 5_000), "is not a port: use 0 to 65535"),
+        (("sandbox", "--metric", "Tax:Curency"), "'Tax:Curency': write NAME or NAME:TYPE, TYPE of Number,"),
         (("sandbox", "--port"), "--port: expected one argument"),
         (("sandbox", "--listen", "0.0.0.0"), "unrecognized arguments: --listen 0.0.0.0"),
     ],
@@ -239,6 +242,80 @@ def test_definitions_and_learning(tmp_path: Path) -> None:
     assert line.startswith("warning: mpulse beacon: unknown_timer:custom5: No timer of this app")
 
 
+def config_of(settings: dict[str, str]) -> dict[str, Any]:
+    """The configuration that the printed settings lead to."""
+    query = {"key": settings["OTEL_EXPORTER_MPULSE_API_KEY"], "d": settings["OTEL_EXPORTER_MPULSE_DOMAIN"]}
+    answer: dict[str, Any] = json.loads(
+        get(f"{settings['OTEL_EXPORTER_MPULSE_CONFIG_URL']}?{urlencode(query)}")
+    )
+    return answer
+
+
+def names(config: dict[str, Any], kind: str) -> list[str]:
+    return [entry["name"] for entry in config["PageParams"][kind]]
+
+
+def test_the_default_app_has_what_the_first_steps_send() -> None:
+    """Without a file the app defines README's timer Checkout, metric Orders and dimension Country."""
+    with running("--port", "0") as process:
+        config = config_of(exports(greeting(process)))
+
+    assert "Checkout" in names(config, "customTimers")
+    assert "Orders" in names(config, "customMetrics")
+    assert "Country" in names(config, "customDimensions")
+    labels = [entry["label"] for entry in config["PageParams"]["customTimers"]]
+    assert len(set(labels)) == len(labels)
+
+
+def test_options_define_more(tmp_path: Path) -> None:
+    """--timer, --metric and --dimension add to the file, with labels of their own, and may be repeated."""
+    path = tmp_path / "app.json"
+    path.write_text('{"timers": ["Old"], "metrics": {"Revenue": "Currency"}}')
+    options = "--timer Search --timer=Pay --metric Orders --metric Tax:Currency --dimension Plan --timer Old"
+    with running("--port", "0", "--definitions", str(path), *options.split()) as process:
+        config = config_of(exports(greeting(process)))
+    params = config["PageParams"]
+
+    assert [(one["name"], one["label"]) for one in params["customTimers"]] == [
+        ("Old", "custom0"),
+        ("Search", "custom1"),
+        ("Pay", "custom2"),
+    ]
+    assert [(one["name"], one["dataType"]) for one in params["customMetrics"]] == [
+        ("Revenue", "Currency"),
+        ("Orders", "Number"),
+        ("Tax", "Currency"),
+    ]
+    assert [one["label"] for one in params["customDimensions"]] == ["cdim.Plan"]
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
+def test_learning_ends_with_what_to_define(signal_number: int) -> None:
+    """The exporter set as printed sends every name; the sandbox lists them at the end, ready to be used."""
+    script = (
+        "from otel_vendor_exporters.mpulse import MPulseClient as C; c = C(); "
+        "c.send_timer('Checkout', 1); c.send_timer(\"Bob's page\", 1, dimensions={'Plan': 'pro'}); "
+        "c.send_metric('Sales', 2)"
+    )
+    with running("--port", "0", "--learn") as process:
+        environment = {**ENVIRONMENT, **exports(greeting(process))}
+        subprocess.run([sys.executable, "-c", script], env=environment, cwd=ROOT, timeout=30, check=True)
+        status, rest, errors = ended(process, signal_number)
+
+    told = rest.split("Arrived without definition; define these in mPulse (Configure Web App), ")[1]
+    assert (status, errors) == (0, "")
+    assert told.splitlines() == [
+        "names exactly as here:",
+        "  custom timers:",
+        "    Bob's page",
+        "  custom metrics:",
+        "    Sales",
+        "  custom dimensions:",
+        "    Plan",
+        "or start the sandbox with --timer 'Bob'\"'\"'s page' --metric Sales --dimension Plan",
+    ]
+
+
 def test_a_key_with_odd_characters_can_be_pasted(tmp_path: Path) -> None:
     """The export lines are quoted for the shell."""
     path = tmp_path / "app.json"
@@ -254,7 +331,7 @@ def test_help() -> None:
     assert (whole.returncode, sandbox.returncode, whole.stderr + sandbox.stderr) == (0, 0, "")
     assert "sandbox" in whole.stdout
     assert "stand in for the vendors on this machine" in whole.stdout
-    for option in ("--port", "--definitions FILE", "--learn"):
+    for option in ("--port", "--definitions FILE", "--learn", "--metric NAME[:TYPE]", "--timer NAME"):
         assert option in sandbox.stdout
     assert "default 8700; 0 takes a free one" in " ".join(sandbox.stdout.split())
 

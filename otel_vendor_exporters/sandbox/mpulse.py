@@ -160,6 +160,18 @@ class MPulseApp:
             self._book = replace(self._book, definitions=definitions)
             self._changed_since_start = True
 
+    def add(
+        self,
+        timers: Iterable[str] = (),
+        metrics: Mapping[str, str] | Iterable[str] = (),
+        dimensions: Iterable[str] = (),
+    ) -> None:
+        """Define more; clients learn of it with their next refresh."""
+        more = defined(timers, metrics, dimensions)
+        with self._lock:
+            self._book = replace(self._book, definitions=self._book.definitions.plus(more))
+            self._changed_since_start = True
+
     def remove(self, name: str) -> None:
         """Remove one definition, as somebody may do in mPulse at any time."""
         with self._lock:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, cast
 
@@ -53,6 +53,11 @@ class Definitions:
         """The same app after somebody removed this name in mPulse."""
         return Definitions(*(tuple(d for d in kind if d.name != name) for kind in self._kinds))
 
+    def plus(self, other: Definitions) -> Definitions:
+        """The same app after somebody defined more; what is there already by name stays as it is."""
+        own, more = self._kinds, other._kinds
+        return Definitions(*(_joined(old, new) for old, new in zip(own, more, strict=True)))
+
     def as_wire(self) -> dict[str, object]:
         """PageParams of the configuration answer (contract 3.3)."""
         return {
@@ -68,6 +73,19 @@ class Definitions:
     @property
     def _kinds(self) -> tuple[tuple[Definition, ...], ...]:
         return (self.timers, self.metrics, self.dimensions)
+
+
+def _joined(old: tuple[Definition, ...], new: tuple[Definition, ...]) -> tuple[Definition, ...]:
+    """Old and new; a timer's label is made of its index, so a new one takes the next that is free."""
+    names = {definition.name for definition in old}
+    free = max((definition.index for definition in old), default=-1) + 1
+    fresh = [definition for definition in new if definition.name not in names]
+    return (*old, *(_numbered(definition, index) for index, definition in enumerate(fresh, free)))
+
+
+def _numbered(definition: Definition, index: int) -> Definition:
+    of_timer = definition.label == f"custom{definition.index}"
+    return replace(definition, index=index, label=f"custom{index}" if of_timer else definition.label)
 
 
 class Learned(NamedTuple):
