@@ -7,7 +7,7 @@ Values only; no sockets.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import unquote_to_bytes
@@ -58,6 +58,7 @@ class Answer:
     delay_seconds: float = 0.0
     close: bool = False
     reset: bool = False
+    stream: Callable[[], Iterator[bytes]] | None = None  # instead of a body: parts, as they come
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from threading import Condition
 from typing import Literal
@@ -33,6 +33,21 @@ class Finding:
     sentence: str
 
 
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """A request as it was sent, for people to look at. Headers are masked already, the rest is not."""
+
+    headers: tuple[tuple[str, str], ...]
+    query: bytes
+    body: bytes
+    body_bytes: int
+
+    @property
+    def characters(self) -> int:
+        """What it weighs in the journal."""
+        return len(self.query) + len(self.body) + sum(len(name) + len(value) for name, value in self.headers)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """
@@ -50,6 +65,7 @@ class Record:
     pairs: tuple[tuple[str, str], ...] = ()
     findings: tuple[Finding, ...] = ()
     body_characters: int = 0
+    raw: Raw | None = field(default=None, repr=False, compare=False)
 
     @property
     def errors(self) -> tuple[Finding, ...]:
@@ -88,6 +104,7 @@ class Inbox:
         self._records: deque[Record] = deque()
         self._characters = 0
         self._added = 0
+        self._clearings = 0
         self._forgotten = 0
         self._requests: Counter[tuple[str, str]] = Counter()
         self._findings: dict[str, tuple[Finding, int]] = {}
@@ -123,6 +140,36 @@ class Inbox:
             known = self._added - len(self._records)
             return tuple(islice(self._records, max(0, position - known), None)), self._added
 
+    def some_after(self, position: int, most: int) -> tuple[tuple[Record, ...], int]:
+        """At most `most` of the records after a position, and the position of the last of them."""
+        with self._changed:
+            first = max(0, position - (self._added - len(self._records)))
+            records = tuple(islice(self._records, first, first + most))
+            return records, self._added - len(self._records) + first + len(records)
+
+    def wait_beyond(self, position: int, timeout: float) -> None:
+        """Wait until something is added after a position, or everything is forgotten."""
+        with self._changed:
+            clearings = self._clearings
+            self._changed.wait_for(lambda: self._added > position or self._clearings != clearings, timeout)
+
+    def at(self, position: int) -> Record | None:
+        """The record with a position (1 is the first ever added); None when it has left."""
+        with self._changed:
+            index = position - 1 - (self._added - len(self._records))
+            return self._records[index] if 0 <= index < len(self._records) else None
+
+    @property
+    def clearings(self) -> int:
+        """How often everything was forgotten."""
+        return self._clearings
+
+    @property
+    def span(self) -> range:
+        """The positions that are remembered."""
+        with self._changed:
+            return range(self._added - len(self._records) + 1, self._added + 1)
+
     def wait_for(self, predicate: Callable[[tuple[Record, ...]], bool], timeout: float) -> bool:
         """Whether the predicate came true of the records within the timeout (seconds)."""
         deadline = time.monotonic() + timeout
@@ -145,6 +192,7 @@ class Inbox:
             self._requests.clear()
             self._findings.clear()
             self._characters = self._forgotten = 0
+            self._clearings += 1
             self._changed.notify_all()
 
     def _wait_for_more_than(self, seen: int, deadline: float) -> None:
@@ -170,6 +218,7 @@ def _characters_in(record: Record) -> int:
     pairs = sum(len(name) + len(value) for name, value in record.pairs)
     return (
         record.body_characters
+        + (record.raw.characters if record.raw is not None else 0)
         + len(record.path)
         + pairs
         + sum(len(finding.sentence) for finding in record.findings)

@@ -10,7 +10,7 @@ import ipaddress
 import logging
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -239,6 +239,9 @@ class _Handler(BaseHTTPRequestHandler):
         self._write(Answer(status, why.encode(), (("Content-Type", "text/plain; charset=utf-8"),)))
 
     def _write(self, answer: Answer) -> None:
+        if answer.stream is not None:
+            self._write_stream(answer, answer.stream)
+            return
         bare = answer.status in (204, 304) or self.command == "HEAD"
         lines = [f"HTTP/1.1 {answer.status} {_REASONS.get(answer.status, 'Unknown')}"]
         lines += [f"{name}: {value}" for name, value in answer.headers]
@@ -248,6 +251,17 @@ class _Handler(BaseHTTPRequestHandler):
             lines.append("Connection: close")
         head = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
         self.wfile.write(head if bare else head + answer.body)
+
+    def _write_stream(self, answer: Answer, stream: Callable[[], Iterator[bytes]]) -> None:
+        """Parts until there are no more, the client has gone, or the server stops. Ends the connection."""
+        self.close_connection = True
+        lines = [f"HTTP/1.1 {answer.status} {_REASONS.get(answer.status, 'Unknown')}", "Connection: close"]
+        lines += [f"{name}: {value}" for name, value in answer.headers]
+        self.wfile.write(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"))
+        for part in stream():
+            if self.server.stopping.is_set():
+                return
+            self.wfile.write(part)
 
     def _drop(self, reset: bool) -> None:
         self.close_connection = True

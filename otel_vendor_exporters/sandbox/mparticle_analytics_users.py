@@ -103,28 +103,57 @@ class Directory:
         return True
 
 
-def users_of(records: Iterable[Record]) -> tuple[AnalyticsUser, ...]:
-    """The users some calls speak of, in the order they were first seen."""
-    directory = Directory()
-    users: dict[str, AnalyticsUser] = {}
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What one call changed: users by the id that stands for them, and pairs of ids that became one user."""
 
-    def user_of(id_: str) -> AnalyticsUser:
-        user = users.setdefault(directory.root(id_), AnalyticsUser())
+    touched: dict[str, AnalyticsUser]
+    merged: tuple[tuple[str, str], ...] = ()
+
+
+class UserStreams:
+    """Users as calls make them known, in the order first seen. Not for several threads at once."""
+
+    def __init__(self) -> None:
+        self._directory = Directory()
+        self.users: dict[str, AnalyticsUser] = {}
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+    def root(self, id_: str) -> str:
+        """The id that stands for all ids of a user."""
+        return self._directory.root(id_)
+
+    def add(self, call: AnalyticsCall) -> Change:
+        """Let users have what a call says of them."""
+        if call.previous_id is None or call.user_id is None:
+            _apply(call, self._user_of)
+            ids = [event.user_id for event in call.events]
+            ids += [] if call.user_id is None else [call.user_id]
+            return Change({root: self.users[root] for root in map(self.root, ids)})
+        old, new = self._user_of(call.previous_id), self._user_of(call.user_id)
+        old_root = self.root(call.previous_id)
+        merged: tuple[tuple[str, str], ...] = ()
+        if self._directory.join(call.previous_id, call.user_id):
+            new.take_in(old)
+            del self.users[old_root]
+            merged = ((old_root, self.root(call.user_id)),)
+        return Change({self.root(call.user_id): new}, merged)
+
+    def _user_of(self, id_: str) -> AnalyticsUser:
+        user = self.users.setdefault(self.root(id_), AnalyticsUser())
         user.ids.add(id_)
         return user
 
-    for call in records:
-        if not isinstance(call, AnalyticsCall):
-            continue
-        if call.previous_id is None or call.user_id is None:
-            _apply(call, user_of)
-            continue
-        old, new = user_of(call.previous_id), user_of(call.user_id)
-        old_root = directory.root(call.previous_id)
-        if directory.join(call.previous_id, call.user_id):
-            new.take_in(old)
-            del users[old_root]
-    return tuple(users.values())
+
+def users_of(records: Iterable[Record]) -> tuple[AnalyticsUser, ...]:
+    """The users some calls speak of, in the order they were first seen."""
+    streams = UserStreams()
+    for record in records:
+        if isinstance(record, AnalyticsCall):
+            streams.add(record)
+    return tuple(streams.users.values())
 
 
 def _apply(call: AnalyticsCall, user_of: Callable[[str], AnalyticsUser]) -> None:

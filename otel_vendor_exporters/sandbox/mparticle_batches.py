@@ -122,40 +122,53 @@ def session_id(session_uuid: object) -> int | None:
 
 def stored_batches(records: Iterable[Record]) -> tuple[MParticleBatch, ...]:
     """The batches mParticle would work on, of uploads and pixels, in the order they arrived."""
-    return tuple(batch for record in records for batch in _batches_of(record) if batch.status == "stored")
+    return tuple(batch for record in records for batch in batches_of(record) if batch.status == "stored")
+
+
+class UserBook:
+    """Users as batches make them known, in the order first seen. Not for several threads at once."""
+
+    def __init__(self) -> None:
+        self.users: list[MParticleUser] = []
+        self._known: dict[tuple[str, str], int] = {}
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+    def add(self, batch: MParticleBatch) -> tuple[int, MParticleUser]:
+        """The user a batch belongs to, and its number, with all that the batch says."""
+        identities = batch.identities
+        number = self._number_of(identities)
+        if number is None:
+            number = len(self.users)
+            self.users.append(MParticleUser())
+        _add(self.users[number], batch, identities)
+        self._known.update(dict.fromkeys(identities.items(), number))
+        return number, self.users[number]
+
+    def _number_of(self, identities: Mapping[str, str]) -> int | None:
+        for name in _PRIORITY:
+            number = self._known.get((name, identities[name])) if name in identities else None
+            if number is not None and not _is_somebody_else(self.users[number], identities):
+                return number
+        return None
 
 
 def users_of(batches: Iterable[MParticleBatch]) -> tuple[MParticleUser, ...]:
     """The users of some batches, in the order they were first seen."""
-    users: list[MParticleUser] = []
-    known: dict[tuple[str, str], MParticleUser] = {}
+    book = UserBook()
     for batch in batches:
-        identities = batch.identities
-        user = _known_user(identities, known)
-        if user is None:
-            user = MParticleUser()
-            users.append(user)
-        _add(user, batch, identities)
-        known.update(dict.fromkeys(identities.items(), user))
-    return tuple(users)
+        book.add(batch)
+    return tuple(book.users)
 
 
-def _batches_of(record: Record) -> tuple[MParticleBatch, ...]:
+def batches_of(record: Record) -> tuple[MParticleBatch, ...]:
+    """The batches of one record, whatever became of them."""
     if isinstance(record, MParticleUpload):
         return record.batches
     if isinstance(record, MParticlePixel) and record.batch is not None:
         return (record.batch,)
     return ()
-
-
-def _known_user(
-    identities: Mapping[str, str], known: Mapping[tuple[str, str], MParticleUser]
-) -> MParticleUser | None:
-    for name in _PRIORITY:
-        user = known.get((name, identities[name])) if name in identities else None
-        if user is not None and not _is_somebody_else(user, identities):
-            return user
-    return None
 
 
 def _is_somebody_else(user: MParticleUser, identities: Mapping[str, str]) -> bool:

@@ -26,7 +26,12 @@ from otel_vendor_exporters.sandbox.mpulse_beacons import (
     Undefined,
     read_items,
 )
-from otel_vendor_exporters.sandbox.mpulse_checks import holds_json, unreadable, whole_beacon_findings
+from otel_vendor_exporters.sandbox.mpulse_checks import (
+    CRUMB_LIFE_SECONDS,
+    holds_json,
+    unreadable,
+    whole_beacon_findings,
+)
 from otel_vendor_exporters.sandbox.mpulse_config import (
     PLAIN_PATHS,
     REDIRECTED_PATH,
@@ -300,6 +305,8 @@ class MPulseApp:
     def _arrival(self, request: Request) -> Arrival:
         sent = _pairs_of_beacon(request)
         crumb = self._crumbs.find(sent.first.get("h.cr", ""))
+        if crumb is not None and self.switches.expire_crumbs:
+            crumb = replace(crumb, issued_at=crumb.issued_at - CRUMB_LIFE_SECONDS - 1)
         return Arrival(request, sent, self._book, crumb, self._now())
 
     def _collector_findings(self, request: Request) -> list[Finding]:

@@ -55,6 +55,7 @@ class Switches:
     answer: ConfigAnswer = "normal"
     refuse_bots: bool = False
     full_refresh: bool = False
+    expire_crumbs: bool = False
     slow_seconds: float = 0.0
     clock_skew_seconds: float = 0.0
     max_age_seconds: int = 300

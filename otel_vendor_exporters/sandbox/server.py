@@ -11,18 +11,22 @@ import ipaddress
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from types import TracebackType
 from typing import TypedDict
 from urllib.parse import urlsplit
 
+from otel_vendor_exporters.sandbox.conditions import Conditions
 from otel_vendor_exporters.sandbox.exchange import Answer, Request, Vendor
 from otel_vendor_exporters.sandbox.faults import ANY, Fault, FaultQueue, fault_from_json
 from otel_vendor_exporters.sandbox.inbox import Finding, Inbox, Record
 from otel_vendor_exporters.sandbox.listener import Listener, loopback
+from otel_vendor_exporters.sandbox.masking import STARS
 from otel_vendor_exporters.sandbox.mparticle import MParticleApp
 from otel_vendor_exporters.sandbox.mparticle_analytics import BASE_PATH, MParticleAnalyticsApp
 from otel_vendor_exporters.sandbox.mpulse import MPulseApp
+from otel_vendor_exporters.sandbox.mpulse_definitions import DEFAULT_KEY
+from otel_vendor_exporters.sandbox.page import Page, raw_of
 from otel_vendor_exporters.sandbox.received import Received
 
 RECENT = 100
@@ -89,6 +93,8 @@ class Sandbox:
         self.inbox = inbox or Inbox()
         self._vendors: tuple[Vendor, ...] = (self.mpulse, self.mparticle, self.mparticle_analytics)
         self._faults = FaultQueue(kind for vendor in self._vendors for kind in vendor.kinds)
+        self._conditions = Conditions(self._vendors)
+        self._page = Page(self.inbox, self._conditions, self.mpulse, self._settings_lines)
         self._address = (host, port)
         self._listener: Listener | None = None
 
@@ -162,6 +168,7 @@ class Sandbox:
         """Forget what arrived and what was ordered; vendors are friendly again."""
         self.inbox.clear()
         self._faults.clear()
+        self._conditions.forget()
         for vendor in self._vendors:
             vendor.reset()
 
@@ -189,6 +196,15 @@ class Sandbox:
         answer = Answer(status, body, tuple((headers or {}).items()), delay_seconds, close, reset)
         self._faults.add(Fault(answer, on, times, counted))
 
+    def become(self, vendor: str, condition: str) -> None:
+        """
+        Put a vendor in a lasting condition, until `well` or `reset()`.
+
+        Conditions are `well`, `429`, `503`, `slow`, `down`, and `rate_limited` and `crumb_expired` of mPulse.
+        Raises ValueError for another.
+        """
+        self._conditions.become(vendor, condition)
+
     def as_wire(self) -> dict[str, object]:
         """The JSON form of everything received, as /sandbox/received.json gives it."""
         counts, records = self.inbox.counts, self.inbox.records
@@ -201,7 +217,7 @@ class Sandbox:
             "vendors": vendors,
             "findings": [{**asdict(finding), "count": count} for finding, count in counts.findings],
             "forgotten": counts.forgotten,
-            "recent": [asdict(record) for record in records[-RECENT:]],
+            "recent": [_wire_of(record) for record in records[-RECENT:]],
         }
 
     def _respond(self, request: Request) -> Answer:
@@ -214,34 +230,59 @@ class Sandbox:
         return self._unknown_path(request)
 
     def _vendor_answer(self, vendor: Vendor, kind: str, request: Request) -> Answer:
-        fault = self._faults.take(kind)
-        if fault is not None and not fault.counted:
-            self.inbox.add(_record_of_fault(vendor.name, kind, request, fault.answer))
-            return fault.answer
+        fault, condition = self._faults.take(kind), self._conditions.of(vendor.name)
+        instead = fault.answer if fault is not None else condition.answer
+        if instead is not None and not (fault is not None and fault.counted):
+            self._note(_record_of_fault(vendor.name, kind, request, instead), request)
+            return instead
         answer, record = vendor.answer(request)
-        self.inbox.add(record)
-        return fault.answer if fault is not None else answer
+        self._note(record, request)
+        if instead is not None:
+            return instead
+        return replace(answer, delay_seconds=max(answer.delay_seconds, condition.delay_seconds))
+
+    def _note(self, record: Record, request: Request) -> None:
+        self.inbox.add(replace(record, raw=raw_of(request)))
 
     def _unknown_path(self, request: Request) -> Answer:
         names = ", ".join(vendor.name for vendor in self._vendors)
         finding = Finding(
             "unknown_path", "error", f"Nothing lives at this path; the sandbox stands for {names}."
         )
-        self.inbox.add(_record("", "unknown", request, 404, (finding,)))
+        self._note(_record("", "unknown", request, 404, (finding,)), request)
         return Answer(404, finding.sentence.encode(), _TEXT)
 
     def _side_api(self, request: Request) -> Answer:
         """For people and other processes on this machine; a web page from elsewhere is kept out."""
         if not (_is_local(request.host) and _is_local(_origin(request))):
             return Answer(403, b"ask by the loopback address", _TEXT)
-        handler = _SIDE_API.get((request.method, request.path))
+        route = (request.method, request.path)
+        of_page = self._page.routes.get(route)
+        if of_page is not None:
+            return of_page(request)
+        handler = _SIDE_API.get(route)
         if handler is None:
-            return Answer(
-                404, b"there is " + ", ".join(" ".join(route) for route in _SIDE_API).encode(), _TEXT
-            )
+            there_is = ", ".join(" ".join(known) for known in (*_SIDE_API, *self._page.routes))
+            return Answer(404, f"there is {there_is}".encode(), _TEXT)
         return handler(self, request)
 
-    def _show_summary(self, _: Request) -> Answer:
+    def _settings_lines(self) -> list[str]:
+        """The environment that points the exporters here; a key that somebody brought is not shown."""
+        own = {"api_key": self.mpulse.key if self.mpulse.key == DEFAULT_KEY else STARS}
+        vendors: dict[str, Mapping[str, object]] = {
+            "MPULSE": {**self.mpulse_settings, **own},
+            "MPARTICLE": {**self.mparticle_settings, "api_secret": STARS},
+            "MPARTICLE_ANALYTICS": self.mparticle_analytics_settings,
+        }
+        return [
+            f"export OTEL_EXPORTER_{vendor}_{name.upper()}={value}"
+            for vendor, settings in vendors.items()
+            for name, value in settings.items()
+        ]
+
+    def _show_summary(self, request: Request) -> Answer:
+        if "text/html" in request.headers.get("accept", ""):
+            return self._page.show()
         return Answer(200, _summary_text(self.as_wire()).encode(), _TEXT)
 
     def _show_received(self, _: Request) -> Answer:
@@ -265,6 +306,10 @@ _SIDE_API: dict[tuple[str, str], Callable[[Sandbox, Request], Answer]] = {
     ("POST", "/sandbox/reset"): Sandbox._take_reset,
     ("POST", "/sandbox/answer-next"): Sandbox._take_answer_next,
 }
+
+
+def _wire_of(record: Record) -> dict[str, object]:
+    return {name: value for name, value in asdict(replace(record, raw=None)).items() if name != "raw"}
 
 
 def _record_of_fault(vendor: str, kind: str, request: Request, answer: Answer) -> Record:

@@ -176,7 +176,7 @@ def test_looking_is_not_receiving(sandbox: Sandbox, wire: Wire) -> None:
 def test_the_side_api_names_its_doors(wire: Wire) -> None:
     """A wrong path or method is 404 and lists what there is."""
     for method, target in (
-        ("GET", "/sandbox/"),
+        ("GET", "/sandbox/nothing"),
         ("POST", "/sandbox/received.json"),
         ("GET", "/sandbox/reset"),
     ):

@@ -1,0 +1,432 @@
+// The sandbox's page: listens to what changes and shows it. Panels come from the sandbox: a vendor more is a panel more.
+
+import { detailOfEntry, detailOfRequest } from "/sandbox/page_detail.js";
+import { VirtualList } from "/sandbox/page_list.js";
+import { Cards, count, el, many, time } from "/sandbox/page_panels.js";
+
+const ANNOUNCE_MS = 4000;
+const SEARCH_MS = 150;
+const byId = (id) => document.getElementById(id);
+const state = {
+  panels: [], sections: new Map(), lists: new Map(), findings: new Map(), names: {}, conditions: {}, requests: {},
+  words: [], filter: { vendor: "", severity: "", code: "" }, position: 0, frozenAt: 0, paused: false, source: null,
+};
+
+// The stream
+
+function listen() {
+  state.source?.close();
+  state.source = new EventSource("/sandbox/stream");
+  state.source.addEventListener("hello", (event) => begin(JSON.parse(event.data)));
+  state.source.addEventListener("message", (event) => change(JSON.parse(event.data)));
+  state.source.addEventListener("error", () => show("gone", "The sandbox has stopped; waiting for it"));
+}
+
+function begin(hello) {
+  if (!state.panels.length) build(hello);
+  forget();
+}
+
+function change(news) {
+  if (state.paused) {
+    state.newer = Math.max(0, news.position - state.frozenAt);
+    show("paused", `Paused, ${count(state.newer)} new`);
+    return;
+  }
+  if (news.cleared) forget();
+  state.position = news.position;
+  state.requests = news.requests;
+  for (const [name, items] of Object.entries(news.sections)) state.sections.get(name)?.take(items);
+  for (const finding of news.findings) state.findings.set(`${finding.vendor} ${finding.code}`, finding);
+  state.conditions = news.conditions;
+  if (news.findings.length || news.cleared) drawFindings();
+  drawNames(news);
+  drawPanels();
+  for (const list of state.lists.values()) list.advance(news.position);
+  show(news.behind ? "behind" : "live", news.behind ? `Reading ${count(news.behind)} more` : "Live");
+  announceSoon();
+}
+
+function forget() {
+  state.findings.clear();
+  for (const section of state.sections.values()) section.clear?.();
+  for (const list of state.lists.values()) list.restart();
+  drawFindings();
+}
+
+function show(kind, text) {
+  if (kind === "gone" && state.paused) return;
+  byId("state").dataset.state = kind;
+  byId("state-text").textContent = text;
+}
+
+// Tabs
+
+const tabs = () => [...document.querySelectorAll("[role=tab]")];
+
+function addTab(name, title, panel) {
+  const tab = el("button", {
+    type: "button", role: "tab", id: `tab-${name}`, "aria-controls": `panel-${name}`, text: title,
+    onclick: () => select(name),
+  });
+  tab.append(el("span", { class: "count" }));
+  Object.assign(panel, { id: `panel-${name}`, hidden: true });
+  panel.setAttribute("role", "tabpanel");
+  panel.setAttribute("aria-labelledby", tab.id);
+  panel.classList.add("panel");
+  byId("tabs").append(tab);
+  byId("main").append(panel);
+}
+
+function select(name, focus = false) {
+  for (const tab of tabs()) {
+    const chosen = tab.id === `tab-${name}`;
+    tab.setAttribute("aria-selected", chosen);
+    tab.tabIndex = chosen ? 0 : -1;
+    byId(tab.getAttribute("aria-controls")).hidden = !chosen;
+    if (chosen && focus) tab.focus();
+  }
+  history.replaceState(null, "", `#${name}`);
+  for (const list of state.lists.values()) if (list.element.offsetParent !== null) list.shown();
+}
+
+function moveAlongTabs(event) {
+  const all = tabs();
+  const at = all.indexOf(document.activeElement);
+  const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: all.length - 1 }[event.key];
+  if (to === undefined || at < 0) return;
+  event.preventDefault();
+  select(all.at(to % all.length).id.slice("tab-".length), true);
+}
+
+function badge(name, text, loud = false) {
+  const span = byId(`tab-${name}`).querySelector(".count");
+  span.textContent = text;
+  span.classList.toggle("loud", loud);
+}
+
+// Building, once
+
+function build(hello) {
+  state.panels = hello.panels;
+  for (const panel of hello.panels) addTab(panel.name, panel.title, vendorPanel(panel, hello.settings));
+  addTab("findings", "Findings", findingsPanel());
+  addTab("requests", "Requests", requestsPanel());
+  addTab("names", "Definitions", el("section"));
+  const wanted = location.hash.slice(1);
+  select(byId(`tab-${wanted}`) ? wanted : state.panels[0].name);
+}
+
+function vendorPanel(panel, settings) {
+  const lines = settings.filter((line) => line.startsWith(`export OTEL_EXPORTER_${panel.name.toUpperCase()}_`));
+  const own = lines.filter((line) => panel.name !== "mparticle" || !line.includes("_ANALYTICS_"));
+  const element = el(
+    "section",
+    { "data-vendor": panel.name },
+    el("div", { class: "panel-top" }, el("h2", { text: panel.title }), conditionsOf(panel)),
+    el("div", { class: "strips" }),
+    el(
+      "div",
+      { class: "empty" },
+      el("h3", { text: "Nothing has arrived yet" }),
+      el("p", { text: "Point the exporter here; what it sends is shown as it arrives. The terminal has the values behind the stars." }),
+      el("pre", { class: "block", tabindex: 0, text: own.join("\n") }),
+    ),
+  );
+  for (const section of panel.sections) element.append(sectionOf(section));
+  return element;
+}
+
+function sectionOf(section) {
+  if (section.kind !== "listing") {
+    const cards = new Cards(section);
+    state.sections.set(section.name, cards);
+    return cards.element;
+  }
+  const box = el("div", { class: "list", id: `list-${section.name.replace(".", "-")}` });
+  const counted = el("span", { class: "count" });
+  const element = el("section", { class: "section", "data-section": section.name, hidden: true }, el("h3", { text: section.title }, counted), box);
+  const address = (path, more) => `/sandbox/${path}?${new URLSearchParams({ name: section.name, ...more })}`;
+  const list = new VirtualList(box, {
+    label: section.title, className: "entry", nothing: "None that fits the search.",
+    url: (offset, number) => address("listing", { offset, count: number, q: state.words.join(" ") }),
+    draw: drawEntry,
+    open: async (row) => open(row.title, detailOfEntry(await fetched(address("entry", { key: row.key })))),
+    onTotal: (total) => {
+      counted.textContent = count(total);
+      box.style.height = `min(22rem, ${Math.max(1, total) * list.rowHeight + 2}px)`;
+    },
+  });
+  state.lists.set(section.name, list);
+  state.sections.set(section.name, {
+    take: (items) => {
+      if (element.hidden) list.refreshSoon();
+      element.hidden = !items.at(-1).count;
+    },
+    clear: () => { element.hidden = true; },
+  });
+  return element;
+}
+
+function drawEntry(row, element) {
+  element.replaceChildren(
+    el("span", { class: "title", text: row.title }),
+    el("span", { class: "about" }, row.state ? el("span", { class: "badge warning", text: row.state }) : "", row.about),
+    el("span", { class: "num", text: `×${count(row.count)}` }),
+    el("span", { class: "num time", text: time(row.t) }),
+  );
+}
+
+function conditionsOf(panel) {
+  const field = el("fieldset", { class: "conditions" }, el("legend", { text: "Play" }));
+  for (const one of panel.conditions) {
+    const input = el("input", {
+      type: "radio", name: `condition-${panel.name}`, value: one.name, title: one.sentence,
+      onchange: () => post("condition", { vendor: panel.name, condition: one.name }),
+    });
+    field.append(el("label", {}, input, el("span", { text: one.title })));
+  }
+  return field;
+}
+
+// Drawing, as things change
+
+function drawPanels() {
+  for (const panel of state.panels) {
+    const element = byId(`panel-${panel.name}`);
+    const requests = state.requests[panel.name] ?? 0;
+    badge(panel.name, requests ? count(requests) : "");
+    element.querySelector(".empty").hidden = requests > 0;
+    element.querySelector(`input[value="${state.conditions[panel.name]}"]`).checked = true;
+    drawStrips(panel, element.querySelector(".strips"));
+  }
+  const all = Object.values(state.requests).reduce((sum, one) => sum + one, 0);
+  badge("requests", all ? count(all) : "");
+}
+
+function drawStrips(panel, strips) {
+  const present = panel.conditions.find((one) => one.name === state.conditions[panel.name]);
+  const found = [...state.findings.values()].filter((one) => one.vendor === panel.name);
+  const lost = found.filter((one) => one.severity === "error");
+  const key = JSON.stringify([present.name, found.length, lost.reduce((sum, one) => sum + one.count, 0)]);
+  if (strips.dataset.key === key) return;
+  strips.dataset.key = key;
+  strips.replaceChildren();
+  if (present.name !== "well") strips.append(el("p", { class: "strip soft", text: `Playing ${present.title}. ${present.sentence}` }));
+  if (!found.length) return;
+  const times = lost.reduce((sum, one) => sum + one.count, 0);
+  const text = lost.length
+    ? `The real ${panel.title} would have thrown away something ${many(times, "time")}, for ${many(lost.length, "reason")}.`
+    : `${many(found.length, "thing")} the real ${panel.title} may misread.`;
+  const see = el("button", { type: "button", text: "See why", onclick: () => select("findings", true) });
+  strips.append(el("div", { class: lost.length ? "strip" : "strip soft" }, el("span", { text }), see));
+}
+
+function findingsPanel() {
+  return el(
+    "section", {}, el("div", { class: "panel-top" }, el("h2", { text: "Findings" })),
+    el("p", { class: "muted", text: "What the real vendor would have thrown away (loss) or misread (warning), why, and what to change." }),
+    el("ul", { class: "findings" }), el("p", { class: "empty", text: "None so far." }),
+  );
+}
+
+function drawFindings() {
+  if (!byId("panel-findings")) return;
+  const found = [...state.findings.values()].filter((one) => {
+    const text = `${one.vendor} ${one.code} ${one.sentence} ${one.remedy}`.toLowerCase();
+    return state.words.every((word) => text.includes(word));
+  });
+  found.sort((a, b) => (a.severity === b.severity ? b.count - a.count : a.severity === "error" ? -1 : 1));
+  byId("panel-findings").querySelector(".findings").replaceChildren(...found.map(drawFinding));
+  const nothing = byId("panel-findings").querySelector(".empty");
+  nothing.hidden = found.length > 0;
+  nothing.textContent = state.findings.size ? "None that fits the search." : "None so far: everything that arrived would have been kept.";
+  const lost = [...state.findings.values()].filter((one) => one.severity === "error").length;
+  badge("findings", state.findings.size ? count(state.findings.size) : "", lost > 0);
+}
+
+function drawFinding(one) {
+  const panel = state.panels.find((each) => each.name === one.vendor);
+  const filter = { vendor: one.vendor, severity: "", code: one.code };
+  return el(
+    "li",
+    { class: `finding ${one.severity}` },
+    severityBadge(one.severity),
+    el(
+      "div", {}, el("p", { class: "code", text: one.code }), el("p", { text: one.sentence }),
+      el("p", { class: "remedy" }, el("b", { text: "Change: " }), ...withCode(one.remedy)),
+    ),
+    el(
+      "div", { class: "side" }, el("span", { text: `${panel?.title ?? "nobody"}, ${many(one.count, "time")}` }),
+      el("span", { text: `last ${time(one.t)}` }),
+      el("button", { type: "button", text: "Requests", "aria-label": `Requests with ${one.code}`, onclick: () => showRequests(filter) }),
+    ),
+  );
+}
+
+const severityBadge = (severity) => el("span", { class: `badge ${severity}`, text: severity === "error" ? "loss" : "warning" });
+const withCode = (text) => text.split("`").map((part, index) => (index % 2 ? el("code", { text: part }) : part));
+
+function requestsPanel() {
+  const box = el("div", { class: "list tall", id: "list-requests" });
+  const choose = (name, label, choices) => el(
+    "label", { text: label },
+    el("select", { id: `filter-${name}`, onchange: (event) => filterBy({ [name]: event.target.value }) },
+      ...choices.map(([value, title]) => el("option", { value, text: title }))),
+  );
+  const list = new VirtualList(box, {
+    label: "Requests, newest first", className: "request", nothing: "No request that fits.", draw: drawRequest,
+    url: (offset, number, until) => `/sandbox/requests?${new URLSearchParams({ offset, count: number, until, q: state.words.join(" "), ...state.filter })}`,
+    open: async ([position]) => open(`Request ${count(position)}`, detailOfRequest(await fetched(`/sandbox/request?position=${position}`))),
+    onTotal: (total) => { byId("requests-total").textContent = many(total, "request"); },
+    onNewer: (newer) => {
+      byId("newer").hidden = !newer || state.paused;
+      byId("newer").textContent = `${count(newer)} newer, show`;
+    },
+  });
+  state.lists.set("requests", list);
+  return el(
+    "section", {}, el("h2", { class: "hidden", text: "Requests" }),
+    el(
+      "div", { class: "list-tools" },
+      choose("vendor", "Vendor", [["", "all"], ...state.panels.map((one) => [one.name, one.title])]),
+      choose("severity", "Finding", [["", "any or none"], ["error", "loss"], ["warning", "warning"]]),
+      el("button", { id: "code-chip", class: "chip", type: "button", hidden: true, onclick: () => filterBy({ code: "" }) }),
+      el("button", { id: "newer", class: "chip", type: "button", hidden: true, onclick: () => list.follow() }),
+      el("span", { id: "requests-total", class: "total" }),
+    ),
+    box,
+  );
+}
+
+function drawRequest([, t, vendor, kind, method, path, status, severity, findings, said], element) {
+  element.replaceChildren(
+    el("span", { class: "time", text: time(t) }),
+    el("span", { class: `badge ${status >= 200 && status < 300 ? "good" : "error"}`, text: status || "none" }),
+    el("span", { class: "kind", text: `${vendor || "nobody"} ${kind}` }),
+    el("span", { class: "said", text: said || `${method} ${path}` }),
+    severity ? el("span", { class: `badge ${severity}`, text: many(findings, "finding") }) : el("span"),
+  );
+}
+
+function filterBy(changes) {
+  Object.assign(state.filter, changes);
+  for (const name of ["vendor", "severity"]) byId(`filter-${name}`).value = state.filter[name];
+  byId("code-chip").hidden = !state.filter.code;
+  byId("code-chip").textContent = `${state.filter.code} ×`;
+  byId("code-chip").setAttribute("aria-label", `Remove the filter ${state.filter.code}`);
+  state.lists.get("requests").restart();
+}
+
+function showRequests(filter) {
+  filterBy(filter);
+  select("requests");
+  byId("list-requests").focus();
+}
+
+function drawNames({ learns, learned, defined }) {
+  const key = JSON.stringify([learns, learned, defined]);
+  const panel = byId("panel-names");
+  if (panel.dataset.key === key) return;
+  panel.dataset.key = key;
+  const fresh = Object.values(learned).flat().length;
+  badge("names", fresh ? count(fresh) : "", fresh > 0);
+  const learning = learns
+    ? "Names without definition are taken and listed here. Give the exporter OTEL_EXPORTER_MPULSE_UNDEFINED=send, so that it sends them."
+    : "Names without definition are lost, as in mPulse. To collect them, start the sandbox with --learn, and the exporter with OTEL_EXPORTER_MPULSE_UNDEFINED=send.";
+  panel.replaceChildren(
+    el("div", { class: "panel-top" }, el("h2", { text: "Definitions of the mPulse app" })),
+    el("p", { class: "muted", text: learning }),
+    el("h3", { text: "Arrived without definition: type these into mPulse, exactly so" }),
+    fresh ? el("div", { class: "grid" }, ...nameCards(learned, true)) : el("p", { class: "empty", text: "None." }),
+    el("h3", { text: "Defined" }),
+    el("div", { class: "grid" }, ...nameCards(defined, false)),
+  );
+}
+
+function nameCards(kinds, copied) {
+  return Object.entries(kinds).filter(([, names]) => names.length).map(([kind, names]) => el(
+    "article", { class: "card" },
+    el("div", { class: "card-top" }, el("h4", { text: `Custom ${kind}` }), copied ? copyButton(names.join("\n"), "Copy all") : null),
+    el("ul", { class: "names" }, ...names.map((name) => el("li", {}, el("span", { text: name }), copied ? copyButton(name, "Copy") : null))),
+  ));
+}
+
+function copyButton(text, title) {
+  const button = el("button", { type: "button", text: title, "aria-label": `${title}: ${text}` });
+  button.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(text);
+    button.textContent = "Copied";
+  });
+  return button;
+}
+
+// What people do
+
+function open(title, content) {
+  byId("detail-title").textContent = title;
+  byId("detail-body").replaceChildren(...content);
+  byId("detail").showModal();
+  byId("detail").scrollTop = 0;
+}
+
+async function fetched(address) {
+  const reply = await fetch(address);
+  return reply.ok ? reply.json() : null;
+}
+
+async function post(path, content) {
+  const reply = await fetch(`/sandbox/${path}`, { method: "POST", body: JSON.stringify(content) });
+  if (!reply.ok) announce(await reply.text());
+}
+
+function pause() {
+  state.paused = !state.paused;
+  state.frozenAt = state.position;
+  byId("pause").setAttribute("aria-pressed", state.paused);
+  byId("pause").textContent = state.paused ? "Resume" : "Pause";
+  for (const list of state.lists.values()) list.pause(state.paused);
+  if (state.paused) show("paused", "Paused");
+  else listen();
+  announce(state.paused ? "Paused" : "Live again");
+}
+
+function search() {
+  state.words = byId("search").value.toLowerCase().split(/\s+/).filter(Boolean);
+  for (const section of state.sections.values()) section.filter?.(state.words);
+  for (const list of state.lists.values()) list.restart();
+  drawFindings();
+}
+
+let searching;
+let announcing;
+let told = { requests: 0, findings: 0 };
+
+function announce(text) {
+  byId("announcer").textContent = text;
+}
+
+function announceSoon() {
+  announcing ??= setTimeout(() => {
+    announcing = null;
+    const now = { requests: Object.values(state.requests).reduce((sum, one) => sum + one, 0), findings: state.findings.size };
+    if (now.requests !== told.requests) announce(`${many(now.requests, "request")}, ${many(now.findings, "kind")} of findings`);
+    told = now;
+  }, ANNOUNCE_MS);
+}
+
+byId("pause").addEventListener("click", pause);
+byId("clear").addEventListener("click", async () => {
+  await post("clear", {});
+  if (state.paused) pause();
+  announce("Cleared");
+});
+byId("tabs").addEventListener("keydown", moveAlongTabs);
+byId("search").addEventListener("input", () => {
+  clearTimeout(searching);
+  searching = setTimeout(search, SEARCH_MS);
+});
+byId("detail").addEventListener("click", (event) => {
+  if (event.target === byId("detail")) byId("detail").close();
+});
+listen();

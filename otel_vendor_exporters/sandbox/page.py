@@ -1,0 +1,257 @@
+"""
+The sandbox's page: its files, the stream of what changes, and the windows a browser asks for.
+
+Everything that leaves here is masked. The page loads nothing from elsewhere, and no other page may ask: the
+side API keeps them out, and the policy header keeps this page from asking others.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from importlib.resources import files
+from urllib.parse import unquote
+
+from otel_vendor_exporters.sandbox.board import Board, Filter
+from otel_vendor_exporters.sandbox.board_sections import Json
+from otel_vendor_exporters.sandbox.conditions import Conditions, wish_from_json
+from otel_vendor_exporters.sandbox.exchange import Answer, Request, pairs_from
+from otel_vendor_exporters.sandbox.inbox import Inbox, Raw, Record
+from otel_vendor_exporters.sandbox.masking import (
+    masked_headers,
+    masked_json,
+    masked_pairs,
+    masked_path,
+    masked_query,
+)
+from otel_vendor_exporters.sandbox.mpulse import MPulseApp
+from otel_vendor_exporters.sandbox.remedies import remedy
+
+LOOK_SECONDS = 0.25
+PACE_SECONDS = 0.15
+HEARTBEAT_SECONDS = 5.0
+MAX_RAW_BODY = 64_000
+MAX_NUMBER = 10**12
+_TEXT = (("Content-Type", "text/plain; charset=utf-8"),)
+_JSON = (("Content-Type", "application/json"), ("Cache-Control", "no-store"))
+_STREAM = (("Content-Type", "text/event-stream"), ("Cache-Control", "no-store"))
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_SAFE = (
+    ("Content-Security-Policy", _POLICY),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Cache-Control", "no-cache"),
+)
+_FILES = {
+    "/sandbox/": ("page.html", "text/html; charset=utf-8"),
+    "/sandbox/page.css": ("page.css", "text/css; charset=utf-8"),
+    "/sandbox/page.js": ("page.js", "text/javascript; charset=utf-8"),
+    "/sandbox/page_detail.js": ("page_detail.js", "text/javascript; charset=utf-8"),
+    "/sandbox/page_list.js": ("page_list.js", "text/javascript; charset=utf-8"),
+    "/sandbox/page_panels.js": ("page_panels.js", "text/javascript; charset=utf-8"),
+}
+
+Route = Callable[[Request], Answer]
+
+
+class Page:
+    """What a browser may ask the sandbox for. Any thread may call anything."""
+
+    def __init__(
+        self, inbox: Inbox, conditions: Conditions, mpulse: MPulseApp, settings: Callable[[], list[str]]
+    ) -> None:
+        self._inbox = inbox
+        self._conditions = conditions
+        self._mpulse = mpulse
+        self._settings = settings
+        self._board = Board(inbox)
+        self.routes: Mapping[tuple[str, str], Route] = {
+            **{("GET", path): self._file for path in _FILES},
+            ("GET", "/sandbox/stream"): self._stream,
+            ("GET", "/sandbox/requests"): self._requests,
+            ("GET", "/sandbox/request"): self._request,
+            ("GET", "/sandbox/listing"): self._listing,
+            ("GET", "/sandbox/entry"): self._entry,
+            ("POST", "/sandbox/clear"): self._clear,
+            ("POST", "/sandbox/condition"): self._become,
+        }
+
+    def show(self) -> Answer:
+        """The page itself."""
+        return _file_answer("/sandbox/")
+
+    def _file(self, request: Request) -> Answer:
+        return _file_answer(request.path)
+
+    def _stream(self, _: Request) -> Answer:
+        return Answer(200, headers=_STREAM, stream=self._events)
+
+    def _events(self) -> Iterator[bytes]:
+        """Increments as server-sent events; empty when there is nothing to say, so that stopping is seen."""
+        yield _event("hello", self._hello())
+        stamp, clearings, said, beat = 0, -1, "", time.monotonic()
+        while True:
+            behind = self._read_on()
+            changes = {**self._board.changes(stamp, clearings), **self._present(), "behind": behind}
+            stamp, clearings = int(str(changes["stamp"])), int(str(changes["clearings"]))
+            told = json.dumps(changes)
+            if told != said:
+                said, beat = told, time.monotonic()
+                yield b"data: " + told.encode() + b"\n\n"
+                time.sleep(PACE_SECONDS)
+            elif time.monotonic() - beat > HEARTBEAT_SECONDS:
+                beat = time.monotonic()
+                yield b": still here\n\n"
+            else:
+                yield b""
+            if not behind:
+                self._board.wait(LOOK_SECONDS)
+
+    def _read_on(self) -> int:
+        """Read on for a moment; how many are still unread."""
+        until = time.monotonic() + LOOK_SECONDS
+        behind = self._board.read_on()
+        while behind and time.monotonic() < until:
+            behind = self._board.read_on()
+        return behind
+
+    def _hello(self) -> Json:
+        return {
+            "panels": [
+                {
+                    **panel,
+                    "conditions": [
+                        {"name": one.name, "title": one.title, "sentence": one.sentence}
+                        for one in self._conditions.choices(str(panel["name"]))
+                    ],
+                }
+                for panel in self._board.layout
+            ],
+            "settings": self._settings(),
+        }
+
+    def _present(self) -> Json:
+        """What may change without a request."""
+        definitions = self._mpulse.definitions
+        return {
+            "conditions": self._conditions.present,
+            "learns": self._mpulse.learns,
+            "learned": self._mpulse.learned._asdict(),
+            "defined": {
+                "timers": [one.name for one in definitions.timers],
+                "metrics": [f"{one.name} ({one.data_type or 'Number'})" for one in definitions.metrics],
+                "dimensions": [one.name for one in definitions.dimensions],
+            },
+        }
+
+    def _requests(self, request: Request) -> Answer:
+        asked = pairs_from(request.query).first
+        wanted = Filter(
+            tuple(asked.get("q", "").lower().split()),
+            asked.get("vendor", ""),
+            asked.get("severity", ""),
+            asked.get("code", ""),
+        )
+        until = _number(asked, "until", MAX_NUMBER)
+        return _json(
+            self._board.window(wanted, _number(asked, "offset", 0), _number(asked, "count", 100), until)
+        )
+
+    def _request(self, request: Request) -> Answer:
+        position = _number(pairs_from(request.query).first, "position", 0)
+        record = self._inbox.at(position)
+        return _GONE if record is None else _json(_detail(position, record))
+
+    def _listing(self, request: Request) -> Answer:
+        asked = pairs_from(request.query).first
+        words, offset = asked.get("q", "").split(), _number(asked, "offset", 0)
+        found = self._board.listing(asked.get("name", ""), words, offset, _number(asked, "count", 100))
+        return _GONE if found is None else _json(found)
+
+    def _entry(self, request: Request) -> Answer:
+        asked = pairs_from(request.query).first
+        found = self._board.entry(asked.get("name", ""), asked.get("key", ""))
+        return _GONE if found is None else _json(found)
+
+    def _clear(self, _: Request) -> Answer:
+        self._inbox.clear()
+        return Answer(204)
+
+    def _become(self, request: Request) -> Answer:
+        try:
+            self._conditions.become(*wish_from_json(request.body))
+        except (ValueError, RecursionError) as error:
+            return Answer(400, str(error)[:500].encode(), _TEXT)
+        return Answer(204)
+
+
+def raw_of(request: Request) -> Raw:
+    """A request as the journal keeps it."""
+    body = request.body[:MAX_RAW_BODY]
+    return Raw(masked_headers(request.headers), request.query, body, len(request.body))
+
+
+_GONE = Answer(404, b"there is no such thing, or no longer", _TEXT)
+
+
+def _file_answer(path: str) -> Answer:
+    name, media_type = _FILES[path]
+    content = files(__package__).joinpath(name).read_bytes()
+    return Answer(200, content, (("Content-Type", media_type), *_SAFE))
+
+
+def _json(content: Json) -> Answer:
+    return Answer(200, json.dumps(content, default=str).encode(), _JSON)
+
+
+def _event(kind: str, content: Json) -> bytes:
+    return f"event: {kind}\ndata: {json.dumps(content)}\n\n".encode()
+
+
+def _number(asked: Mapping[str, str], name: str, default: int) -> int:
+    text = asked.get(name, "")
+    return min(int(text), MAX_NUMBER) if text.isascii() and text.isdigit() and len(text) < 20 else default
+
+
+def _detail(position: int, record: Record) -> Json:
+    """A request as it was sent, masked, and all that was found."""
+    raw = record.raw
+    path = masked_path(record.path)
+    shown: Json = {
+        "position": position,
+        "t": record.arrived_unix_ms,
+        "vendor": record.vendor,
+        "kind": record.kind,
+        "method": record.method,
+        "path": path,
+        "status": record.status,
+        "findings": [
+            {
+                "code": finding.code,
+                "severity": finding.severity,
+                "sentence": finding.sentence,
+                "remedy": remedy(record.vendor, finding.code),
+            }
+            for finding in record.findings
+        ],
+        "pairs": masked_pairs(record.pairs),
+    }
+    if raw is not None:
+        query = masked_query(raw.query.decode("utf-8", "replace"))
+        target = f"{path}?{query}" if query else path
+        shown["line"] = f"{record.method} {target} HTTP/1.1"
+        shown["headers"] = raw.headers
+        shown["body"] = _masked_body(raw)
+        shown["left_out"] = raw.body_bytes - len(raw.body)
+    return shown
+
+
+def _masked_body(raw: Raw) -> str:
+    text = raw.body.decode("utf-8", "replace")
+    if text.lstrip()[:1] in ("{", "["):
+        return masked_json(text)
+    return masked_query(text) if "=" in text else unquote(text)

@@ -1,0 +1,220 @@
+"""
+Panels: what the board shows of each vendor. A new vendor is one more panel.
+
+Pure. A panel reads the vendor's own records into sections, and says a record in a few words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from otel_vendor_exporters.sandbox.board_sections import Json, Listing, Section, Series, Tallies, Timings
+from otel_vendor_exporters.sandbox.inbox import Record
+from otel_vendor_exporters.sandbox.mparticle_analytics_users import AnalyticsCall, AnalyticsUser, UserStreams
+from otel_vendor_exporters.sandbox.mparticle_batches import (
+    MParticleBatch,
+    MParticleEvent,
+    MParticleUser,
+    UserBook,
+    batches_of,
+)
+from otel_vendor_exporters.sandbox.mpulse_beacons import Beacon, Session
+
+MAX_USERS = 10_000
+LAST_EVENTS = 50
+MAX_WORDS = 6
+
+
+class Panel(Protocol):
+    """One vendor's part of the board. Not for several threads at once."""
+
+    name: str
+    title: str
+    sections: tuple[Section, ...]
+
+    def take(self, record: Record, stamp: int) -> str:
+        """Sum up a record, and say it in short."""
+
+
+class MPulsePanel:
+    """Timers, metrics, dimensions, page groups, A/B tests and sessions."""
+
+    name = "mpulse"
+    title = "mPulse"
+
+    def __init__(self) -> None:
+        self._timers = Timings("mpulse.timers", "Custom timers")
+        self._metrics = Series("mpulse.metrics", "Custom metrics")
+        self._dimensions = Tallies("mpulse.dimensions", "Dimensions")
+        self._places = Tallies("mpulse.places", "Page groups and A/B tests")
+        self._sessions: Listing[Session] = Listing(
+            "mpulse.sessions", "Sessions", row=_session_row, detail=lambda _: {}
+        )
+        self.sections: tuple[Section, ...] = (
+            *(self._timers, self._metrics, self._dimensions, self._places, self._sessions),
+        )
+
+    def take(self, record: Record, stamp: int) -> str:
+        """A beacon's timers and metrics, or what else came."""
+        if not isinstance(record, Beacon):
+            return "configuration" if record.kind == "config" else "beacon"
+        for timer in record.timers:
+            self._timers.add(timer.name, timer.milliseconds, stamp)
+        for metric in record.metrics:
+            self._metrics.add(metric.name, metric.amount, record.arrived_unix_ms, stamp)
+        for dimension in record.dimensions:
+            self._dimensions.add(dimension.name, dimension.value, stamp)
+        if record.page_group is not None:
+            self._places.add("Page group", record.page_group, stamp)
+        if record.ab_test is not None:
+            self._places.add("A/B test", record.ab_test, stamp)
+        if record.session is not None:
+            self._sessions.touch(record.session.id, record.session, 1, record.arrived_unix_ms, stamp)
+        return _in_short(
+            *(f"{name} {milliseconds} ms" for name, milliseconds in record.timers),
+            *(f"{name} {amount:+g}" for name, amount in record.metrics),
+        )
+
+
+class MParticlePanel:
+    """Users with identities, attributes and events; events by type and by name."""
+
+    name = "mparticle"
+    title = "mParticle"
+
+    def __init__(self) -> None:
+        self._book = UserBook()
+        self._users: Listing[MParticleUser] = Listing(
+            "mparticle.users", "Users", row=_user_row, detail=_user_detail
+        )
+        self._events = Tallies("mparticle.events", "Events")
+        self._batches = Tallies("mparticle.batches", "Batches")
+        self.sections: tuple[Section, ...] = (self._users, self._events, self._batches)
+
+    def take(self, record: Record, stamp: int) -> str:
+        """The events of its batches."""
+        said: list[str] = []
+        for batch in batches_of(record):
+            self._batches.add("Status", batch.status, stamp)
+            self._batches.add("Environment", batch.environment, stamp)
+            said += [event.name or event.type for event in batch.events]
+            if batch.status == "stored":
+                self._take_stored(batch, record.arrived_unix_ms, stamp)
+        return _in_short(*said)
+
+    def _take_stored(self, batch: MParticleBatch, unix_ms: int, stamp: int) -> None:
+        events = batch.events
+        for event in events:
+            self._events.add("Type", event.type, stamp)
+            if event.name:
+                self._events.add("Name", event.name, stamp)
+        if len(self._book) < MAX_USERS:
+            number, user = self._book.add(batch)
+            del user.events[:-LAST_EVENTS]
+            self._users.touch(str(number), user, len(events), unix_ms, stamp)
+
+
+class AnalyticsPanel:
+    """Users under all their ids, events by name, and the aliases that joined them."""
+
+    name = "mparticle_analytics"
+    title = "mParticle Analytics"
+
+    def __init__(self) -> None:
+        self._streams = UserStreams()
+        self._users: Listing[AnalyticsUser] = Listing(
+            "mparticle_analytics.users", "Users", row=_stream_row, detail=_stream_detail
+        )
+        self._aliases: Listing[AnalyticsCall] = Listing(
+            "mparticle_analytics.aliases", "Aliases", row=_alias_row, detail=lambda _: {}
+        )
+        self._calls = Tallies("mparticle_analytics.calls", "Events and calls")
+        self.sections: tuple[Section, ...] = (self._users, self._calls, self._aliases)
+
+    def take(self, record: Record, stamp: int) -> str:
+        """Its events, or what it says of a user."""
+        if not isinstance(record, AnalyticsCall):
+            return record.kind
+        self._calls.add("Call", record.kind, stamp)
+        for event in record.events:
+            self._calls.add("Event", event.name, stamp)
+        if len(self._streams) < MAX_USERS:
+            self._add_to_users(record, stamp)
+        if record.previous_id is not None and record.user_id is not None:
+            key = f"{record.previous_id} → {record.user_id}"
+            self._aliases.touch(key, record, 1, record.arrived_unix_ms, stamp)
+            return key
+        return _in_short(*(event.name for event in record.events)) or " ".join(
+            filter(None, (record.kind, record.user_id))
+        )
+
+    def _add_to_users(self, call: AnalyticsCall, stamp: int) -> None:
+        change = self._streams.add(call)
+        for gone, into in change.merged:
+            self._users.absorb(gone, into)
+        for root, user in change.touched.items():
+            del user.events[:-LAST_EVENTS]
+            events = sum(self._streams.root(event.user_id) == root for event in call.events)
+            self._users.touch(root, user, events, call.arrived_unix_ms, stamp)
+
+
+def panels() -> tuple[Panel, ...]:
+    """A panel for each vendor, empty."""
+    return (MPulsePanel(), MParticlePanel(), AnalyticsPanel())
+
+
+def _in_short(*parts: str) -> str:
+    more = f", {len(parts) - MAX_WORDS} more" if len(parts) > MAX_WORDS else ""
+    return ", ".join(parts[:MAX_WORDS]) + more
+
+
+def _session_row(session: Session) -> Json:
+    return {"title": session.id, "about": f"{session.length} pages", "from": session.start_unix_ms}
+
+
+def _user_row(user: MParticleUser) -> Json:
+    identities = [f"{name}: {value}" for name, value in user.identities.items()]
+    return {"title": identities[0] if identities else "anonymous", "about": ", ".join(identities[1:])}
+
+
+def _user_detail(user: MParticleUser) -> Json:
+    return {
+        "Identities": dict(user.identities),
+        "Attributes": dict(user.attributes),
+        "events": [_event(event) for event in reversed(user.events)],
+    }
+
+
+def _event(event: MParticleEvent) -> Json:
+    return {
+        "name": event.name or event.type,
+        "type": event.type,
+        "t": event.timestamp_unix_ms,
+        "attributes": dict(event.attributes),
+    }
+
+
+def _stream_row(user: AnalyticsUser) -> Json:
+    ids = sorted(user.ids)
+    state = "deleted" if user.deleted else "suppressed" if user.suppressed else ""
+    return {"title": ids[0] if ids else "nobody", "about": ", ".join(ids[1:]), "state": state}
+
+
+def _stream_detail(user: AnalyticsUser) -> Json:
+    return {
+        "Ids": _numbered(sorted(user.ids)),
+        "Properties": dict(user.properties),
+        "events": [
+            {"name": event.name, "type": "", "t": event.time_unix_ms, "attributes": dict(event.properties)}
+            for event in reversed(user.events)
+        ],
+    }
+
+
+def _alias_row(call: AnalyticsCall) -> Json:
+    return {"title": f"{call.previous_id} → {call.user_id}", "about": ""}
+
+
+def _numbered(texts: Iterable[str]) -> Json:
+    return {str(number): text for number, text in enumerate(texts, 1)}
