@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from importlib.metadata import entry_points
 from pathlib import Path
+from urllib.request import urlopen
 
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
@@ -37,6 +38,17 @@ with Sandbox(mpulse=MPulseApp(timers=("Checkout",), metrics={"Revenue": "Currenc
         metrics.get_meter("smoke").create_counter("Revenue").add(9.5)
     tracing.shutdown()
     metrics.shutdown()
+    for part in (
+        "",
+        "page.css",
+        "page.js",
+        "page_detail.js",
+        "page_list.js",
+        "page_names.js",
+        "page_panels.js",
+    ):
+        with urlopen(f"{sandbox.url}/sandbox/{part}", timeout=5) as reply:
+            assert reply.read(), part
     received = sandbox.received
     assert [name for name, _ in received.timers] == ["Checkout"], received
     assert received.metrics == {"Revenue": 9.5}, received

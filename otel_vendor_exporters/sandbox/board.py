@@ -171,7 +171,7 @@ class Board:
 
     def _take(self, position: int, record: Record) -> None:
         panel = self._by_vendor.get(record.vendor)
-        said = panel.take(record, self._stamp) if panel else "no vendor lives here"
+        said = panel.take(record, self._stamp) if panel else ""
         self._requests[record.vendor] = self._requests.get(record.vendor, 0) + 1
         for finding in record.findings:
             self._count(finding, record)

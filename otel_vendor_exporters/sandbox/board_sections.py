@@ -186,9 +186,10 @@ class Listing(Generic[Value]):
     kind = "listing"
 
     def __init__(
-        self, name: str, title: str, *, row: Callable[[Value], Json], detail: Callable[[Value], Json]
+        self, name: str, title: str, unit: str, row: Callable[[Value], Json], detail: Callable[[Value], Json]
     ) -> None:
         self.name, self.title = name, title
+        self._unit = unit
         self._row, self._detail = row, detail
         self._entries: dict[str, _Entry[Value]] = {}
         self._stamp = 0
@@ -241,7 +242,13 @@ class Listing(Generic[Value]):
 
     def _shown(self, key: str) -> Json:
         entry = self._entries[key]
-        return {"key": key, "count": entry.count, "t": entry.last_unix_ms, **self._row(entry.value)}
+        return {
+            "key": key,
+            "unit": self._unit,
+            "count": entry.count,
+            "t": entry.last_unix_ms,
+            **self._row(entry.value),
+        }
 
 
 def _three_digits(milliseconds: int) -> int:

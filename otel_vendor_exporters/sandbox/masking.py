@@ -34,7 +34,8 @@ _JSON_FIELD = re.compile(
     re.IGNORECASE,
 )
 _KEY_IN_PATH = re.compile(
-    r"(/v1/)[^/]+(/pixel)|(/service/(?:event|identify|alias|suppress|delete)/)(?!batch$)[^/]+"
+    r"(/v1/)[^/]+(/pixel)|(/service/(?:event|identify|alias|suppress|delete)/)(?!batch$)[^/]+",
+    re.IGNORECASE,
 )
 
 

@@ -2,7 +2,8 @@
 
 import { detailOfEntry, detailOfRequest } from "/sandbox/page_detail.js";
 import { VirtualList } from "/sandbox/page_list.js";
-import { Cards, count, el, many, time } from "/sandbox/page_panels.js";
+import { drawNames } from "/sandbox/page_names.js";
+import { Cards, count, el, many, time, withCode } from "/sandbox/page_panels.js";
 
 const ANNOUNCE_MS = 4000;
 const SEARCH_MS = 150;
@@ -40,7 +41,8 @@ function change(news) {
   for (const finding of news.findings) state.findings.set(`${finding.vendor} ${finding.code}`, finding);
   state.conditions = news.conditions;
   if (news.findings.length || news.cleared) drawFindings();
-  drawNames(news);
+  const fresh = drawNames(byId("panel-names"), news);
+  badge("names", fresh ? count(fresh) : "", fresh > 0);
   drawPanels();
   for (const list of state.lists.values()) list.advance(news.position);
   show(news.behind ? "behind" : "live", news.behind ? `Reading ${count(news.behind)} more` : "Live");
@@ -109,7 +111,7 @@ function badge(name, text, loud = false) {
 
 function build(hello) {
   state.panels = hello.panels;
-  for (const panel of hello.panels) addTab(panel.name, panel.title, vendorPanel(panel, hello.settings));
+  for (const panel of hello.panels) addTab(panel.name, shortOf(panel.name), vendorPanel(panel, hello.settings));
   addTab("findings", "Findings", findingsPanel());
   addTab("requests", "Requests", requestsPanel());
   addTab("names", "Definitions", el("section"));
@@ -129,7 +131,7 @@ function vendorPanel(panel, settings) {
       "div",
       { class: "empty" },
       el("h3", { text: "Nothing has arrived yet" }),
-      el("p", { text: "Point the exporter here; what it sends is shown as it arrives. The terminal has the values behind the stars." }),
+      el("p", { text: `Point the exporter here; what it sends is shown as it arrives.${own.join().includes("****") ? " The terminal printed what is behind the stars." : ""}` }),
       el("pre", { class: "block", tabindex: 0, text: own.join("\n") }),
     ),
   );
@@ -172,7 +174,7 @@ function drawEntry(row, element) {
   element.replaceChildren(
     el("span", { class: "title", text: row.title }),
     el("span", { class: "about" }, row.state ? el("span", { class: "badge warning", text: row.state }) : "", row.about),
-    el("span", { class: "num", text: `×${count(row.count)}` }),
+    el("span", { class: "num", text: many(row.count, row.unit) }),
     el("span", { class: "num time", text: time(row.t) }),
   );
 }
@@ -246,26 +248,26 @@ function drawFindings() {
 }
 
 function drawFinding(one) {
-  const panel = state.panels.find((each) => each.name === one.vendor);
   const filter = { vendor: one.vendor, severity: "", code: one.code };
   return el(
     "li",
     { class: `finding ${one.severity}` },
     severityBadge(one.severity),
     el(
-      "div", {}, el("p", { class: "code", text: one.code }), el("p", { text: one.sentence }),
+      "div", {}, el("p", { class: "code", text: one.code }), el("p", {}, ...withCode(one.sentence)),
       el("p", { class: "remedy" }, el("b", { text: "Change: " }), ...withCode(one.remedy)),
     ),
     el(
-      "div", { class: "side" }, el("span", { text: `${panel?.title ?? "nobody"}, ${many(one.count, "time")}` }),
+      "div", { class: "side" }, el("span", { text: `${titleOf(one.vendor)}, ${many(one.count, "time")}` }),
       el("span", { text: `last ${time(one.t)}` }),
       el("button", { type: "button", text: "Requests", "aria-label": `Requests with ${one.code}`, onclick: () => showRequests(filter) }),
     ),
   );
 }
 
+const shortOf = (vendor) => titleOf(vendor).replace("mParticle Analytics", "Analytics");
 const severityBadge = (severity) => el("span", { class: `badge ${severity}`, text: severity === "error" ? "loss" : "warning" });
-const withCode = (text) => text.split("`").map((part, index) => (index % 2 ? el("code", { text: part }) : part));
+const titleOf = (vendor) => state.panels.find((panel) => panel.name === vendor)?.title ?? "no vendor";
 
 function requestsPanel() {
   const box = el("div", { class: "list tall", id: "list-requests" });
@@ -302,10 +304,10 @@ function requestsPanel() {
 function drawRequest([, t, vendor, kind, method, path, status, severity, findings, said], element) {
   element.replaceChildren(
     el("span", { class: "time", text: time(t) }),
-    el("span", { class: `badge ${status >= 200 && status < 300 ? "good" : "error"}`, text: status || "none" }),
-    el("span", { class: "kind", text: `${vendor || "nobody"} ${kind}` }),
+    el("span", { class: `status badge ${status >= 200 && status < 300 ? "good" : "error"}`, text: status || "none" }),
+    el("span", { class: "kind", text: vendor ? `${shortOf(vendor)} ${kind}` : "unknown path" }),
     el("span", { class: "said", text: said || `${method} ${path}` }),
-    severity ? el("span", { class: `badge ${severity}`, text: many(findings, "finding") }) : el("span"),
+    el("span", { class: severity ? `found badge ${severity}` : "found", text: severity ? many(findings, "finding") : "" }),
   );
 }
 
@@ -322,43 +324,6 @@ function showRequests(filter) {
   filterBy(filter);
   select("requests");
   byId("list-requests").focus();
-}
-
-function drawNames({ learns, learned, defined }) {
-  const key = JSON.stringify([learns, learned, defined]);
-  const panel = byId("panel-names");
-  if (panel.dataset.key === key) return;
-  panel.dataset.key = key;
-  const fresh = Object.values(learned).flat().length;
-  badge("names", fresh ? count(fresh) : "", fresh > 0);
-  const learning = learns
-    ? "Names without definition are taken and listed here. Give the exporter OTEL_EXPORTER_MPULSE_UNDEFINED=send, so that it sends them."
-    : "Names without definition are lost, as in mPulse. To collect them, start the sandbox with --learn, and the exporter with OTEL_EXPORTER_MPULSE_UNDEFINED=send.";
-  panel.replaceChildren(
-    el("div", { class: "panel-top" }, el("h2", { text: "Definitions of the mPulse app" })),
-    el("p", { class: "muted", text: learning }),
-    el("h3", { text: "Arrived without definition: type these into mPulse, exactly so" }),
-    fresh ? el("div", { class: "grid" }, ...nameCards(learned, true)) : el("p", { class: "empty", text: "None." }),
-    el("h3", { text: "Defined" }),
-    el("div", { class: "grid" }, ...nameCards(defined, false)),
-  );
-}
-
-function nameCards(kinds, copied) {
-  return Object.entries(kinds).filter(([, names]) => names.length).map(([kind, names]) => el(
-    "article", { class: "card" },
-    el("div", { class: "card-top" }, el("h4", { text: `Custom ${kind}` }), copied ? copyButton(names.join("\n"), "Copy all") : null),
-    el("ul", { class: "names" }, ...names.map((name) => el("li", {}, el("span", { text: name }), copied ? copyButton(name, "Copy") : null))),
-  ));
-}
-
-function copyButton(text, title) {
-  const button = el("button", { type: "button", text: title, "aria-label": `${title}: ${text}` });
-  button.addEventListener("click", async () => {
-    await navigator.clipboard.writeText(text);
-    button.textContent = "Copied";
-  });
-  return button;
 }
 
 // What people do

@@ -49,10 +49,10 @@ _SAFE = (
 _FILES = {
     "/sandbox/": ("page.html", "text/html; charset=utf-8"),
     "/sandbox/page.css": ("page.css", "text/css; charset=utf-8"),
-    "/sandbox/page.js": ("page.js", "text/javascript; charset=utf-8"),
-    "/sandbox/page_detail.js": ("page_detail.js", "text/javascript; charset=utf-8"),
-    "/sandbox/page_list.js": ("page_list.js", "text/javascript; charset=utf-8"),
-    "/sandbox/page_panels.js": ("page_panels.js", "text/javascript; charset=utf-8"),
+    **{
+        f"/sandbox/{name}": (name, "text/javascript; charset=utf-8")
+        for name in ("page.js", "page_detail.js", "page_list.js", "page_names.js", "page_panels.js")
+    },
 }
 
 Route = Callable[[Request], Answer]

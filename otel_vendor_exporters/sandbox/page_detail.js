@@ -1,6 +1,6 @@
 // The drawer: one request as it was sent, or one user and what it did.
 
-import { count, el, many, time } from "/sandbox/page_panels.js";
+import { count, el, many, time, withCode } from "/sandbox/page_panels.js";
 
 const GONE = "It has left the sandbox's memory since.";
 
@@ -37,8 +37,8 @@ function finding(one) {
       "div",
       {},
       el("p", { class: "code", text: one.code }),
-      el("p", { text: one.sentence }),
-      el("p", { class: "remedy" }, el("b", { text: "Change: " }), one.remedy.replaceAll("`", "")),
+      el("p", {}, ...withCode(one.sentence)),
+      el("p", { class: "remedy" }, el("b", { text: "Change: " }), ...withCode(one.remedy)),
     ),
   );
 }
@@ -63,7 +63,7 @@ export function detailOfRequest(request) {
 
 export function detailOfEntry(entry) {
   if (!entry) return [el("p", { class: "none", text: GONE })];
-  const known = new Set(["key", "count", "t", "title", "about", "state", "from", "events"]);
+  const known = new Set(["key", "unit", "count", "t", "title", "about", "state", "from", "events"]);
   const parts = [el("p", { class: "muted", text: `${entry.state ? `${entry.state}, ` : ""}${count(entry.count)} in all, last ${time(entry.t)}` })];
   if (entry.from) parts.push(table("Session", [["started", time(entry.from)], ["length", entry.about]]));
   for (const [name, value] of Object.entries(entry)) {

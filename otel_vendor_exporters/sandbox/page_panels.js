@@ -27,6 +27,7 @@ function svg(tag, attributes) {
 
 export const count = (number) => numbers.format(number);
 export const time = (unixMs) => (unixMs ? clock.format(unixMs) : "");
+export const withCode = (text) => text.split("`").map((part, index) => (index % 2 ? el("code", { text: part }) : part));
 export const many = (number, one, more = `${one}s`) => `${count(number)} ${number === 1 ? one : more}`;
 
 export function duration(milliseconds) {
@@ -85,20 +86,21 @@ function drawTiming(item) {
 }
 
 function drawSeries(item) {
-  const points = item.points.length > 1 ? item.points : [0, ...item.points];
-  const most = Math.max(...points, 0);
-  const least = Math.min(...points, 0);
-  const at = (value, index) =>
-    `${((index / (points.length - 1)) * 100).toFixed(2)},${(39 - ((value - least) / (most - least || 1)) * 37).toFixed(2)}`;
-  const line = points.map(at).join(" ");
-  const until = item.from + item.points.length * item.width;
+  const most = Math.max(...item.points, 0);
+  const least = Math.min(...item.points, 0);
+  const scale = 38 / (most - least || 1);
+  const slices = Math.max(item.points.length, 12);
+  const zero = 40 + least * scale;
+  const bars = item.points.map((point, index) =>
+    svg("rect", {
+      class: "bar", x: (100 * index) / slices + 0.1, width: 100 / slices - 0.2, rx: 0.3,
+      y: point < 0 ? zero : zero - point * scale, height: Math.abs(point) * scale,
+    }),
+  );
+  const until = item.from + slices * item.width;
   return [
     cardTop(item.name, el("span", { class: "value big", text: count(item.total) })),
-    plot(
-      `${item.name} over time, ${count(item.total)} in all`,
-      svg("polygon", { class: "area", points: `0,40 ${line} 100,40` }),
-      svg("polyline", { class: "line", points: line }),
-    ),
+    plot(`${item.name} over time, ${count(item.total)} in all`, ...bars),
     el(
       "p",
       { class: "ends" },

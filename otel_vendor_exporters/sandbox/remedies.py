@@ -7,7 +7,9 @@ knows our settings by name alone: it imports nothing of the exporters.
 
 from __future__ import annotations
 
-_BUG = "Nothing to set: the sender builds this wrongly; report it, with the request."
+_ANY = (
+    "The value given for what is named here; if the exporter made it up itself, report it with the request."
+)
 
 _MPULSE = {
     "unknown_timer": "Define the timer in mPulse, or map to a defined one: setting `timers`, "
@@ -53,6 +55,8 @@ _MPARTICLE = {
     "attribute_changed_kind": "Attribute `mparticle.user_attributes.<name>`: one kind of value for each.",
     "too_long": "The attribute named here: shorten it, or leave it out with the setting `deny_attributes`.",
     "too_many": "Settings `allow_attributes` and `deny_attributes`.",
+    "not_in_list": "The value of the field named here; for custom_event_type the setting `event_types`.",
+    "request_id_reused": "Nothing, if it was sent again after an error: the repetition was recognised.",
     "too_many_event_names": "Setting `event_types`, and names without ids in them.",
     "not_an_address": "Attribute `client.address`.",
     "user_agent_leak": "Attribute `user_agent.original`: the visitor's, not the sender's.",
@@ -81,4 +85,4 @@ def remedy(vendor: str, code: str) -> str:
     if vendor not in _OF_VENDOR:
         return "Settings `config_url` and `base_url`: paths as the sandbox printed them."
     table = _OF_VENDOR[vendor]
-    return table.get(code) or table.get(code.partition(":")[0]) or _BUG
+    return table.get(code) or table.get(code.partition(":")[0]) or _ANY

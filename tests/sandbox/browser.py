@@ -13,11 +13,11 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 from websockets.sync.client import connect
 
@@ -46,7 +46,8 @@ class Tab:
     """One page of the browser. One thread."""
 
     def __init__(self, address: str) -> None:
-        self._socket = connect(address, max_size=None)
+        self._open = ExitStack()
+        self._socket = self._open.enter_context(connect(address, max_size=None))
         self._number = 0
         self.told: list[str] = []
         for domain in ("Page", "Runtime", "Log"):
@@ -60,7 +61,7 @@ class Tab:
     ) -> None:
         with suppress(Exception):  # whatever state the page is in, it ends here
             self.call("Page.close")
-        self._socket.close()
+        self._open.close()
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
         """One command and its answer; meanwhile errors the page reports are noted in `told`."""
@@ -91,7 +92,8 @@ class Tab:
         return answer["result"].get("value")
 
     def until(self, script: str, seconds: float = WAIT_SECONDS) -> Any:
-        """Wait for an expression to be true, and give its value."""
+        """Wait for an expression to be true, and give its value; true for an element."""
+        script = f"(() => {{ const v = ({script}); return v instanceof Node ? true : v }})()"
         deadline = time.monotonic() + seconds
         while not (value := self.run(script)):
             assert time.monotonic() < deadline, f"never came true: {script}\n{self.told}"
@@ -153,8 +155,6 @@ class Browser:
 
     def tab(self) -> Tab:
         """A new, empty page."""
-        from urllib.request import Request
-
         request = Request(f"http://127.0.0.1:{self._port}/json/new?about:blank", method="PUT")
         with urlopen(request, timeout=START_SECONDS) as reply:
             return Tab(json.load(reply)["webSocketDebuggerUrl"])
