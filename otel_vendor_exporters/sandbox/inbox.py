@@ -44,8 +44,8 @@ class Raw:
 
     @property
     def characters(self) -> int:
-        """What it weighs in the journal."""
-        return len(self.query) + len(self.body) + sum(len(name) + len(value) for name, value in self.headers)
+        """What it weighs in the journal; headers are shared by the records of one client."""
+        return len(self.query) + len(self.body)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

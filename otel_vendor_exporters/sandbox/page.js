@@ -24,6 +24,7 @@ function listen() {
 }
 
 function begin(hello) {
+  if (state.paused) return;
   if (!state.panels.length) build(hello);
   forget();
 }

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from importlib.resources import files
 from urllib.parse import unquote
 
@@ -29,7 +30,7 @@ from otel_vendor_exporters.sandbox.mpulse import MPulseApp
 from otel_vendor_exporters.sandbox.remedies import remedy
 
 LOOK_SECONDS = 0.25
-PACE_SECONDS = 0.15
+PACE_SECONDS = 0.25
 HEARTBEAT_SECONDS = 5.0
 MAX_RAW_BODY = 64_000
 MAX_NUMBER = 10**12
@@ -191,8 +192,14 @@ class Page:
 
 def raw_of(request: Request) -> Raw:
     """A request as the journal keeps it."""
-    body = request.body[:MAX_RAW_BODY]
-    return Raw(masked_headers(request.headers), request.query, body, len(request.body))
+    headers = _masked(tuple(request.headers.items()))
+    return Raw(headers, request.query, request.body[:MAX_RAW_BODY], len(request.body))
+
+
+@lru_cache(maxsize=256)
+def _masked(headers: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    """The same headers become the same object: those of one client are kept once, not in each record."""
+    return masked_headers(dict(headers))
 
 
 _GONE = Answer(404, b"there is no such thing, or no longer", _TEXT)

@@ -97,7 +97,7 @@ function drawSeries(item) {
       y: point < 0 ? zero : zero - point * scale, height: Math.abs(point) * scale,
     }),
   );
-  const until = item.from + slices * item.width;
+  const until = item.points.length === slices ? item.from + slices * item.width : 0; // else the axis goes beyond now
   return [
     cardTop(item.name, el("span", { class: "value big", text: count(item.total) })),
     plot(`${item.name} over time, ${count(item.total)} in all`, ...bars),
@@ -135,23 +135,26 @@ function drawTally(item) {
 
 const DRAWN = { timings: drawTiming, series: drawSeries, tallies: drawTally };
 
-// A section of cards: one for each name; only those that changed are drawn anew.
+// A section of cards: one for each name; only those that changed are drawn anew, and only once in sight.
 export class Cards {
   constructor(section) {
     this.drawOne = DRAWN[section.kind];
     this.items = new Map();
     this.cards = new Map();
+    this.frame = null;
     this.words = [];
     this.all = false;
     this.grid = el("div", { class: "grid" });
     this.count = el("span", { class: "count" });
     this.more = el("button", { class: "more", type: "button", hidden: true, onclick: () => this.showAll() });
+    this.seen = new IntersectionObserver((entries) => this.cameInSight(entries), { rootMargin: "200px" });
     this.element = el("section", { class: "section", "data-section": section.name, hidden: true });
     this.element.append(el("h3", { text: section.title }, this.count), this.grid, this.more);
   }
 
   clear() {
     this.items.clear();
+    for (const card of this.cards.values()) this.seen.unobserve(card);
     this.cards.clear();
     this.grid.replaceChildren();
     this.arrange();
@@ -160,7 +163,9 @@ export class Cards {
   take(items) {
     for (const item of items) {
       this.items.set(item.name, item);
-      this.cards.get(item.name)?.replaceChildren(...this.drawOne(item));
+      const card = this.cards.get(item.name);
+      if (card) card.stale = true;
+      if (card?.inSight) this.drawSoon();
     }
     this.arrange();
   }
@@ -168,6 +173,29 @@ export class Cards {
   filter(words) {
     this.words = words;
     this.arrange();
+  }
+
+  cameInSight(entries) {
+    for (const { target, isIntersecting } of entries) target.inSight = isIntersecting;
+    this.drawSoon();
+  }
+
+  drawSoon() {
+    this.frame ??= requestAnimationFrame(() => {
+      this.frame = null;
+      for (const [name, card] of this.cards) {
+        if (!card.stale || !card.inSight) continue;
+        card.stale = false;
+        card.replaceChildren(...this.drawOne(this.items.get(name)));
+      }
+    });
+  }
+
+  newCard(item) {
+    const card = el("article", { class: "card" }, cardTop(item.name));
+    card.stale = true;
+    this.seen.observe(card);
+    return card;
   }
 
   showAll() {
@@ -181,12 +209,13 @@ export class Cards {
     const names = new Set(shown.map((item) => item.name));
     for (const [name, card] of this.cards) {
       if (!names.has(name)) {
+        this.seen.unobserve(card);
         card.remove();
         this.cards.delete(name);
       }
     }
     for (const item of shown) {
-      if (!this.cards.has(item.name)) this.cards.set(item.name, el("article", { class: "card" }, ...this.drawOne(item)));
+      if (!this.cards.has(item.name)) this.cards.set(item.name, this.newCard(item));
     }
     const wanted = shown.map((item) => this.cards.get(item.name));
     if (wanted.some((card, index) => this.grid.children[index] !== card)) this.grid.replaceChildren(...wanted);

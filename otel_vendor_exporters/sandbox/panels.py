@@ -170,7 +170,7 @@ def _in_short(*parts: str) -> str:
 
 
 def _session_row(session: Session) -> Json:
-    return {"title": session.id, "about": f"{session.length} pages", "from": session.start_unix_ms}
+    return {"title": session.id, "about": f"page views: {session.length}", "from": session.start_unix_ms}
 
 
 def _user_row(user: MParticleUser) -> Json:

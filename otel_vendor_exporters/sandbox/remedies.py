@@ -77,12 +77,12 @@ _ANALYTICS = {
     "property_nested": "The attribute named here: write it flat, or setting `properties_deny`.",
     "future_event": "The machine's clock.",
 }
-_OF_VENDOR = {"mpulse": _MPULSE, "mparticle": _MPARTICLE, "mparticle_analytics": _ANALYTICS}
+REMEDIES = {"mpulse": _MPULSE, "mparticle": _MPARTICLE, "mparticle_analytics": _ANALYTICS}
 
 
 def remedy(vendor: str, code: str) -> str:
     """What to change so that a finding goes away: by the whole code, else by what stands before its colon."""
-    if vendor not in _OF_VENDOR:
+    if vendor not in REMEDIES:
         return "Settings `config_url` and `base_url`: paths as the sandbox printed them."
-    table = _OF_VENDOR[vendor]
+    table = REMEDIES[vendor]
     return table.get(code) or table.get(code.partition(":")[0]) or _ANY

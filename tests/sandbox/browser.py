@@ -106,7 +106,8 @@ class Tab:
         return text
 
     def click(self, selector: str) -> None:
-        """A real mouse click in the middle of the first such element."""
+        """A real mouse click in the middle of the first such element, when it is there."""
+        self.until(f"document.querySelector({json.dumps(selector)})")
         box = self.run(
             f"(() => {{ const e = document.querySelector({json.dumps(selector)});"
             "e.scrollIntoView({block: 'nearest'}); const b = e.getBoundingClientRect();"

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
+import re
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from http.client import HTTPConnection
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -16,8 +20,11 @@ import pytest
 from otel_vendor_exporters.sandbox import Beacon, MPulseApp, Sandbox, Timer
 from otel_vendor_exporters.sandbox.board_sections import POINTS, Series, Timings
 from otel_vendor_exporters.sandbox.inbox import Inbox
+from otel_vendor_exporters.sandbox.remedies import REMEDIES
 from tests.sandbox.wire import Wire
 
+ROOT = Path(__file__).parent.parent.parent
+SOURCES = ROOT / "otel_vendor_exporters" / "sandbox"
 ANALYTICS = {"eventName": "Paid", "eventUniqueId": "u-1", "properties": {"plan": "pro"}}
 JSON = {"Content-Type": "application/json"}
 
@@ -140,6 +147,30 @@ def test_findings_say_what_to_change(wire: Wire) -> None:
     assert finding["count"] == 3
     assert "`timers`" in finding["remedy"]
     assert "define it in mPulse" in finding["sentence"]
+
+
+@pytest.mark.parametrize("table", REMEDIES.values(), ids=REMEDIES)
+def test_remedies_are_for_findings_that_exist(table: dict[str, str]) -> None:
+    """Each code of the table stands in the sandbox's sources, so that none is left over."""
+    sources = "".join(path.read_text() for path in SOURCES.glob("*.py") if path.name != "remedies.py")
+
+    for code in table:
+        start = re.sub("^unknown_(timer|metric|dimension)$", "unknown_{kind}", code.partition(":")[0])
+        assert f'"{start}"' in sources or f'"{start}:' in sources, code
+
+
+def test_every_option_is_in_readme() -> None:
+    """README's table names the sandbox's options."""
+    usage = subprocess.run(
+        [sys.executable, "-m", "otel_vendor_exporters", "sandbox", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+    ).stdout
+
+    for option in set(re.findall(r"--[a-z-]+", usage)) - {"--help"}:
+        assert f"`{option}" in (ROOT / "README.md").read_text(), option
 
 
 def test_requests_are_found_and_filtered(wire: Wire) -> None:
