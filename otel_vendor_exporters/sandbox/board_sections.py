@@ -186,9 +186,17 @@ class Listing(Generic[Value]):
     kind = "listing"
 
     def __init__(
-        self, name: str, title: str, unit: str, row: Callable[[Value], Json], detail: Callable[[Value], Json]
+        self,
+        name: str,
+        title: str,
+        unit: str,
+        row: Callable[[Value], Json],
+        detail: Callable[[Value], Json] = lambda _: {},
+        searched: Callable[[Value], object] = lambda _: "",
     ) -> None:
+        """Of an entry `row` is shown, `detail` when opened; it is found by its row and what is `searched`."""
         self.name, self.title = name, title
+        self._searched = searched
         self._unit = unit
         self._row, self._detail = row, detail
         self._entries: dict[str, _Entry[Value]] = {}
@@ -237,7 +245,7 @@ class Listing(Generic[Value]):
         if not words:
             return True
         value = self._entries[key].value
-        text = f"{key} {self._row(value)} {self._detail(value)}".lower()
+        text = f"{key} {self._row(value)} {self._searched(value)}".lower()
         return all(word in text for word in words)
 
     def _shown(self, key: str) -> Json:

@@ -48,9 +48,7 @@ class MPulsePanel:
         self._metrics = Series("mpulse.metrics", "Custom metrics")
         self._dimensions = Tallies("mpulse.dimensions", "Dimensions")
         self._places = Tallies("mpulse.places", "Page groups and A/B tests")
-        self._sessions: Listing[Session] = Listing(
-            "mpulse.sessions", "Sessions", "beacon", _session_row, lambda _: {}
-        )
+        self._sessions: Listing[Session] = Listing("mpulse.sessions", "Sessions", "beacon", _session_row)
         self.sections: tuple[Section, ...] = (
             *(self._timers, self._metrics, self._dimensions, self._places, self._sessions),
         )
@@ -86,7 +84,7 @@ class MParticlePanel:
     def __init__(self) -> None:
         self._book = UserBook()
         self._users: Listing[MParticleUser] = Listing(
-            "mparticle.users", "Users", "event", _user_row, _user_detail
+            "mparticle.users", "Users", "event", _user_row, _user_detail, lambda user: user.attributes
         )
         self._events = Tallies("mparticle.events", "Events")
         self._batches = Tallies("mparticle.batches", "Batches")
@@ -124,10 +122,15 @@ class AnalyticsPanel:
     def __init__(self) -> None:
         self._streams = UserStreams()
         self._users: Listing[AnalyticsUser] = Listing(
-            "mparticle_analytics.users", "Users", "event", _stream_row, _stream_detail
+            "mparticle_analytics.users",
+            "Users",
+            "event",
+            _stream_row,
+            _stream_detail,
+            lambda user: user.properties,
         )
         self._aliases: Listing[AnalyticsCall] = Listing(
-            "mparticle_analytics.aliases", "Aliases", "call", _alias_row, lambda _: {}
+            "mparticle_analytics.aliases", "Aliases", "call", _alias_row
         )
         self._calls = Tallies("mparticle_analytics.calls", "Events and calls")
         self.sections: tuple[Section, ...] = (self._users, self._calls, self._aliases)

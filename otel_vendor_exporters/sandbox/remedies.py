@@ -73,8 +73,8 @@ _ANALYTICS = {
     "alias_of_known_user": "Attribute `enduser.pseudo.id`, setting `alias`: join anonymous ids only.",
     "alias_to_itself": "Settings `user_id_from` and `anonymous_id_from` name the same id.",
     "suppressed_user": "Stop sending for this user; deletion cannot be undone.",
-    "property_cut": "The property named here: shorten it, or setting `properties_deny`.",
-    "property_nested": "The attribute named here: write it flat, or setting `properties_deny`.",
+    "property_cut": "The property named here: shorten it, or setting `deny_attributes`.",
+    "property_nested": "The attribute named here: write it flat, or setting `deny_attributes`.",
     "future_event": "The machine's clock.",
 }
 REMEDIES = {"mpulse": _MPULSE, "mparticle": _MPARTICLE, "mparticle_analytics": _ANALYTICS}

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import fields
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,10 @@ from urllib.parse import quote, urlencode
 
 import pytest
 
+from otel_vendor_exporters import attributes
+from otel_vendor_exporters.mparticle.settings import MParticleSettings
+from otel_vendor_exporters.mparticle_analytics.settings import AnalyticsSettings
+from otel_vendor_exporters.mpulse.settings import MPulseSettings
 from otel_vendor_exporters.sandbox import Beacon, MPulseApp, Sandbox, Timer
 from otel_vendor_exporters.sandbox.board_sections import POINTS, Series, Timings
 from otel_vendor_exporters.sandbox.inbox import Inbox
@@ -159,6 +164,24 @@ def test_remedies_are_for_findings_that_exist(table: dict[str, str]) -> None:
         assert f'"{start}"' in sources or f'"{start}:' in sources, code
 
 
+@pytest.mark.parametrize(
+    ("vendor", "settings"),
+    [
+        ("mpulse", MPulseSettings),
+        ("mparticle", MParticleSettings),
+        ("mparticle_analytics", AnalyticsSettings),
+    ],
+)
+def test_remedies_name_what_there_is(vendor: str, settings: Any) -> None:
+    """Every setting in them is one of that vendor's exporter, every other name an attribute we read."""
+    known = {field.name for field in fields(settings)}
+    read = [value for value in vars(attributes).values() if isinstance(value, str)]
+
+    for code, sentence in REMEDIES[vendor].items():
+        for name in re.findall("`([^`]+)`", sentence):
+            assert name in known or name.partition("<")[0] in read, (code, name)
+
+
 def test_every_option_is_in_readme() -> None:
     """README's table names the sandbox's options."""
     usage = subprocess.run(
@@ -213,9 +236,14 @@ def test_users_are_listed_with_all_that_is_known(wire: Wire) -> None:
 
     listed = asked(wire, "listing", name="mparticle_analytics.users")
     found = asked(wire, "listing", name="mparticle_analytics.users", q="anon")
+    identify = {"apiKey": key, "uniqueId": "u-2", "properties": {"city": "Berlin"}}
+    wire.ask("POST", "/service/identify", json.dumps(identify).encode(), JSON)
+    requests(wire)
+    by_property = asked(wire, "listing", name="mparticle_analytics.users", q="berlin")
     detail = asked(wire, "entry", name="mparticle_analytics.users", key=found["rows"][0]["key"])
 
     assert listed["total"] == 2
+    assert [row["title"] for row in by_property["rows"]] == ["u-2"]
     assert [(row["title"], row["about"], row["count"]) for row in found["rows"]] == [("anon-1", "u-1", 2)]
     assert [event["name"] for event in detail["events"]] == ["Paid", "Paid"]
     assert detail["events"][0]["attributes"] == {"plan": "pro"}
