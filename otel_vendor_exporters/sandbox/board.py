@@ -227,7 +227,7 @@ def _is_wanted(row: Row, wanted: Filter) -> bool:
 
 def _row(position: int, record: Record, said: str) -> Row:
     severity = "error" if record.errors else "warning" if record.findings else ""
-    path = masked_path(record.path)
+    path = masked_path(record.path[:MAX_TEXT])
     codes = record.codes
     shown = (
         *(position, record.arrived_unix_ms, record.vendor, record.kind, record.method, path),

@@ -15,6 +15,7 @@ from typing import Generic, Protocol, TypeVar
 MAX_NAMES = 1_000
 MAX_VALUES = 200
 MAX_ENTRIES = 10_000
+MAX_VALUE_CHARACTERS = 300
 SHOWN_VALUES = 20
 BARS = 32
 POINTS = 120
@@ -163,6 +164,7 @@ class Tallies:
                 return
             tally = self._tallies[name] = _Tally()
         tally.stamp = stamp
+        value = value[:MAX_VALUE_CHARACTERS]
         if value in tally.counts or len(tally.counts) < MAX_VALUES:
             tally.counts[value] = tally.counts.get(value, 0) + 1
         else:
@@ -207,6 +209,7 @@ class Listing(Generic[Value]):
 
     def touch(self, key: str, value: Value, count: int, unix_ms: int, stamp: int) -> None:
         """Note that something of an entry arrived; entries beyond MAX_ENTRIES are left out."""
+        key = key[:MAX_VALUE_CHARACTERS]
         entry = self._entries.get(key)
         if entry is None:
             if len(self._entries) >= MAX_ENTRIES:
@@ -290,16 +293,20 @@ def _percentile(values: list[tuple[int, int]], count: int, part: int) -> int:
 
 
 def _bars(values: list[tuple[int, int]]) -> Json:
-    """The distribution in BARS slices: equal ones, or, over more than two magnitudes, growing ones."""
+    """
+    The distribution in at most BARS slices: equal ones, or, over more than two magnitudes, growing ones.
+
+    Values are whole milliseconds, so there are never more slices than there could be values.
+    """
     least, most = values[0][0], values[-1][0]
     growing = most > 100 * max(least, 1)
     low = math.log10(least + 1) if growing else float(least)
     high = math.log10(most + 1) if growing else float(most + 1)
-    bars = [0] * BARS
+    bars = [0] * (BARS if growing else min(BARS, most - least + 1))
     for value, times in values:
         place = math.log10(value + 1) if growing else float(value)
-        index = int((place - low) / (high - low) * BARS) if high > low else 0
-        bars[min(index, BARS - 1)] += times
+        index = int((place - low) / (high - low) * len(bars)) if high > low else 0  # 10**18 + 1 is 10**18
+        bars[min(index, len(bars) - 1)] += times
     return {"bars": bars, "growing": growing}
 
 

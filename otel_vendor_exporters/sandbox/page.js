@@ -220,7 +220,7 @@ function drawStrips(panel, strips) {
   const times = lost.reduce((sum, one) => sum + one.count, 0);
   const text = lost.length
     ? `The real ${panel.title} would have thrown away something ${many(times, "time")}, for ${many(lost.length, "reason")}.`
-    : `${many(found.length, "thing")} the real ${panel.title} may misread.`;
+    : `${many(found.length, "kind")} of warnings: the real ${panel.title} may misread or ignore this.`;
   const see = el("button", { type: "button", text: "See why", onclick: () => select("findings", true) });
   strips.append(el("div", { class: lost.length ? "strip" : "strip soft" }, el("span", { text }), see));
 }

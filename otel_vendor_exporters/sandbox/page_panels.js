@@ -56,13 +56,15 @@ function cardTop(name, ...rest) {
 
 function drawTiming(item) {
   const most = Math.max(...item.bars);
-  const width = 100 / item.bars.length;
+  const alone = item.bars.length === 1; // one value: a slim bar in the middle
+  const width = alone ? 6 : 100 / item.bars.length;
   const bars = item.bars.map((bar, index) => {
     const height = bar ? Math.max(1.2, (bar / most) * 38) : 0;
-    return svg("rect", { class: "bar", x: index * width + 0.2, y: 40 - height, width: width - 0.4, height, rx: 0.4 });
+    const x = alone ? 47 : index * width + 0.2;
+    return svg("rect", { class: "bar", x, y: 40 - height, width: width - 0.4, height, rx: 0.4 });
   });
   const [[, median], , [, p95]] = item.percentiles;
-  const marks = item.count > 1 ? [median, p95].map((value) => place(value, item)) : [];
+  const marks = !alone ? [median, p95].map((value) => place(value, item)) : [];
   const lines = marks.map((x) => svg("line", { class: "mark", x1: x, x2: x, y1: 0, y2: 40 }));
   const label = `Distribution of ${item.name}: half within ${duration(median)}, 95 of 100 within ${duration(p95)}`;
   return [

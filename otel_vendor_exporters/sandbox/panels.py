@@ -24,6 +24,7 @@ from otel_vendor_exporters.sandbox.mpulse_beacons import Beacon, Session
 MAX_USERS = 10_000
 LAST_EVENTS = 50
 MAX_WORDS = 6
+MAX_ID_CHARACTERS = 300
 
 
 class Panel(Protocol):
@@ -173,7 +174,11 @@ def _in_short(*parts: str) -> str:
 
 
 def _session_row(session: Session) -> Json:
-    return {"title": session.id, "about": f"page views: {session.length}", "from": session.start_unix_ms}
+    return {
+        "title": session.id[:MAX_ID_CHARACTERS],
+        "about": f"page views: {session.length}",
+        "from": session.start_unix_ms,
+    }
 
 
 def _user_row(user: MParticleUser) -> Json:

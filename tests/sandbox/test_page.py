@@ -424,6 +424,24 @@ def test_percentiles_are_those_of_the_values() -> None:
     assert [one["name"] for one in timings.changed_since(1)] == ["B"]
 
 
+def test_hostile_values_do_not_end_the_stream(wire: Wire) -> None:
+    """Endless numbers, texts and lone surrogates are shown like any other, cut where they are long."""
+    key = wire.sandbox.mparticle_analytics.api_key
+    event = f'{{"apiKey": "{key}", "eventName": "\\ud800", "eventUniqueId": "<script>"}}'.encode()
+    wire.ask("POST", "/service/event", event, JSON)
+    wire.beacon({"t_other": "custom0|" + "9" * 18, "cmet.MyMetric": "9" * 30})
+    wire.post({"h.pg": "x" * 500_000, "rt.si": "y" * 100_000, "rt.ss": "1" * 13, "rt.sl": "1"})
+    wire.ask("GET", "/" + "z" * 60_000)
+    with stream(wire) as events:
+        next(events)
+        first = next(events)
+
+    assert first["requests"] == {"mpulse": 3, "mparticle_analytics": 1, "": 1}
+    assert first["sections"]["mpulse.timers"][0]["bars"] == [1]
+    assert len(json.dumps(first)) < 20_000
+    assert len(json.dumps(asked(wire, "requests"))) < 20_000
+
+
 def test_a_series_stays_short() -> None:
     """However long it runs, it has at most POINTS slices, and nothing is lost of the total."""
     series = Series("s", "S")
