@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from otel_vendor_exporters.delivery.disk_spool import BytesCodec, Disk
-from otel_vendor_exporters.delivery.journal import Changes, Journal, Label, Row
+from otel_vendor_exporters.delivery.codec import BytesCodec
+from otel_vendor_exporters.delivery.disk_spool import Disk
+from otel_vendor_exporters.delivery.journal import Changes, Journal, Label, Mark, Segment, joined
 from otel_vendor_exporters.delivery.request import Failure, Reply, Request
 from otel_vendor_exporters.doctor.code_names import CodeName, Kind, add_configured, scan
 from otel_vendor_exporters.doctor.declared import declared_in
@@ -343,8 +344,9 @@ def disk(folder: Path, key: str = "k") -> Disk[bytes]:
 def kept(folder: Path, key: str = "k") -> Journal:
     """A living process's file in which one item waits and one is in flight."""
     journal = Journal.create(folder, disk(folder, key).label)
-    rows = [Row(number, number, 0, None, 5, b"kept", None) for number in (0, 1)]
-    journal.write(Changes(new=rows))
+    body = joined([(None, 5, b"kept")] * 2)
+    journal.write(Changes(new=[Segment(block=0, age=1, first=0, origin=None, body=body)]))
+    journal.mark([1], Mark.IN_FLIGHT)
     return journal
 
 

@@ -7,13 +7,25 @@ Rule: nothing in the folder is changed, and no item is read.
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from otel_vendor_exporters.delivery.estate import DAMAGED
 from otel_vendor_exporters.delivery.file_lock import FileLock
-from otel_vendor_exporters.delivery.journal import APPLICATION_ID, SCHEMA_VERSION, SUFFIX, Label, disk_errors
+from otel_vendor_exporters.delivery.journal import (
+    APPLICATION_ID,
+    MARKS,
+    MOST_IN_A_SEGMENT,
+    SCHEMA_VERSION,
+    SUFFIX,
+    Label,
+    Mark,
+    disk_errors,
+    entries_of,
+)
 from otel_vendor_exporters.errors import SpoolError
 
 
@@ -45,7 +57,7 @@ def _seen(path: Path, label: Label) -> SpoolFile:
     try:
         with disk_errors(), closing(_connect(path)) as connection:
             return _content(path, label, connection)
-    except SpoolError as error:
+    except (SpoolError, ValueError) as error:
         return SpoolFile(path.name, problem=f"cannot be read: {error}")
 
 
@@ -57,15 +69,26 @@ def _content(path: Path, label: Label, connection: sqlite3.Connection) -> SpoolF
     if version != SCHEMA_VERSION:
         return SpoolFile(path.name, problem=f"has schema version {version}, expected {SCHEMA_VERSION}")
     address, salt, fingerprint = connection.execute("SELECT address, salt, fingerprint FROM label").fetchone()
-    waiting, in_flight = connection.execute("SELECT count(*), total(in_flight) FROM items").fetchone()
+    marks = Counter(_marks(path, connection))
     return SpoolFile(
         path.name,
         address=address,
-        waiting=waiting - int(in_flight),
-        in_flight=int(in_flight),
+        waiting=marks[Mark.WAITING],
+        in_flight=marks[Mark.IN_FLIGHT],
         is_ours=label.fingerprint(salt) == fingerprint,
         is_alive=_is_alive(path),
     )
+
+
+def _marks(path: Path, connection: sqlite3.Connection) -> Iterator[int]:
+    """The mark of every item."""
+    beside = path.with_name(path.name + MARKS)
+    marks = beside.read_bytes() if beside.exists() else b""
+    for block, body in connection.execute("SELECT block, body FROM segments"):
+        start = block * MOST_IN_A_SEGMENT
+        for place, entry in enumerate(entries_of(body), start):
+            if not entry.is_blot:
+                yield marks[place] if place < len(marks) else Mark.WAITING
 
 
 def _is_alive(path: Path) -> bool:
