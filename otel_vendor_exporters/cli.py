@@ -182,7 +182,8 @@ def _told(lines: Iterable[str], exit_status: int) -> int:
 
 
 def _run_sandbox(options: argparse.Namespace) -> int:
-    signal.signal(signal.SIGTERM, _interrupt)
+    for end in (signal.SIGINT, signal.SIGTERM):  # a shell in the background lets its children ignore SIGINT
+        signal.signal(end, _interrupt)
     try:
         _serve(options)
     except KeyboardInterrupt:
