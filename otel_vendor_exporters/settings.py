@@ -19,8 +19,8 @@ import os
 import re
 import types
 import typing
-from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import MISSING, dataclass, fields
 from typing import Any, TypeVar
 
 from otel_vendor_exporters.errors import ConfigurationError
@@ -358,3 +358,11 @@ _READERS: dict[Any, Callable[[object], object]] = {
     Mapping: _pairs,
     tuple: _texts,
 }
+
+
+def first_conflict(one: object, other: object, free: Collection[str]) -> str | None:
+    """The first setting in which two settings of a vendor differ, but for those that are `free` to."""
+    names = (field.name for field in fields(one))  # type: ignore[arg-type]  # a dataclass
+    return next(
+        (name for name in names if name not in free and getattr(one, name) != getattr(other, name)), None
+    )

@@ -200,11 +200,10 @@ class MemorySpool(Generic[U]):
         """Keep an item; the one that absorbed it, if one did."""
         if not item.first:
             self._others.append(item)
-        elif (older := self._first.get(_key(item))) is not None:
-            older.unit = self._merge(older.unit, item.unit)
-            older.expires_at_unix_ms = item.expires_at_unix_ms
-            return older
         else:
+            older = self._first.get(_key(item))
+            if older is not None and self._absorb(older, item):
+                return older
             self._first[_key(item)] = item
         self._bytes += item.size_bytes
         return None
@@ -216,14 +215,25 @@ class MemorySpool(Generic[U]):
             self._others.appendleft(item)
         else:
             newer = self._first.pop(_key(item), None)
+            if newer is not None and not self._absorb(item, newer):
+                self._first[_key(newer)] = newer
+                newer = None
             if newer is not None:
                 self._bytes -= newer.size_bytes
-                item.unit = self._merge(item.unit, newer.unit)
-                item.expires_at_unix_ms = newer.expires_at_unix_ms
             self._first[_key(item)] = item
             self._first.move_to_end(_key(item), last=False)
         self._bytes += item.size_bytes
         return newer
+
+    def _absorb(self, older: Item[U], newer: Item[U]) -> bool:
+        """Merge an item into an older one; False when the vendor's merging is at fault: both go on apart."""
+        try:
+            older.unit = self._merge(older.unit, newer.unit)
+        except Exception:  # noqa: BLE001  whatever is wrong with it, no item is lost for it
+            newer.merge_key = None
+            return False
+        older.expires_at_unix_ms = newer.expires_at_unix_ms
+        return True
 
     def _make_room(self) -> list[Item[U]]:
         evicted: list[Item[U]] = []

@@ -25,7 +25,7 @@ from otel_vendor_exporters.delivery.request import Item, Receipt, Ticket
 from otel_vendor_exporters.delivery.sender import Delivery
 from otel_vendor_exporters.delivery.shared import SharedDestinations
 from otel_vendor_exporters.delivery.spool import MemorySpool, Spool
-from otel_vendor_exporters.delivery.transport import Transport
+from otel_vendor_exporters.delivery.transport import Network, Transport
 from otel_vendor_exporters.mparticle_analytics.codec import UnitCodec
 from otel_vendor_exporters.mparticle_analytics.project import Project
 from otel_vendor_exporters.mparticle_analytics.settings import AnalyticsSettings
@@ -200,6 +200,7 @@ def _destination(settings: AnalyticsSettings, clock: Clock) -> Destination:
     users = Users(suppressed)
     project = Project(settings, users, suppressed, notices)
     most_per_second = settings.most_per_second
+    proxy = None if settings.proxy is None else settings.proxy.reveal()
 
     def spool() -> Spool[Unit]:
         memory: MemorySpool[Unit] = MemorySpool(
@@ -211,7 +212,7 @@ def _destination(settings: AnalyticsSettings, clock: Clock) -> Destination:
     delivery: Delivery[Unit] = Delivery(
         project,
         spool=spool,
-        transport=Transport(),
+        transport=Transport(Network(settings.ca_file, settings.client_certificate, proxy)),
         clock=clock,
         notices=notices,
         timeout_seconds=settings.timeout,

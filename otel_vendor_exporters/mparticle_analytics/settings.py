@@ -9,19 +9,18 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from types import MappingProxyType
-from urllib.parse import urlsplit
 
 from otel_vendor_exporters import __version__
 from otel_vendor_exporters import attributes as names
+from otel_vendor_exporters.addresses import check_proxy, check_url
 from otel_vendor_exporters.errors import ConfigurationError
-from otel_vendor_exporters.settings import Secret, read_settings, setting
+from otel_vendor_exporters.settings import Secret, first_conflict, read_settings, setting
 
 ENVIRONMENT_PREFIX = "OTEL_EXPORTER_MPARTICLE_ANALYTICS_"
 BASE_URL = "https://api.indicative.com/service"
 USER_AGENT = f"otel-vendor-exporters/{__version__} (python/{platform.python_version()})"
-LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 NOTHING: Mapping[str, str] = MappingProxyType({})
 # What never leaves unless allow_attributes names it: who and where a person is, what headers, queries and
 # statements may hold of them; and what is of no use there: where in the source and the process it was made.
@@ -118,13 +117,21 @@ class AnalyticsSettings:
     spool_dir: str | None = setting(
         "A folder where what waits is also written to disk, so that it outlives the process.", default=None
     )
+    ca_file: str | None = setting(
+        "A PEM file of authorities to trust instead of the usual ones.", default=None
+    )
+    client_certificate: str | None = setting("A PEM file with a certificate and its key.", default=None)
+    proxy: Secret | None = setting(
+        "The proxy's URL; unless set, HTTPS_PROXY and NO_PROXY hold.", default=None
+    )
     user_agent: str = setting("Sent with every request.", default=USER_AGENT)
 
     def __post_init__(self) -> None:
         """Check what no single field can: raises ConfigurationError."""
         if not self.api_key.reveal().isprintable():
             raise ConfigurationError("api_key holds characters that cannot be sent", setting="api_key")
-        _check_base_url(self.base_url)
+        check_url("base_url", self.base_url)
+        check_proxy(self.proxy)
         if not self.user_agent.isascii() or not self.user_agent.isprintable():
             message = f"user_agent is {self.user_agent!r}: expected printable ASCII"
             raise ConfigurationError(message, setting="user_agent")
@@ -149,10 +156,7 @@ class AnalyticsSettings:
 
     def conflict_with(self, other: AnalyticsSettings) -> str | None:
         """The first setting in which two users of one project in one process must not differ."""
-        for field in fields(self):
-            if field.name not in _PER_EXPORTER and getattr(self, field.name) != getattr(other, field.name):
-                return field.name
-        return None
+        return first_conflict(self, other, _PER_EXPORTER)
 
 
 # What each exporter may decide for itself: what its own records become.
@@ -162,17 +166,3 @@ _PER_EXPORTER = frozenset(
         *("event_names", "allow_attributes", "deny_attributes", "context_properties"),
     }
 )
-
-
-def _check_base_url(url: str) -> None:
-    try:
-        parts = urlsplit(url)
-        right = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK_HOSTS)
-        right = right and bool(parts.hostname) and parts.port != 0 and not url.endswith("/")
-        right = right and url.isascii() and url.isprintable() and not any(one in url for one in "@?# \\")
-    except ValueError:
-        right = False
-    if not right:
-        shown = f"…@{url.rpartition('@')[2]}" if "@" in url else url  # without what may be a password
-        expected = "an https URL without user, query and slash at the end (http only on this machine)"
-        raise ConfigurationError(f"base_url is {shown!r}: expected {expected}", setting="base_url")

@@ -194,3 +194,18 @@ def test_ends() -> None:
 
     assert (drained, len(spool)) == (["a", "b"], 0)
     assert names(spool.put(items("cde")).evicted) == ["c"]
+
+
+def test_what_cannot_be_merged_goes_on_apart() -> None:
+    """A fault in the vendor's merging loses nothing, neither of new items nor of those that come back."""
+
+    def merge(older: str, newer: str) -> str:
+        raise ArithmeticError(f"{older} and {newer}")
+
+    spool: MemorySpool[str] = MemorySpool(max_items=100, max_bytes=10_000, merge=merge)
+    assert spool.put(firsts("ab", key="k")) == Put(0, [])
+    taken = spool.take(1)
+    spool.put(firsts("c", key="k"))
+    assert spool.give_back(taken) == Put(0, [])
+
+    assert sorted(names(spool.take(9))) == ["a", "b", "c"]

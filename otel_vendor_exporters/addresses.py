@@ -1,0 +1,39 @@
+"""Addresses: which URLs a setting may hold. Never a password in an error."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from otel_vendor_exporters.errors import ConfigurationError
+from otel_vendor_exporters.settings import Secret
+
+LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+def check_url(name: str, url: str) -> None:
+    """Refuse an address that is not https (http only on this machine), or has a user, query or last slash."""
+    try:
+        parts = urlsplit(url)
+        right = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK_HOSTS)
+        right = right and bool(parts.hostname) and parts.port != 0 and not url.endswith("/")
+        right = right and url.isascii() and url.isprintable() and not any(one in url for one in "@?# \\")
+    except ValueError:
+        right = False
+    if not right:
+        shown = f"…@{url.rpartition('@')[2]}" if "@" in url else url  # without what may be a password
+        expected = "an https URL without user, query and slash at the end (http only on this machine)"
+        raise ConfigurationError(f"{name} is {shown!r}: expected {expected}", setting=name)
+
+
+def check_proxy(proxy: Secret | None) -> None:
+    """Refuse what is no proxy's URL."""
+    url = "" if proxy is None else proxy.reveal()
+    try:
+        parts = urlsplit(url)
+        right = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        right = False
+    if proxy is not None and not (right and url.isprintable()):
+        raise ConfigurationError(
+            f"proxy is {proxy}: expected a URL such as http://host:8080", setting="proxy"
+        )
