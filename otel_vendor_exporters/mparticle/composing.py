@@ -68,7 +68,7 @@ class Composer:
             known = self._kinds.get(name) or self._named(name)
         else:  # the SDK takes anything for an event's name
             raise EncodingError("event_name takes a string", field="event_name")
-        if known[0] not in SESSIONS and not EXCEPTION_ATTRIBUTES.isdisjoint(attributes):
+        if known[0] not in SESSIONS and not attributes.keys().isdisjoint(EXCEPTION_ATTRIBUTES):
             return CRASH, ""
         return known
 

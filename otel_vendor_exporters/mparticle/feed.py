@@ -9,8 +9,8 @@ Sources: "HTTP API", "Default Service Limits", "Pixel Service".
 from __future__ import annotations
 
 import logging
+import os
 import re
-import uuid
 from base64 import b64encode
 from collections.abc import Sequence
 from datetime import datetime, timezone
@@ -24,6 +24,7 @@ from otel_vendor_exporters.delivery.request import Item, Outcome, Parcel, Reply,
 from otel_vendor_exporters.delivery.sender import Packed
 from otel_vendor_exporters.mparticle.answers import batch_index, error_messages
 from otel_vendor_exporters.mparticle.batching import halves, request_groups
+from otel_vendor_exporters.mparticle.ids import uuid_text
 from otel_vendor_exporters.mparticle.pixel import MOST_URL_BYTES, Commas
 from otel_vendor_exporters.mparticle.settings import MParticleSettings
 from otel_vendor_exporters.mparticle.units import SealedBatch
@@ -155,7 +156,7 @@ def item_of(batch: SealedBatch, expires_at_unix_ms: float | None, ticket: Ticket
 
 def new_id() -> str:
     """A fresh random UUID."""
-    return str(uuid.uuid4())
+    return uuid_text(os.urandom(16))
 
 
 def _parcel(items: Sequence[Item[SealedBatch]]) -> Parcel[SealedBatch]:

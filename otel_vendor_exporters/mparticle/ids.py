@@ -46,7 +46,7 @@ def uuids_from(random_uuid: str) -> Iterator[str]:
     """
     beginning, node = random_uuid[:24], int(random_uuid[24:], 16)
     for number in count(node):
-        yield beginning + format(number & _NODE, "012x")
+        yield f"{beginning}{number & _NODE:012x}"
 
 
 def uuid_text(content: bytes, version: int = 4) -> str:

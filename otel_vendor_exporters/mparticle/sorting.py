@@ -20,6 +20,7 @@ from otel_vendor_exporters.mparticle.people import Attribute, People
 from otel_vendor_exporters.mparticle.settings import PERSONAL_ATTRIBUTES, MParticleSettings
 from otel_vendor_exporters.mparticle.texts import (
     MOST_NAME_LENGTH,
+    QUICK,
     attribute_name,
     plain_texts,
     text_of,
@@ -93,6 +94,8 @@ class Sorter:
             if type(place) is str:
                 if kind is str and len(value) <= _SHORT:  # type: ignore[arg-type]  # a text, as it is nearly always
                     rest[place] = value  # type: ignore[assignment]  # the same
+                elif kind in QUICK:
+                    rest[place] = QUICK[kind](value)
                 elif value is not None:
                     rest[place] = value_text(value)
             elif value is None or place == _NOWHERE:

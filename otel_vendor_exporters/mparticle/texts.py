@@ -47,7 +47,7 @@ def value_text(value: object) -> str:
     """The value of an attribute, cut where the server would cut it."""
     if type(value) is str and len(value) <= _SHORT_VALUE:
         return value  # as it is nearly always
-    write = _QUICK.get(type(value))
+    write = QUICK.get(type(value))
     return cut(text_of(value), MOST_VALUE_LENGTH) if write is None else write(value)
 
 
@@ -150,11 +150,11 @@ _WRITERS: tuple[tuple[type | tuple[type, ...], Callable[..., str]], ...] = (
     ((bytes, bytearray), _base64),
     ((Mapping, list, tuple), _json_text),
 )
-# What value_text needs no second look for: none of these gets too long.
-_QUICK: Mapping[type, Callable[[Any], str]] = {  # Any: each takes its own type
+# What value_text makes of values of these types: none gets too long.
+QUICK: Mapping[type, Callable[[Any], str]] = {  # Any: each takes its own type
     bool: ("false", "true").__getitem__,
     float: _float_text,
     int: lambda value: (
-        int.__repr__(value) if value.bit_length() <= 64 else cut(text_of(value), MOST_VALUE_LENGTH)
+        int.__repr__(value) if -(2**63) <= value < 2**63 else cut(text_of(value), MOST_VALUE_LENGTH)
     ),
 }

@@ -7,12 +7,20 @@ import sys
 from tests.benchmarks import (
     bench_decorators,
     bench_handler,
+    bench_mparticle,
     bench_mparticle_analytics,
     bench_mpulse,
     bench_spool,
 )
 
-BENCHES = (bench_mpulse, bench_mparticle_analytics, bench_decorators, bench_handler, bench_spool)
+BENCHES = (
+    bench_mpulse,
+    bench_mparticle,
+    bench_mparticle_analytics,
+    bench_decorators,
+    bench_handler,
+    bench_spool,
+)
 
 if __name__ == "__main__":
     results = [bench.main() for bench in BENCHES]
