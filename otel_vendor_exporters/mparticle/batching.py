@@ -44,15 +44,15 @@ class Sealed:
 def seal(events: Iterable[OwnedEvent], new_id: NewId, most_bytes: int = MOST_BATCH_BYTES) -> Sealed:
     """One batch per owner, or as many as it takes; batches are in the order of their first events."""
     sealed = Sealed()
-    groups: dict[str, tuple[Owner, list[Form]]] = {}
-    for owner, form in events:
+    groups: dict[str, tuple[Owner, list[str]]] = {}
+    for owner, text in events:
         group = groups.get(owner.head)
         if group is None:
             group = groups[owner.head] = (owner, [])
-        group[1].append(form)
-    for owner, forms in groups.values():
-        for start in range(0, len(forms), MOST_EVENTS):
-            _seal_part(_Part(owner, forms[start : start + MOST_EVENTS]), new_id, most_bytes, sealed)
+        group[1].append(text)
+    for owner, texts in groups.values():
+        for start in range(0, len(texts), MOST_EVENTS):
+            _seal_part(_Part(owner, texts[start : start + MOST_EVENTS]), new_id, most_bytes, sealed)
     return sealed
 
 
@@ -63,8 +63,7 @@ def seal_batch(batch: Batch, new_id: NewId, most_bytes: int = MOST_BATCH_BYTES) 
     A batch that stays whole keeps its `source_request_id`; otherwise each part has a new one. Raises
     EncodingError when what it says beside its events leaves no room for them.
     """
-    owner, events = owner_of(batch.form), batch.form.get("events", [])
-    assert isinstance(events, list)
+    owner, events = owner_of(batch.form), _event_texts(batch.form)
     own_id = batch.source_request_id or new_id()
     whole = _batch(_Part(owner, events), own_id)
     if len(whole.body) <= most_bytes and whole.events <= MOST_EVENTS:
@@ -92,7 +91,7 @@ def owner_of(form: Form) -> Owner:
 def halves(batch: SealedBatch, new_id: NewId) -> tuple[SealedBatch, ...]:
     """The batch in two, for an answer that says it is too large. Nothing, if it cannot be divided."""
     form = json.loads(batch.body)
-    owner, events = owner_of(form), form.get("events", [])
+    owner, events = owner_of(form), _event_texts(form)
     middle = len(events) // 2
     if not middle:
         return ()
@@ -120,13 +119,17 @@ class _Part(NamedTuple):
     """What is to be one batch."""
 
     owner: Owner
-    events: Sequence[Form]
+    events: Sequence[str]
+
+
+def _event_texts(form: Form) -> list[str]:
+    return [json_text(event) for event in form.get("events", [])]
 
 
 def _batch(part: _Part, source_request_id: str) -> SealedBatch:
     owner, events = part
     opening = owner.head if owner.head == "{" else owner.head + ","
-    body = f'{opening}"source_request_id":{json_text(source_request_id)},"events":{json_text(events)}}}'
+    body = f'{opening}"source_request_id":{json_text(source_request_id)},"events":[{",".join(events)}]}}'
     return SealedBatch(utf_8(body), source_request_id, len(events), owner.ordering_key, owner.subject)
 
 
@@ -146,9 +149,9 @@ def _seal_part(part: _Part, new_id: NewId, most_bytes: int, sealed: Sealed) -> N
     if room <= 0:
         sealed.dropped["user_too_large"] += len(part.events)
     elif len(part.events) == 1:
-        slim = _slimmed(part.events[0], room, sealed)
+        slim = _slimmed(json.loads(part.events[0]), room, sealed)
         if slim is not None:
-            sealed.batches.append(_batch(_Part(part.owner, [slim]), own_id))
+            sealed.batches.append(_batch(_Part(part.owner, [json_text(slim)]), own_id))
     else:
         middle = len(part.events) // 2
         _seal_part(_Part(part.owner, part.events[:middle]), new_id, most_bytes, sealed)

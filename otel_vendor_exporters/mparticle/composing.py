@@ -38,10 +38,9 @@ from otel_vendor_exporters.mparticle.texts import (
     text_of,
     value_text,
 )
-from otel_vendor_exporters.mparticle.units import Form
 from otel_vendor_exporters.mparticle.values import form_of
 from otel_vendor_exporters.mparticle.vocabulary import CustomEventType, closed_set
-from otel_vendor_exporters.mparticle.wire import event_form
+from otel_vendor_exporters.mparticle.wire import event_text
 
 _MOST_REMEMBERED = 10_000
 _CUSTOM_TYPES = closed_set(CustomEventType)
@@ -79,8 +78,8 @@ class Composer:
             sorter = self._sorters[kind] = Sorter(kind, self._people, self._settings)
         return sorter
 
-    def event(self, told: Told, left_out: Counter[str]) -> Form:
-        """The record's event. Raises EncodingError."""
+    def event(self, told: Told, left_out: Counter[str]) -> str:
+        """The record's event, in JSON. Raises EncodingError."""
         kind, own = told.kind, told.own
         contents: dict[str, Any] = {  # Any: each key's own type
             "timestamp_unixtime_ms": told.unix_ms,
@@ -98,9 +97,9 @@ class Composer:
                     rest if len(rest) <= MOST_ATTRIBUTES else first_attributes(rest)
                 )
         data = form_of(kind.event, contents) if kind.foreign else contents
-        return {"event_type": kind.event.WHERE, "data": data}
+        return event_text(kind.event.WHERE, data)
 
-    def end_of_previous(self, told: Told) -> Form | None:
+    def end_of_previous(self, told: Told) -> str | None:
         """A start that names the session before it ends that one, if its end was not seen (semconv)."""
         previous = told.own.get("session.previous_id")
         if not previous or previous == told.session_id:
@@ -114,7 +113,7 @@ class Composer:
             "source_message_id": named_uuid(f"session-end:{uuid}"),  # who else sees it end says the same
             "session_uuid": uuid,
         }
-        return event_form(SESSION_END.event.WHERE, contents)
+        return event_text(SESSION_END.event.WHERE, contents)
 
     def _named(self, name: str) -> tuple[Kind, str]:
         custom_type = by_glob(self._settings.event_types, name) or default_type(name)

@@ -135,7 +135,8 @@ def seal_pixels(events: Iterable[OwnedEvent], most_query_bytes: int, commas: Com
     """
     sealed = Sealed()
     users: dict[str, Mapping[str, object]] = {}
-    for owner, form in events:
+    for owner, text in events:
+        form = json.loads(text)
         if owner.head not in users:
             users[owner.head] = _of_user(json.loads(owner.head + "}"))
         try:

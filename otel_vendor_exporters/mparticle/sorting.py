@@ -49,21 +49,21 @@ _OF_ANY_EVENT = frozenset(
     {*_GEO, _CONNECTION, _CONNECTION_DETAIL, SESSION_ID, RECORD_UID, names.MPARTICLE_CUSTOM_EVENT_TYPE}
 )
 
-_OWN, _SAID, _NOWHERE = range(1, 4)
+_AS_IT_IS, _SHORTENED, _OWN, _SAID, _NOWHERE = range(5)
 
 
 # What says whose the event is, what the event may use up, and the rest, ready.
 Sorted: TypeAlias = "tuple[list[Attribute], dict[str, object], dict[str, str]]"
 
 
-class _Places(dict[str, "int | str"]):
-    """Places by name; a text is the name under which an attribute goes as it is. Bounded."""
+class _Places(dict[str, int]):
+    """Places by name. Bounded."""
 
-    def __init__(self, place_of: Callable[[str], int | str]) -> None:
+    def __init__(self, place_of: Callable[[str], int]) -> None:
         super().__init__()
         self._place_of = place_of
 
-    def __missing__(self, name: str) -> int | str:
+    def __missing__(self, name: str) -> int:
         if len(self) >= _MOST_REMEMBERED:
             self.clear()
         place = self._place_of(name)
@@ -82,29 +82,39 @@ class Sorter:
         self._denied = settings.deny_attributes
         self._places = _Places(self._place)
 
-    def sort(self, attributes: Mapping[str, object]) -> Sorted:
-        """Every attribute in its place; those without one are left behind."""
+    def sort(self, attributes: dict[str, Any]) -> Sorted:  # Any: of any type; all leave as texts
+        """Every attribute in its place; the rest is what remains of `attributes`, which must be ours."""
         places = self._places
         said: list[Attribute] = []
         own: dict[str, object] = {}
-        rest: dict[str, str] = {}
+        gone: list[str] = []
+        shortened: list[tuple[str, str]] = []
         for name, value in attributes.items():
-            kind = type(value)
             place = places[name]
-            if type(place) is str:
-                if kind is str and len(value) <= _SHORT:  # type: ignore[arg-type]  # a text, as it is nearly always
-                    rest[place] = value  # type: ignore[assignment]  # the same
-                elif kind in QUICK:
-                    rest[place] = QUICK[kind](value)
-                elif value is not None:
-                    rest[place] = value_text(value)
-            elif value is None or place == _NOWHERE:
+            kind = type(value)
+            if place == _AS_IT_IS:
+                if kind is str and len(value) <= _SHORT:  # as it is nearly always
+                    continue
+                if kind in QUICK:
+                    attributes[name] = QUICK[kind](value)
+                elif value is None:
+                    gone.append(name)
+                else:
+                    attributes[name] = value_text(value)
                 continue
-            elif place == _SAID:
+            gone.append(name)
+            if value is None or place == _NOWHERE:
+                continue
+            if place == _SAID:
                 said.append((name, value) if kind is str else (name, value, kind))
-            else:
+            elif place == _OWN:
                 own[name] = value
-        return said, own, rest
+            else:
+                shortened.append((attribute_name(name), value_text(value)))
+        for name in gone:
+            del attributes[name]
+        attributes.update(shortened)
+        return said, own, attributes
 
     def unused(self, own: Mapping[str, object]) -> dict[str, str]:
         """What the event did not use up and may leave as it is."""
@@ -112,7 +122,7 @@ class Sorter:
             attribute_name(name): value_text(value) for name, value in own.items() if self._may_leave(name)
         }
 
-    def _place(self, name: str) -> int | str:
+    def _place(self, name: str) -> int:
         if name.startswith(_FOR_OTHERS) or _matches(name, self._denied):
             return _NOWHERE
         if self._people.speaks_of(name):
@@ -120,7 +130,9 @@ class Sorter:
         of_event = name in _OF_ANY_EVENT or name in self._kind.takes
         if of_event or name.startswith(names.MPARTICLE_CUSTOM_FLAG_PREFIX):
             return _OWN
-        return attribute_name(name) if self._may_leave(name) else _NOWHERE
+        if not self._may_leave(name):
+            return _NOWHERE
+        return _AS_IT_IS if attribute_name(name) == name else _SHORTENED
 
     def _may_leave(self, name: str) -> bool:
         if self._allowed:

@@ -7,6 +7,7 @@ bytes, and mParticle finds a repeat by its `source_request_id` ("JSON Reference"
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
@@ -31,10 +32,20 @@ class Owner:
 
 
 class OwnedEvent(NamedTuple):
-    """An event as a batch lists it (`event_type` and `data`), and whose it is."""
+    """
+    An event as a batch lists it, in JSON, and whose it is.
+
+    Written at once: an event that cannot be takes no other with it, and thousands of them are small.
+    """
 
     owner: Owner
-    form: Form
+    text: str
+
+    @property
+    def form(self) -> Form:
+        """`event_type` and `data`."""
+        form: Form = json.loads(self.text)
+        return form
 
 
 class SealedBatch(NamedTuple):

@@ -11,9 +11,11 @@ Bodies are compact JSON in UTF-8: an error of the server then points into a know
 from __future__ import annotations
 
 import json
+import operator
 from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from json.encoder import encode_basestring as _quoted
 from typing import Annotated, Any, ClassVar
 
 from otel_vendor_exporters.errors import EncodingError
@@ -37,6 +39,7 @@ EVENTS_PATH = "/v2/events"  # one batch
 BULK_EVENTS_PATH = "/v2/bulkevents"  # an array of batches, also of one
 HISTORICAL_EVENTS_PATH = "/v2/bulkevents/historical"  # an array; every event older than 72 hours
 
+_MOST_REMEMBERED = 10_000
 _JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":"))
 
 
@@ -118,6 +121,43 @@ def encoded(batch: Batch) -> bytes:
 def json_text(form: object) -> str:
     """Compact JSON; raises ValueError for what JSON has no word for."""
     return _JSON.encode(form)
+
+
+def event_text(event_type: str, data: Mapping[str, object]) -> str:
+    """
+    An event as a batch lists it: what `json_text` writes, in two thirds of its time for one event.
+
+    Nearly all of an event is texts under names that were there before. Custom attributes must be texts.
+    """
+    entries = []
+    for name, value in data.items():
+        kind = value.__class__
+        if kind is str:
+            entries.append(_KEYS[name] + _quoted(value))  # type: ignore[arg-type]  # it is one
+        elif name == "custom_attributes":
+            entries.append(f"{_KEYS[name]}{_texts_text(value)}")  # type: ignore[arg-type]  # they are texts
+        else:
+            entries.append(f"{_KEYS[name]}{value if kind is int else json_text(value)}")
+    return f'{{"event_type":"{event_type}","data":{{{",".join(entries)}}}}}'
+
+
+def _texts_text(texts: Mapping[str, str]) -> str:
+    return (
+        "{" + ",".join(map(operator.add, map(_KEYS.__getitem__, texts), map(_quoted, texts.values()))) + "}"
+    )
+
+
+class _Keys(dict[str, str]):
+    """Names as JSON has them before a value. Bounded."""
+
+    def __missing__(self, name: str) -> str:
+        if len(self) >= _MOST_REMEMBERED:
+            self.clear()
+        key = self[name] = f"{_quoted(name)}:"
+        return key
+
+
+_KEYS = _Keys()
 
 
 def utf_8(text: str) -> bytes:

@@ -23,7 +23,7 @@ from otel_vendor_exporters.mparticle.batching import (
     seal_batch,
 )
 from otel_vendor_exporters.mparticle.units import NewId, OwnedEvent, SealedBatch
-from otel_vendor_exporters.mparticle.wire import event_form
+from otel_vendor_exporters.mparticle.wire import event_text
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def owned(user: str, name: str = "e", **attributes: Any) -> OwnedEvent:
     data: dict[str, Any] = {"event_name": name, "custom_event_type": "other"}
     if attributes:
         data["custom_attributes"] = attributes
-    return OwnedEvent(owner, event_form("custom_event", data))
+    return OwnedEvent(owner, event_text("custom_event", data))
 
 
 def names(batch: SealedBatch) -> list[str]:
@@ -130,7 +130,7 @@ def test_T04_a_stack_trace_goes_before_attributes(new_id: NewId) -> None:
     crash = CrashReport(
         severity="fatal", message="m", stack_trace="x" * 200_000, custom_attributes={"a": "b" * 4000}
     )
-    sealed = seal([owned("a")._replace(form=event_form("crash_report", crash.form))], new_id)
+    sealed = seal([owned("a")._replace(text=event_text("crash_report", crash.form))], new_id)
     data = json.loads(sealed.batches[0].body)["events"][0]["data"]
     assert data == {"severity": "fatal", "message": "m", "custom_attributes": {"a": "b" * 4000}}
     assert sealed.left_out == {"too_large:stack_trace": 1}
