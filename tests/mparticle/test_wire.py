@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from otel_vendor_exporters.mparticle import (
     ApplicationInformation,
     Attribution,
@@ -15,7 +18,14 @@ from otel_vendor_exporters.mparticle import (
     Location,
     UserIdentities,
 )
-from otel_vendor_exporters.mparticle.wire import authorization, bulk_body, encoded
+from otel_vendor_exporters.mparticle.wire import (
+    authorization,
+    bulk_body,
+    encoded,
+    event_form,
+    event_text,
+    json_text,
+)
 
 EVENT = CustomEvent(event_name="é", custom_event_type="other")
 
@@ -102,3 +112,24 @@ def test_T01_credentials_are_basic_utf8() -> None:
         == "Basic ZXhhbXBsZS1hcGkta2V5OmV4YW1wbGUtYXBpLXNlY3JldA=="
     )
     assert authorization("k", "é") == "Basic azrDqQ=="
+
+
+NAMES = st.text(max_size=12)
+
+
+@given(
+    data=st.dictionaries(
+        NAMES.filter(lambda name: name != "custom_attributes"),
+        st.text()
+        | st.integers()
+        | st.booleans()
+        | st.lists(st.text(), max_size=2)
+        | st.dictionaries(NAMES, st.text()),
+        max_size=6,
+    ),
+    attributes=st.dictionaries(NAMES, st.text(), max_size=6),
+)
+def test_an_event_is_written_as_any_json(data: dict[str, object], attributes: dict[str, str]) -> None:
+    """The quick way writes what the general one does, whatever names and texts hold."""
+    data = {**data, "custom_attributes": attributes}
+    assert event_text("custom_event", data) == json_text(event_form("custom_event", data))
