@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from otel_vendor_exporters.delivery.request import Reply, Request
 from otel_vendor_exporters.doctor.network import clock_findings, way_findings
 from otel_vendor_exporters.doctor.report import Finding, Level
+from otel_vendor_exporters.doctor.spool import spool_findings
 from otel_vendor_exporters.doctor.vendor import Tools, Vendor
+from otel_vendor_exporters.mparticle.client import disk_for
 from otel_vendor_exporters.mparticle.settings import ENVIRONMENT_PREFIX, MParticleSettings
 from otel_vendor_exporters.mparticle.wire import BULK_EVENTS_PATH, authorization, bulk_body
 
@@ -21,6 +23,7 @@ _READ = (200, 202, 400)
 
 def examine(settings: MParticleSettings, tools: Tools) -> Iterator[Finding]:
     """The findings of one mParticle input."""
+    yield from spool_findings(disk_for(settings, settings.transport))
     yield from user_agent_findings(settings.user_agent)
     exchange = tools.network.ask(question(settings), settings.timeout)
     yield from way_findings(exchange, settings.timeout)

@@ -12,19 +12,22 @@ import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 
 from otel_vendor_exporters.delivery.clock import Clock
+from otel_vendor_exporters.delivery.disk_spool import Disk, DiskSpool
+from otel_vendor_exporters.delivery.journal import Label
 from otel_vendor_exporters.delivery.ledger import Counts
 from otel_vendor_exporters.delivery.notices import Notices
 from otel_vendor_exporters.delivery.policy import TokenBucket
 from otel_vendor_exporters.delivery.request import Receipt, Ticket
 from otel_vendor_exporters.delivery.sender import Delivery, Vendor
 from otel_vendor_exporters.delivery.shared import SharedDestinations
-from otel_vendor_exporters.delivery.spool import MemorySpool
-from otel_vendor_exporters.delivery.transport import Transport
+from otel_vendor_exporters.delivery.spool import MemorySpool, Spool
+from otel_vendor_exporters.delivery.transport import Network, Transport
 from otel_vendor_exporters.errors import EncodingError
 from otel_vendor_exporters.mparticle.batching import Sealed, seal_batch
-from otel_vendor_exporters.mparticle.feed import Feed, PixelFeed, item_of, new_id, pixel_rules
+from otel_vendor_exporters.mparticle.feed import CODEC, Feed, PixelFeed, item_of, new_id, pixel_rules
 from otel_vendor_exporters.mparticle.pixel import PixelEvent, query_of, shortened
 from otel_vendor_exporters.mparticle.settings import MParticleSettings
 from otel_vendor_exporters.mparticle.units import SealedBatch
@@ -190,11 +193,20 @@ def _destination(settings: MParticleSettings, way: str, clock: Clock) -> Destina
         vendor = PixelFeed(settings)
     else:
         vendor = Feed(settings, notices, historical=way == "historical")
+    proxy = None if settings.proxy is None else settings.proxy.reveal()
     per_second = settings.batches_per_second_here
+
+    def spool() -> Spool[SealedBatch]:
+        memory: MemorySpool[SealedBatch] = MemorySpool(
+            max_items=settings.max_queue_items, max_bytes=settings.max_queue_bytes
+        )
+        disk = disk_for(settings, way)
+        return memory if disk is None else DiskSpool(disk, memory, clock, notices)
+
     delivery: Delivery[SealedBatch] = Delivery(
         vendor,
-        spool=lambda: MemorySpool(max_items=settings.max_queue_items, max_bytes=settings.max_queue_bytes),
-        transport=Transport(),
+        spool=spool,
+        transport=Transport(Network(settings.ca_file, settings.client_certificate, proxy)),
         clock=clock,
         notices=notices,
         timeout_seconds=settings.timeout,
@@ -202,6 +214,20 @@ def _destination(settings: MParticleSettings, way: str, clock: Clock) -> Destina
         rate=TokenBucket(per_second, per_second) if per_second else None,
     )
     return Destination(delivery, settings, clock, way)
+
+
+def disk_for(settings: MParticleSettings, way: str) -> Disk[SealedBatch] | None:
+    """
+    Where what waits is written down by these settings, if it is.
+
+    What was under way is sent again, as mParticle removes duplicates; the Pixel Service does not.
+    """
+    if settings.spool_dir is None:
+        return None
+    key, address, _ = _fingerprint(settings, way)
+    label = Label("mparticle", CODEC.units, address, (way, key or ""))
+    again = way != "pixel" or settings.duplicates == "allow"
+    return Disk(Path(settings.spool_dir).expanduser(), label, CODEC, again=again)
 
 
 _destinations: SharedDestinations[MParticleSettings, Destination] = SharedDestinations(

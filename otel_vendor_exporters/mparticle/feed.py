@@ -24,11 +24,13 @@ from otel_vendor_exporters.delivery.request import Item, Outcome, Parcel, Reply,
 from otel_vendor_exporters.delivery.sender import Packed
 from otel_vendor_exporters.mparticle.answers import batch_index, error_messages
 from otel_vendor_exporters.mparticle.batching import halves, request_groups
+from otel_vendor_exporters.mparticle.codec import BatchCodec
 from otel_vendor_exporters.mparticle.ids import uuid_text
 from otel_vendor_exporters.mparticle.pixel import MOST_URL_BYTES, Commas
 from otel_vendor_exporters.mparticle.settings import MParticleSettings
 from otel_vendor_exporters.mparticle.units import SealedBatch
 
+CODEC = BatchCodec()
 NEARLY_LIMITED_PERCENT = 90.0
 _ITEM_BYTES = 300  # about what a batch takes in memory beside its body
 
@@ -149,7 +151,7 @@ def _too_large(item: Item[SealedBatch]) -> Verdict[SealedBatch]:
 
 def item_of(batch: SealedBatch, expires_at_unix_ms: float | None, ticket: Ticket | None) -> Item[SealedBatch]:
     """What waits."""
-    subjects = () if batch.subject is None else (batch.subject,)
+    subjects = CODEC.subjects(batch)
     size = _ITEM_BYTES + len(batch.body)
     return Item(batch, size, expires_at_unix_ms=expires_at_unix_ms, subjects=subjects, ticket=ticket)
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
+from otel_vendor_exporters.addresses import check_proxy
 from otel_vendor_exporters.errors import ConfigurationError, EncodingError
 from otel_vendor_exporters.mparticle.user import Consent
 from otel_vendor_exporters.mparticle.values import form_of
@@ -144,6 +145,16 @@ class MParticleSettings:
         "Batches kept while mParticle cannot be reached; beyond it the oldest go.", default=20_000, minimum=1
     )
     max_queue_bytes: int = setting("The same bound in bytes.", default=64 * 1024 * 1024, minimum=200_000)
+    spool_dir: str | None = setting(
+        "A folder where what waits is also written to disk, so that it outlives the process.", default=None
+    )
+    ca_file: str | None = setting(
+        "A PEM file of authorities to trust instead of the usual ones.", default=None
+    )
+    client_certificate: str | None = setting("A PEM file with a certificate and its key.", default=None)
+    proxy: Secret | None = setting(
+        "The proxy's URL; unless set, HTTPS_PROXY and NO_PROXY hold.", default=None
+    )
 
     def __post_init__(self) -> None:
         """Check what no single field can: raises ConfigurationError."""
@@ -154,6 +165,7 @@ class MParticleSettings:
                 raise ConfigurationError(message, setting=name)
         _check_credentials(self)
         _check_base_url(self.resolved_base_url)
+        check_proxy(self.proxy)
         _check_words("identities", self.identities, closed_set(IdentityType) | {NO_IDENTITY})
         _check_words("event_types", self.event_types, closed_set(CustomEventType))
         _check_words("spans", self.spans, closed_set(CustomEventType))
