@@ -6,7 +6,7 @@ mParticle: OpenTelemetry's events become events of a user.
 
     The model, for mapping and for direct use: events, commerce, user, device, wire (the batch), pixel;
     built on values (what a field takes), texts (attributes) and vocabulary (closed sets).
-    feed ──▶ client, exporters: I/O, over delivery.
+    feed ──▶ client, exporters: I/O, over delivery; codec: what of it stands in a spool file.
 """
 
 from otel_vendor_exporters.mparticle.client import EventsClient, PixelClient

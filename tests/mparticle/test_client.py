@@ -98,6 +98,24 @@ def test_T05_T06_a_retry_is_byte_identical_and_waits_as_told() -> None:
     assert bodies[0] == bodies[1]
 
 
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_T06_a_retry_without_a_word_of_when_is_byte_identical(status: int) -> None:
+    """Ids are in the body, so that mParticle can tell a repeat."""
+    bodies: list[bytes] = []
+
+    def answer(request: Received) -> Answer:
+        bodies.append(request.body)
+        return Answer(status) if len(bodies) == 1 else Answer(202)
+
+    server = Loopback(http(answer))
+    with server, EventsClient(api_key="key", api_secret="secret", base_url=server.url) as client:
+        receipt = client.upload(batch_of("ann", "Event"), timeout_seconds=15)
+
+    assert receipt == Receipt(delivered=1)
+    assert len(bodies) == 2
+    assert bodies[0] == bodies[1]
+
+
 @pytest.mark.parametrize("fault", [{"status": 503}, {"close": True}, {"reset": True}])
 def test_T06_what_is_in_doubt_is_sent_again_and_arrives_once(
     sandbox: Sandbox, client: EventsClient, fault: dict[str, object]

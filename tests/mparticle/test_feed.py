@@ -111,6 +111,16 @@ def test_an_answer_for_all(feed: Feed, reply: Reply, outcome: Outcome) -> None:
     assert judged(feed, items(3), reply) == [([0, 1, 2], outcome)]
 
 
+@pytest.mark.parametrize(("used", "told"), [("92", 1), ("12", 0), ("soon", 0)])
+def test_T10_a_rate_nearly_used_up_is_told(
+    feed: Feed, used: str, told: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Before mParticle refuses anything, and once, not with every answer."""
+    for _ in range(2):
+        feed.judge(Parcel(items(1), None), Reply(202, {"x-mp-rate-limit-percentage-used": used}))
+    assert caplog.text.count(f"{used} % of the account's rate limit is used") == told
+
+
 @pytest.mark.parametrize("status", [400, 404, 422])
 def test_T07_a_refusal_of_one_batch_is_final(feed: Feed, status: int) -> None:
     assert judged(feed, items(1), Reply(status)) == [([0], Outcome.REFUSED)]

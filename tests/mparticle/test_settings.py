@@ -111,6 +111,7 @@ def test_the_pixel_needs_its_own_key_alone() -> None:
         ({"consent": {"gdpr.analytics": "true;colour:red"}}, "consent"),
         ({"consent": {"gdpr.analytics": "true;timestamp_unixtime_ms:soon"}}, "consent"),
         ({"batches_per_second": -1}, "batches_per_second"),
+        ({"proxy": "proxy.example:8080"}, "proxy"),
     ],
 )
 def test_what_is_wrong_is_named(changed: dict[str, Any], named: str) -> None:
