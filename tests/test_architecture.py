@@ -45,7 +45,7 @@ LAYERS = (
     {"events"},
     {"settings", "units"},
     {"app_config", "budget", "codec", "wire"},
-    {"batching", "contexts", "kinds"},
+    {"batching", "carried", "contexts", "kinds"},
     {"people", "pixel"},
     {"sorting"},
     {"composing"},

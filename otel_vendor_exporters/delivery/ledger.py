@@ -16,8 +16,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-# Items that nobody wants: kept before that was known, or refused by the vendor beforehand. Gone, but no loss.
-NO_LOSS = frozenset({"undefined", "session_limited"})
+# Items that nobody wants: kept before that was known, or refused by the vendor beforehand; and those whose
+# amount goes along with a later one. Gone, but no loss.
+NO_LOSS = frozenset({"undefined", "session_limited", "carried"})
 
 
 @dataclass(frozen=True, slots=True)

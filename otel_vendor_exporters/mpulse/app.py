@@ -29,11 +29,12 @@ from otel_vendor_exporters.delivery.sender import Packed
 from otel_vendor_exporters.delivery.transport import Transport
 from otel_vendor_exporters.mpulse import app_config, budget
 from otel_vendor_exporters.mpulse.app_config import AppConfig, Definitions, Problem
+from otel_vendor_exporters.mpulse.carried import Carried
 from otel_vendor_exporters.mpulse.contexts import ProcessSession
-from otel_vendor_exporters.mpulse.packing import Discard, Limits, limits_for, pack
+from otel_vendor_exporters.mpulse.packing import Discard, Limits, Load, limits_for, pack
 from otel_vendor_exporters.mpulse.settings import MPulseSettings
 from otel_vendor_exporters.mpulse.units import How, Session, Timing, Unit
-from otel_vendor_exporters.mpulse.wire import Beacon, Envelope, beacon_request
+from otel_vendor_exporters.mpulse.wire import Envelope, beacon_request
 
 _logger = logging.getLogger(__name__)
 
@@ -66,6 +67,7 @@ class App:
         self._failures = 0
         self._ask_at = now
         self._told: set[str] = set()
+        self._carried = Carried()
         self._session = ProcessSession(lambda: str(uuid.uuid4()), self._clock.unix_ms())
         per_hour = self._settings.beacons_per_hour
         self.sampler = None if per_hour is None else budget.Sampler(per_hour, now)
@@ -118,20 +120,25 @@ class App:
         config = self._config
         assert config is not None  # prepare() said so
         units = [item.unit for item in items]
-        loads, discards = pack(units, config.definitions, self._limits, self._clock.unix_ms())
-        parcels = [Parcel([items[index] for index in load.units], load.beacon) for load in loads]
-        return Packed(parcels, self._verdicts(items, discards))
+        now_unix_ms, carried = self._clock.unix_ms(), self._carried.snapshot()
+        loads, discards = pack(units, config.definitions, self._limits, now_unix_ms, carried)
+        parcels = [Parcel([items[index] for index in load.units], load) for load in loads]
+        verdicts = self._verdicts(items, discards)
+        self._carried.add([one.amount for one in discards if one.amount is not None])
+        return Packed(parcels, verdicts)
 
     def request(self, parcel: Parcel[Unit]) -> Request | None:
         """The beacon with the crumb as it is now; an expired crumb is never sent."""
         envelope = self._envelope
         if envelope is None or not self._may_send(self._clock.monotonic()):
             return None
-        beacon = parcel.content
-        assert isinstance(beacon, Beacon)  # what pack() put there
+        load = _load_of(parcel)
+        request = beacon_request(load.beacon, envelope)
         if self.sampler is not None:
-            self.sampler.sent(len(beacon.timers))
-        return beacon_request(beacon, envelope)
+            self.sampler.sent(len(load.beacon.timers))
+        if load.remainders:
+            self._carried.leave(load.remainders)
+        return request
 
     def judge(self, parcel: Parcel[Unit], reply: Reply) -> Sequence[Verdict[Unit]]:
         """Settle the parcel: mPulse says 204 to anything; the rest is its infrastructure speaking."""
@@ -141,6 +148,8 @@ class App:
         if outcome is Outcome.DELIVERED and reply.status != 204:
             text = "mpulse: beacons are answered %s instead of 204: check that config_url is mPulse's"
             self._notices.say("not 204", logging.WARNING, text, words)
+        if remainders := _load_of(parcel).remainders:
+            self._carried.settle(remainders, delivered=outcome is Outcome.DELIVERED)
         if outcome is Outcome.DELIVERED:
             return [Verdict(parcel.items, outcome)]
         reason = f"http_{reply.status}" if reply.failure is None else "ambiguous"
@@ -196,7 +205,7 @@ class App:
         undefined = [discard for discard in discards if discard.reason == "undefined"]
         for kind, is_kind in (("timer", _is_timer), ("metric", _is_metric)):
             self.tell_undefined({one.name for one in undefined if is_kind(items[one.unit].unit)}, kind)
-        outcomes = {"undefined": Outcome.DROPPED}
+        outcomes = {"undefined": Outcome.DROPPED, "carried": Outcome.DROPPED}
         return [
             Verdict(gone, outcomes.get(reason, Outcome.REFUSED), reason) for reason, gone in by_reason.items()
         ]
@@ -216,6 +225,12 @@ def _envelope(config: AppConfig, settings: MPulseSettings) -> Envelope:
         method=settings.method,
         max_url_length=settings.max_url_length,
     )
+
+
+def _load_of(parcel: Parcel[Unit]) -> Load:
+    load = parcel.content
+    assert isinstance(load, Load)  # what pack() put there
+    return load
 
 
 def _is_timer(unit: Unit) -> bool:

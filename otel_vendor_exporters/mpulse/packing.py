@@ -12,13 +12,15 @@ For n timings of one such group the fewest beacons are max(largest number of one
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from operator import itemgetter
 from typing import NamedTuple
 
 from otel_vendor_exporters.errors import EncodingError
 from otel_vendor_exporters.mpulse.app_config import Definitions
+from otel_vendor_exporters.mpulse.carried import NOTHING_CARRIED, Key, Rounding
 from otel_vendor_exporters.mpulse.contexts import resolved
 from otel_vendor_exporters.mpulse.settings import MPulseSettings
 from otel_vendor_exporters.mpulse.units import Context, How, Reading, Timing, Unit, side_by_side
@@ -27,7 +29,10 @@ from otel_vendor_exporters.mpulse.wire import (
     Beacon,
     Envelope,
     context_text,
+    exact,
+    exact_sum,
     metric_text,
+    money_text,
     quoted,
     timer_milliseconds,
 )
@@ -71,19 +76,29 @@ def limits_for(settings: MPulseSettings, envelope: Envelope) -> Limits:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """A beacon and which units it carries, by their index in what was packed."""
+    """
+    A beacon and which units it carries, by their index in what was packed.
+
+    `remainders` is what the units come to beyond what the beacon says, of money that was rounded.
+    """
 
     beacon: Beacon
     units: Sequence[int]
+    remainders: Sequence[tuple[Key, Decimal]] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Discard:
-    """A unit no beacon can carry. `name` is set where nobody defined it."""
+    """
+    A unit no beacon can carry. `name` is set where nobody defined it.
+
+    `amount` is set where it is too little money for a beacon of its own, and must go along with others.
+    """
 
     reason: str
     unit: int
     name: str = ""
+    amount: tuple[Key, Decimal] | None = None
 
 
 class _Entry(NamedTuple):
@@ -93,6 +108,7 @@ class _Entry(NamedTuple):
     value: int | str  # milliseconds of a timer, text of a metric
     end_unix_ms: int
     units: tuple[int, ...]
+    remainder: Decimal | None = None
 
 
 _LABEL = itemgetter(0)
@@ -108,13 +124,22 @@ class _Group:
 
 
 def pack(
-    units: Sequence[Unit], definitions: Definitions, limits: Limits, now_unix_ms: int
+    units: Sequence[Unit],
+    definitions: Definitions,
+    limits: Limits,
+    now_unix_ms: int,
+    carried: Mapping[Key, Decimal] = NOTHING_CARRIED,
 ) -> tuple[list[Load], list[Discard]]:
-    """As few beacons as the limits allow. No beacon is dated later than `now_unix_ms`."""
+    """
+    As few beacons as the limits allow. No beacon is dated later than `now_unix_ms`.
+
+    `carried` is what earlier beacons have left of money: it is sent with what is here.
+    """
     discards: list[Discard] = []
     loads: list[Load] = []
+    rounding = Rounding(carried)
     for group in _grouped(units, definitions, limits.time_bucket_ms, discards):
-        metrics = _entries_of_readings(group, definitions, discards)
+        metrics = _entries_of_readings(group, units, definitions, rounding, discards)
         loads.extend(_loads_of(group, metrics, definitions, limits, now_unix_ms, discards))
     return loads, discards
 
@@ -166,14 +191,25 @@ def _add_reading(group: _Group, name: str, reading: Reading, index: int) -> None
         group.readings[name, reading.how] = (side_by_side(known[0], reading), known[1])
 
 
-def _entries_of_readings(group: _Group, definitions: Definitions, discards: list[Discard]) -> list[_Entry]:
+def _entries_of_readings(
+    group: _Group,
+    units: Sequence[Unit],
+    definitions: Definitions,
+    rounding: Rounding,
+    discards: list[Discard],
+) -> list[_Entry]:
     """Metric entries; means join the group's timers."""
     metrics: list[_Entry] = []
-    for (name, how), (reading, units) in group.readings.items():
+    for (name, how), (reading, indices) in group.readings.items():
         try:
-            entry = _entry(name, reading, tuple(units), definitions)
+            if how is How.ADD and definitions.metrics[name].data_type == "Currency":
+                amounts = [(index, exact(units[index].value)) for index in indices]  # type: ignore[union-attr]  # readings
+                key = (definitions.metrics[name].label, group.context)
+                metrics.extend(_money(key, reading, amounts, rounding, discards))
+                continue
+            entry = _entry(name, reading, tuple(indices), definitions)
         except EncodingError:
-            discards.extend(Discard("no_number", unit) for unit in units)
+            discards.extend(Discard("no_number", index) for index in indices)
             continue
         (group.timers if how is How.MEAN else metrics).append(entry)
     return metrics
@@ -188,6 +224,24 @@ def _entry(name: str, reading: Reading, units: tuple[int, ...], definitions: Def
         return _Entry(label, milliseconds, reading.end_unix_ms, units)
     metric = definitions.metric(name)
     return _Entry(metric.label, metric_text(reading.value, metric.data_type), reading.end_unix_ms, units)
+
+
+def _money(
+    key: Key,
+    reading: Reading,
+    amounts: Sequence[tuple[int, Decimal]],
+    rounding: Rounding,
+    discards: list[Discard],
+) -> list[_Entry]:
+    """The entry of increments of money, each with its unit's index; none while they come to no cent."""
+    exact(reading.value)  # all together are a number, too
+    amount = exact_sum(amount for _, amount in amounts)
+    sent = rounding.round(key, amount)
+    if sent is None:
+        discards.extend(Discard("carried", index, amount=(key, amount)) for index, amount in amounts)
+        return []
+    units = tuple(index for index, _ in amounts)
+    return [_Entry(key[0], money_text(sent), reading.end_unix_ms, units, exact_sum((amount, -sent)))]
 
 
 def _loads_of(
@@ -312,7 +366,11 @@ class _Place:
             session=context.session,
             dimensions=self.dimensions,
         )
-        return Load(beacon, [unit for entry in entries for unit in entry.units])
+        units = [unit for entry in entries for unit in entry.units]
+        if not metrics:
+            return Load(beacon, units)
+        remainders = [((entry.label, context), entry.remainder) for entry in metrics if entry.remainder]
+        return Load(beacon, units, remainders)
 
 
 def _place(context: Context, definitions: Definitions, limits: Limits) -> _Place:

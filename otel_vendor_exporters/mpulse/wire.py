@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Context, Decimal
-from functools import lru_cache
+from functools import lru_cache, reduce
 from urllib.parse import quote as _percent_encoded
 
 from otel_vendor_exporters.delivery.request import Request
@@ -141,15 +141,35 @@ def metric_text(value: float, data_type: str = "Number") -> str:
 
     For Currency a number without a point would be read as cents (techdocs, "Send custom data with mPulse").
     """
-    if not _is_number(value) or not abs(value) <= MOST_NUMBER:  # NaN fails here, too
-        raise EncodingError("a metric takes a finite number", field="value")
-    exact = Decimal(value) if isinstance(value, int) else Decimal(repr(float(value)))
+    number = exact(value)
     if data_type == "Currency":
-        return _without_minus_zero(format(exact.quantize(_CENT, ROUND_HALF_UP, _EXACT), "f"))
-    text = format(exact, "f")
+        return money_text(cents(number))
+    text = format(number, "f")
     if "." in text:
         text = text.rstrip("0").rstrip(".")
     return _without_minus_zero(text)
+
+
+def exact(value: float) -> Decimal:
+    """A metric's number as its digits say it. Raises EncodingError for what no beacon can carry."""
+    if not _is_number(value) or not abs(value) <= MOST_NUMBER:  # NaN fails here, too
+        raise EncodingError("a metric takes a finite number", field="value")
+    return Decimal(value) if isinstance(value, int) else Decimal(repr(float(value)))
+
+
+def exact_sum(numbers: Iterable[Decimal]) -> Decimal:
+    """The sum, to the last digit."""
+    return reduce(_EXACT.add, numbers)
+
+
+def cents(amount: Decimal) -> Decimal:
+    """An amount of money rounded to two decimals, half up."""
+    return amount.quantize(_CENT, ROUND_HALF_UP, _EXACT)
+
+
+def money_text(amount: Decimal) -> str:
+    """What `cents` gave, as text."""
+    return _without_minus_zero(format(amount, "f"))
 
 
 def browser_session_id(session_id: str, start_unix_ms: int) -> str:
