@@ -163,6 +163,11 @@ def read_answer(
     address = _beacon_address(beacon_url, settings)
     if isinstance(address, Problem):
         return address
+    vendor_unix_ms = _vendor_unix_ms(reply)
+    age_seconds = 0.0 if vendor_unix_ms is None else max((vendor_unix_ms - crumb[1]) / 1000, 0.0)
+    if age_seconds >= CRUMB_LIFE_SECONDS:
+        age = f"{age_seconds / 60:.0f} minutes"
+        return Problem(f"the crumb is {age} old already: a cache between here and mPulse?")
     sends_undefined = settings.undefined == "send"
     config = AppConfig(
         api_key=settings.api_key,
@@ -171,11 +176,11 @@ def read_answer(
         beacon_url_as_given=str(beacon_url),
         crumb=crumb[0],
         crumb_unix_ms=crumb[1],
-        crumb_expires_at=asked_at + CRUMB_LIFE_SECONDS - _age_seconds(reply, crumb[1]),
+        crumb_expires_at=asked_at + CRUMB_LIFE_SECONDS - age_seconds,
         definitions=current.definitions if current else Definitions(sends_undefined=sends_undefined),
         session_seconds=_session_seconds(answer, current),
     )
-    warnings = [*_doubts(answer, settings, now_unix_ms)]
+    warnings = [*_doubts(answer, settings, vendor_unix_ms, now_unix_ms)]
     page_params = answer.get("PageParams")
     if isinstance(page_params, Mapping):
         definitions, doubts = read_definitions(page_params)
@@ -282,15 +287,17 @@ def _beacon_address(beacon_url: object, settings: MPulseSettings) -> str | Probl
     return beacon_url if parts.path else parts._replace(path="/").geturl()
 
 
-def _age_seconds(reply: Reply, crumb_unix_ms: int) -> float:
-    """How old the crumb was when it came, by the server's own clock, in case a cache kept the answer."""
+def _vendor_unix_ms(reply: Reply) -> int | None:
+    """The time at mPulse when the answer came, if it tells: Date, and Age if a cache kept it (RFC 9111)."""
     try:
         date = parsedate_to_datetime(reply.headers.get("date", ""))
     except (TypeError, ValueError, OverflowError):
-        return 0.0
+        return None
     if date.tzinfo is None:
         date = date.replace(tzinfo=timezone.utc)
-    return min(max(date.timestamp() - crumb_unix_ms / 1000, 0.0), CRUMB_LIFE_SECONDS)
+    age = reply.headers.get("age", "")
+    age_seconds = int(age) if age.isascii() and age.isdigit() and len(age) < 10 else 0
+    return int((date.timestamp() + age_seconds) * 1000)
 
 
 def _session_seconds(answer: Mapping[str, object], current: AppConfig | None) -> float:
@@ -305,14 +312,16 @@ def _session_seconds(answer: Mapping[str, object], current: AppConfig | None) ->
     return current.session_seconds if current else DEFAULT_SESSION_SECONDS
 
 
-def _doubts(answer: Mapping[str, object], settings: MPulseSettings, now_unix_ms: int) -> Iterator[str]:
-    key, domain, crumb = _text(answer, "h.key"), _text(answer, "h.d"), _crumb(answer)
+def _doubts(
+    answer: Mapping[str, object], settings: MPulseSettings, vendor_unix_ms: int | None, now_unix_ms: int
+) -> Iterator[str]:
+    key, domain = _text(answer, "h.key"), _text(answer, "h.d")
     if key is not None and key != settings.api_key:
         yield "the configuration is for another API key than api_key"
     if domain is not None and settings.domain is not None and domain != settings.domain:
         yield f"the configuration is for the domain {_one_line(domain)}, not {settings.domain}"
-    if crumb is not None and abs(crumb[1] - now_unix_ms) > MOST_SKEW_MS:
-        minutes = abs(crumb[1] - now_unix_ms) // 60_000
+    if vendor_unix_ms is not None and abs(vendor_unix_ms - now_unix_ms) > MOST_SKEW_MS:
+        minutes = abs(vendor_unix_ms - now_unix_ms) // 60_000
         yield f"this machine's clock and mPulse's are {minutes} minutes apart"
 
 
