@@ -41,6 +41,7 @@ _logger = logging.getLogger(__name__)
 _MOST_NAMES_TOLD = 1000
 _MOST_NAMES_AT_ONCE = 10
 _LONGEST_NAME = 100
+_NAP_SECONDS = 60.0  # the two clocks differ by less while the machine is awake
 
 
 class App:
@@ -110,7 +111,7 @@ class App:
     def prepare(self, timeout_seconds: float, *, hurry: bool) -> float:
         """Have a configuration whose crumb is still good; else the seconds until it is asked for again."""
         now = self._clock.monotonic()
-        if now >= self._ask_at or (hurry and not self._may_send(now)):
+        if now >= self._ask_at or self._has_slept(now) or (hurry and not self._may_send(now)):
             self._ask(timeout_seconds)
             now = self._clock.monotonic()
         return 0.0 if self._may_send(now) else max(self._ask_at - now, 0.001)
@@ -160,7 +161,17 @@ class App:
 
     def _may_send(self, now: float) -> bool:
         config = self._config
-        return config is not None and not self._stopped and config.is_usable(now)
+        if config is None or self._stopped:
+            return False
+        return config.is_usable(now, self._clock.unix_ms())
+
+    def _has_slept(self, now: float) -> bool:
+        """Whether the crumb expired while the machine was suspended, and monotonic time with it."""
+        config = self._config
+        if config is None or self._failures:
+            return False
+        left = config.seconds_left_by_wall(self._clock.unix_ms())
+        return left <= 0 and config.seconds_left(now) - left > _NAP_SECONDS
 
     def _ask(self, timeout_seconds: float) -> None:
         now, now_unix_ms = self._clock.monotonic(), self._clock.unix_ms()
@@ -182,7 +193,11 @@ class App:
         self._config = config
         self._stopped = False
         self._failures = 0
-        self._ask_at = self._clock.monotonic() + self._settings.config_refresh
+        now = self._clock.monotonic()
+        good_for = max(
+            config.seconds_left(now), self._settings.config_retry
+        )  # less if a cache kept it a while
+        self._ask_at = now + min(self._settings.config_refresh, good_for)
         self._notices.over("config", "mpulse: the app's configuration is available again")
 
     def _no_config(self, problem: Problem, retry_after_seconds: float | None) -> None:

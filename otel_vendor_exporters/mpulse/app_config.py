@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -99,11 +100,22 @@ class AppConfig:
     crumb_expires_at: float  # monotonic seconds
     definitions: Definitions
     session_seconds: float = DEFAULT_SESSION_SECONDS
+    clock_offset_ms: int | None = None  # mPulse's wall clock less ours, where the answer told it
     warnings: tuple[str, ...] = ()
 
-    def is_usable(self, now: float) -> bool:
-        """Whether the crumb is still accepted at the monotonic time `now`."""
-        return now < self.crumb_expires_at
+    def seconds_left(self, now: float) -> float:
+        """How long the crumb is still accepted, by the monotonic time `now`."""
+        return self.crumb_expires_at - now
+
+    def seconds_left_by_wall(self, now_unix_ms: int) -> float:
+        """The same by the wall clock, which goes on while the machine is suspended."""
+        if self.clock_offset_ms is None:
+            return math.inf
+        return CRUMB_LIFE_SECONDS - (now_unix_ms + self.clock_offset_ms - self.crumb_unix_ms) / 1000
+
+    def is_usable(self, now: float, now_unix_ms: int) -> bool:
+        """Whether the crumb is still accepted, by both clocks."""
+        return self.seconds_left(now) > 0 and self.seconds_left_by_wall(now_unix_ms) > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +191,7 @@ def read_answer(
         crumb_expires_at=asked_at + CRUMB_LIFE_SECONDS - age_seconds,
         definitions=current.definitions if current else Definitions(sends_undefined=sends_undefined),
         session_seconds=_session_seconds(answer, current),
+        clock_offset_ms=None if vendor_unix_ms is None else vendor_unix_ms - now_unix_ms,
     )
     warnings = [*_doubts(answer, settings, vendor_unix_ms, now_unix_ms)]
     page_params = answer.get("PageParams")

@@ -292,8 +292,8 @@ def test_C10_a_crumb_that_a_cache_kept_is_already_old(date: str | None, expires:
 
     assert isinstance(found, AppConfig)
     assert found.crumb_expires_at == pytest.approx(expires)
-    assert found.is_usable(expires - 0.01)
-    assert not found.is_usable(expires + 0.01)
+    assert found.is_usable(expires - 0.01, NOW_UNIX_MS)
+    assert not found.is_usable(expires + 0.01, NOW_UNIX_MS)
 
 
 @pytest.mark.parametrize(

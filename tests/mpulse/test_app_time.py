@@ -85,3 +85,69 @@ def test_an_old_configuration_is_named_and_asked_for_again(caplog: pytest.LogCap
     assert "asking again in" in problem.getMessage()
     assert "available again" in over.getMessage()
     assert vendor.asked == 2
+
+
+@pytest.mark.parametrize("ahead_seconds", [0.0, 2 * HOUR, -2 * HOUR])
+def test_no_crumb_is_sent_over_which_the_machine_slept(ahead_seconds: float) -> None:
+    """After an hour's sleep a beacon that was packed before has no crumb, and a new one is asked for."""
+    clock = Machine()
+    vendor = Vendor(clock, ahead_seconds)
+    app = app_of(vendor)
+    assert could_send(app, clock)
+    (parcel,) = app.pack([Item(Timing("MyTimer", 1, clock.unix_ms(), Context()), 400)]).parcels
+
+    clock.sleep(HOUR)
+
+    assert app.request(parcel) is None
+    assert could_send(app, clock)
+    assert vendor.asked == 2
+
+
+def test_a_short_sleep_asks_nobody() -> None:
+    """A crumb that is still good is used."""
+    clock = Machine()
+    vendor = Vendor(clock)
+    app = app_of(vendor)
+    assert could_send(app, clock)
+    clock.sleep(100)
+
+    assert could_send(app, clock)
+    assert vendor.asked == 1
+
+
+def test_a_failure_after_a_sleep_is_repeated_by_the_schedule() -> None:
+    """Where nobody answers after waking up, there is one request a minute and not one for each beacon."""
+    clock = Machine()
+    vendor = Vendor(clock)
+    app = app_of(vendor)
+    assert could_send(app, clock)
+    clock.sleep(HOUR)
+    vendor.cached_seconds = HOUR
+
+    assert not any(could_send(app, clock) for _ in range(20))
+    assert vendor.asked == 2
+
+
+def test_without_a_date_the_wall_clock_says_nothing() -> None:
+    """Where mPulse's time is not known, a wall clock that is set forward stops nothing."""
+    clock = Machine()
+    vendor = Vendor(clock, dated=False)
+    app = app_of(vendor)
+    assert could_send(app, clock)
+    clock.sleep(HOUR)
+
+    assert could_send(app, clock)
+    assert vendor.asked == 1
+
+
+def test_a_crumb_that_a_cache_kept_a_while_is_replaced_when_it_ends() -> None:
+    """Of its ten minutes eight are gone: the next one is asked for two minutes later, not five."""
+    clock = Machine()
+    vendor = Vendor(clock)
+    vendor.cached_seconds = 480
+    app = app_of(vendor)
+    assert could_send(app, clock)
+    clock.forward(121)
+
+    assert could_send(app, clock)
+    assert vendor.asked == 2
