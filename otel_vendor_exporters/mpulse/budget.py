@@ -17,6 +17,7 @@ from otel_vendor_exporters.delivery.policy import TokenBucket
 PERIOD_SECONDS = 60.0
 _BITS = 56
 _MOST_TIMERS = 10_000  # bounded memory: names past it share one count
+_LONGEST_TIMER = 1000  # and so do names longer than this
 _REST = ""
 
 
@@ -55,7 +56,8 @@ class Sampler:
     def keeps(self, timer: str, trace_id: int, span_id: int) -> bool:
         """Whether the timing of this span belongs to the sample of its timer."""
         with self._lock:
-            known = timer in self._offered or len(self._offered) < _MOST_TIMERS
+            room = len(self._offered) < _MOST_TIMERS and len(timer) <= _LONGEST_TIMER
+            known = room or timer in self._offered
             self._offered[timer if known else _REST] += 1
         rate = self._rates.get(timer if known else _REST, 1.0)
         return rate >= 1.0 or (hash((trace_id, span_id)) & (2**_BITS - 1)) < rate * 2**_BITS

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from sys import getsizeof
 from typing import TYPE_CHECKING, TypedDict
 
 from otel_vendor_exporters import attributes as names
@@ -39,8 +40,8 @@ from otel_vendor_exporters.mpulse.wire import metric_text, timer_milliseconds
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-_ITEM_BYTES = 400  # about what a timing or reading takes in memory with its item
-_PAIR_BYTES = 200
+_ITEM_BYTES = 400  # about what a timing or reading takes in memory with its item, besides its name
+_PAIR_BYTES = 64  # an attribute's pair in a context, besides its texts
 _LATEST_MS = 10**15  # microseconds and nanoseconds are past it
 _CODEC = UnitCodec()
 
@@ -273,10 +274,16 @@ def _fingerprint(settings: MPulseSettings) -> tuple[str, str | None, str]:
 
 
 def _item(unit: Unit, max_age_ms: float, ticket: Ticket | None) -> Item[Unit]:
-    context = unit.context
-    size = _ITEM_BYTES if context.resolved else _ITEM_BYTES + _PAIR_BYTES * len(context.dimensions)
+    size = _ITEM_BYTES + getsizeof(unit.name)
+    if not unit.context.resolved:
+        size += _size_of_pairs(unit.context.dimensions)
     if isinstance(unit, Timing):
         return Item(unit, size, expires_at_unix_ms=unit.end_unix_ms + max_age_ms, ticket=ticket)
     expires = unit.end_unix_ms + max_age_ms if unit.how is How.MEAN else None
     key = None if ticket is not None else _CODEC.merge_key(unit)
     return Item(unit, size, expires_at_unix_ms=expires, merge_key=key, first=True, ticket=ticket)
+
+
+def _size_of_pairs(pairs: Iterable[tuple[str, str]]) -> int:
+    """What attributes take that wait for definitions: names and values are whatever the application says."""
+    return sum([_PAIR_BYTES + getsizeof(name) + getsizeof(value) for name, value in pairs])

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 LONGEST_VALUE = 128  # no limit is documented; a bound of ours
 _MOST_REMEMBERED = 4096
 _MOST_READ = 4096  # characters of a value that are looked at
-_LONGEST_REMEMBERED = 2000  # characters of all values of a context together
+_LONGEST_REMEMBERED = 4000  # characters of all names and values of a context together
 _LARGEST_NUMBER = 10**LONGEST_VALUE
 _NOT_IN_PAGE_GROUP = re.compile(r"[^A-Za-z0-9_ -]")
 _NOT_IN_DIMENSION = re.compile(r"[^A-Za-z0-9_. -]")
@@ -267,7 +267,7 @@ def _said(attributes: Mapping[str, object], memory: _Memory) -> tuple[tuple[obje
 
 def _is_short(page_group: object, said: tuple[tuple[object, ...], ...]) -> bool:
     """Whether remembering these values takes little memory; what is no scalar has no place anyway."""
-    length = 0
+    length = sum([len(str(pair[0])) for pair in said])
     for value in (page_group, *[pair[1] for pair in said]):
         if isinstance(value, str):
             length += len(value)
