@@ -45,7 +45,7 @@ LAYERS = (
     {"events"},
     {"settings", "units"},
     {"app_config", "budget", "codec", "wire"},
-    {"batching", "carried", "contexts", "kinds"},
+    {"batching", "carried", "contexts", "kinds", "undefined"},
     {"people", "pixel"},
     {"sorting"},
     {"composing"},

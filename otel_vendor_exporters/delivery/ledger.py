@@ -16,9 +16,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-# Items that nobody wants: kept before that was known, or refused by the vendor beforehand; and those whose
-# amount goes along with a later one. Gone, but no loss.
-NO_LOSS = frozenset({"undefined", "session_limited", "carried"})
+# Gone, but no loss: what nobody wants ("undefined", known only after it was kept; "other_kind", a duration
+# kept as metric and timer, of which one is sent; "session_limited", by the vendor), and what goes along with
+# a later item ("carried").
+NO_LOSS = frozenset({"undefined", "other_kind", "session_limited", "carried"})
 
 
 @dataclass(frozen=True, slots=True)

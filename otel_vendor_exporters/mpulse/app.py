@@ -7,7 +7,6 @@ are then, and puts the crumb on each beacon at the moment it leaves.
 
 from __future__ import annotations
 
-import difflib
 import logging
 import random
 import uuid
@@ -16,6 +15,7 @@ from datetime import datetime, timezone
 
 from otel_vendor_exporters.delivery import policy
 from otel_vendor_exporters.delivery.clock import Clock
+from otel_vendor_exporters.delivery.ledger import NO_LOSS
 from otel_vendor_exporters.delivery.notices import Notices
 from otel_vendor_exporters.delivery.request import (
     Item,
@@ -33,14 +33,12 @@ from otel_vendor_exporters.mpulse.carried import Carried
 from otel_vendor_exporters.mpulse.contexts import ProcessSession
 from otel_vendor_exporters.mpulse.packing import Discard, Limits, Load, limits_for, pack
 from otel_vendor_exporters.mpulse.settings import MPulseSettings
-from otel_vendor_exporters.mpulse.units import How, Session, Timing, Unit
+from otel_vendor_exporters.mpulse.undefined import UndefinedNames
+from otel_vendor_exporters.mpulse.units import How, Reading, Session, Timing, Unit
 from otel_vendor_exporters.mpulse.wire import Envelope, beacon_request
 
 _logger = logging.getLogger(__name__)
 
-_MOST_NAMES_TOLD = 1000
-_MOST_NAMES_AT_ONCE = 10
-_LONGEST_NAME = 100
 _NAP_SECONDS = 60.0  # the two clocks differ by less while the machine is awake
 
 
@@ -67,7 +65,7 @@ class App:
         self._stopped = False  # mPulse said that nothing may be sent
         self._failures = 0
         self._ask_at = now
-        self._told: set[str] = set()
+        self._undefined = UndefinedNames(_logger)
         self._carried = Carried()
         self._session = ProcessSession(lambda: str(uuid.uuid4()), self._clock.unix_ms())
         per_hour = self._settings.beacons_per_hour
@@ -95,16 +93,8 @@ class App:
         return self._session.at(self._clock.unix_ms(), idle)
 
     def tell_undefined(self, names: Iterable[str], kind: str) -> None:
-        """Say once for each name that the app does not define it, with the nearest one it does."""
-        definitions = self.definitions or Definitions()
-        new = [name for name in names if f"{kind} {name[:_LONGEST_NAME]}" not in self._told]
-        if not new or len(self._told) >= _MOST_NAMES_TOLD:
-            return
-        self._told.update(f"{kind} {name[:_LONGEST_NAME]}" for name in new)
-        known = definitions.timers if kind == "timer" else definitions.metrics
-        told = ", ".join(_with_nearest(name, known) for name in new[:_MOST_NAMES_AT_ONCE])
-        more = f" and {len(new) - _MOST_NAMES_AT_ONCE} more" if len(new) > _MOST_NAMES_AT_ONCE else ""
-        _logger.warning("mpulse: not sent, because the app defines no such custom %s: %s%s", kind, told, more)
+        """Say once for each name that the app defines no custom `kind` of it: see `UndefinedNames`."""
+        self._undefined.tell(names, kind, self.definitions or Definitions())
 
     # What delivery asks, on its own threads
 
@@ -217,12 +207,15 @@ class App:
         by_reason: dict[str, list[Item[Unit]]] = {}
         for discard in discards:
             by_reason.setdefault(discard.reason, []).append(items[discard.unit])
-        undefined = [discard for discard in discards if discard.reason == "undefined"]
-        for kind, is_kind in (("timer", _is_timer), ("metric", _is_metric)):
-            self.tell_undefined({one.name for one in undefined if is_kind(items[one.unit].unit)}, kind)
-        outcomes = {"undefined": Outcome.DROPPED, "carried": Outcome.DROPPED}
+        undefined: dict[str, list[str]] = {}
+        for discard in discards:
+            if discard.reason == "undefined":
+                undefined.setdefault(_kind_of(items[discard.unit].unit), []).append(discard.name)
+        for kind, names in undefined.items():
+            self.tell_undefined(names, kind)
         return [
-            Verdict(gone, outcomes.get(reason, Outcome.REFUSED), reason) for reason, gone in by_reason.items()
+            Verdict(gone, Outcome.DROPPED if reason in NO_LOSS else Outcome.REFUSED, reason)
+            for reason, gone in by_reason.items()
         ]
 
 
@@ -248,19 +241,8 @@ def _load_of(parcel: Parcel[Unit]) -> Load:
     return load
 
 
-def _is_timer(unit: Unit) -> bool:
-    return isinstance(unit, Timing) or unit.how is How.MEAN
-
-
-def _is_metric(unit: Unit) -> bool:
-    return not _is_timer(unit)
-
-
-def _with_nearest(name: str, known: Iterable[str]) -> str:
-    by_folded = {one.casefold(): one for one in known}
-    near = difflib.get_close_matches(name[:_LONGEST_NAME].casefold(), by_folded, n=1, cutoff=0.0)
-    return (
-        f"{name[:_LONGEST_NAME]!r} (nearest: {by_folded[near[0]]!r})"
-        if near
-        else f"{name[:_LONGEST_NAME]!r} (none is defined)"
-    )
+def _kind_of(unit: Unit) -> str:
+    """What mPulse would call this among its definitions."""
+    if isinstance(unit, Reading) and unit.other:
+        return "metric or timer"
+    return "timer" if isinstance(unit, Timing) or unit.how is How.MEAN else "metric"

@@ -26,7 +26,8 @@ class UnitCodec:
         name, context = _write(unit.name), _written(unit.context)
         if isinstance(unit, Timing):
             return f'["timing",{name},{unit.milliseconds},{unit.end_unix_ms},{context}]'.encode()
-        value = _write([unit.how.value, unit.value, unit.samples])
+        values = [unit.how.value, unit.value, unit.samples]
+        value = _write([*values, unit.other] if unit.other else values)
         return f'["reading",{name},{value},{unit.end_unix_ms},{context}]'.encode()
 
     def decode(self, body: bytes) -> Unit:
@@ -36,7 +37,7 @@ class UnitCodec:
             if kind == "timing":
                 return Timing(_text(name), _whole(value), _whole(end_unix_ms), _read(context))
             if kind == "reading":
-                how, number, samples = value
+                how, number, samples, *other = value
                 return Reading(
                     _text(name),
                     How(how),
@@ -44,6 +45,7 @@ class UnitCodec:
                     _whole(samples),
                     _whole(end_unix_ms),
                     _read(context),
+                    *map(_text, other[:1]),
                 )
         except (TypeError, LookupError, RecursionError) as error:
             raise ValueError("no unit of mpulse") from error

@@ -149,7 +149,8 @@ def _keep(destination: Destination, mapped: Mapped, kind: str) -> bool:
     app, ledger = destination.app, destination.delivery.ledger
     if mapped.undefined:
         mapped.ignored["undefined"] += mapped.undefined.total()
-        app.tell_undefined(mapped.undefined, kind)
+        app.tell_undefined(mapped.undefined.keys() - mapped.either, kind)
+        app.tell_undefined(mapped.either, "metric or timer")
     ledger.saw(mapped.records, mapped.ignored, mapped.left_out)
     if mapped.session_limited:
         ledger.accept(mapped.session_limited)

@@ -39,6 +39,7 @@ class Mapped:
     session_limited: int = 0  # timings that mPulse wants nothing of
     ignored: Counter[str] = field(default_factory=Counter)
     undefined: Counter[str] = field(default_factory=Counter)
+    either: set[str] = field(default_factory=set)  # those of `undefined` that could be metric or timer
     left_out: Counter[str] = field(default_factory=Counter)  # values of mapped records that have no place
 
 

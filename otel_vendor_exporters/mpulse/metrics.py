@@ -28,6 +28,7 @@ from otel_vendor_exporters.mpulse.app_config import Definitions
 from otel_vendor_exporters.mpulse.contexts import Contexts
 from otel_vendor_exporters.mpulse.mapping import Mapped, Names
 from otel_vendor_exporters.mpulse.settings import MPulseSettings
+from otel_vendor_exporters.mpulse.undefined import is_about_telemetry
 from otel_vendor_exporters.mpulse.units import Context, How, Reading, Session, side_by_side
 from otel_vendor_exporters.mpulse.wire import MOST_MILLISECONDS, MOST_NUMBER
 
@@ -107,6 +108,14 @@ class _Point(NamedTuple):
     samples: int
 
 
+class _Target(NamedTuple):
+    """A definition that an instrument feeds; `other` is what `Reading` says of it."""
+
+    name: str
+    how: How
+    other: str
+
+
 class MetricMapping:
     """Maps collections of metrics. One thread at a time, as metric readers call exporters."""
 
@@ -151,21 +160,21 @@ class MetricMapping:
         mapped.units.extend(readings.values())
         return mapped
 
-    def _targets(self, metric: Metric, definitions: Definitions | None) -> list[tuple[str, How]]:
-        """The definitions this instrument feeds: name and kind."""
-        targets: list[tuple[str, How]] = []
-        name = _named(metric.name, self._metrics)
+    def _targets(self, metric: Metric, definitions: Definitions | None) -> list[_Target]:
+        """The definitions this instrument feeds, or may feed."""
+        targets: list[_Target] = []
+        name, timer = _named(metric.name, self._metrics), _named(metric.name, self._timers)
+        either = definitions is None and _is_duration(metric)
         defined = name if definitions is None else definitions.metric_for(name)
         if defined is not None:
-            targets.append((defined, _kind_of(metric)))
-        timer = _named(metric.name, self._timers)
+            targets.append(_Target(defined, _kind_of(metric), timer if either else ""))
         defined = timer if definitions is None else definitions.timer_for(timer)
         if defined is not None and _is_histogram(metric):
-            targets.append((defined, How.MEAN))
+            targets.append(_Target(defined, How.MEAN, name if either else ""))
         return targets
 
     def _readings_of(
-        self, metric: Metric, point: _Point, targets: list[tuple[str, How]], series: object
+        self, metric: Metric, point: _Point, targets: list[_Target], series: object
     ) -> list[Reading] | str:
         """The point's readings, or the reason why it has none."""
         new = self._new_in(metric, point, series)
@@ -177,15 +186,17 @@ class MetricMapping:
         end_unix_ms = point.time_unix_ns // 1_000_000
         readings = []
         reason = "zero"
-        for name, how in targets:
+        for name, how, other in targets:
             if how is How.MEAN:
                 factor = MILLISECONDS_OF_UNIT.get(metric.unit or "")
                 if factor is None or value * factor > MOST_MILLISECONDS * max(samples, 1):
                     reason = "unit_is_no_time" if factor is None else "too_long"
                 elif samples > 0:
-                    readings.append(Reading(name, how, value * factor, samples, end_unix_ms, _NO_CONTEXT))
+                    readings.append(
+                        Reading(name, how, value * factor, samples, end_unix_ms, _NO_CONTEXT, other)
+                    )
             elif value != 0 or how is not How.ADD or self._settings.zero_metrics:
-                readings.append(Reading(name, how, value, samples, end_unix_ms, _NO_CONTEXT))
+                readings.append(Reading(name, how, value, samples, end_unix_ms, _NO_CONTEXT, other))
         return readings or reason
 
     def _new_in(self, metric: Metric, point: _Point, series: object) -> tuple[float, int] | str:
@@ -255,6 +266,11 @@ def _is_histogram(metric: Metric) -> bool:
     return isinstance(metric.data, (Histogram, ExponentialHistogram))
 
 
+def _is_duration(metric: Metric) -> bool:
+    """Whether this may be a timer."""
+    return _is_histogram(metric) and metric.unit in MILLISECONDS_OF_UNIT
+
+
 def _is_delta(metric: Metric) -> bool:
     return getattr(metric.data, "aggregation_temporality", None) == AggregationTemporality.DELTA
 
@@ -272,11 +288,13 @@ def _told(attributes: Mapping[str, object]) -> str:
 
 
 def _ignore(mapped: Mapped, metric: Metric, points: int) -> None:
-    """Count points nobody defined. The SDK's metrics about itself are nothing anybody would miss."""
-    if metric.name.startswith("otel.sdk."):
+    """Count points nobody defined."""
+    if is_about_telemetry(metric.name):
         mapped.ignored["undefined"] += points
-    else:
-        mapped.undefined[metric.name] += points
+        return
+    mapped.undefined[metric.name] += points
+    if _is_duration(metric):
+        mapped.either.add(metric.name)
 
 
 def _add(readings: dict[tuple[str, How, Context], Reading], reading: Reading) -> None:

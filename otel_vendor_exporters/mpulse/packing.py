@@ -170,7 +170,8 @@ def _grouped(
         else:
             name = _defined(unit, definitions)
             if name is None:
-                discards.append(Discard("undefined", index, unit.name))
+                reason = "other_kind" if _is_defined_otherwise(unit, definitions) else "undefined"
+                discards.append(Discard(reason, index, unit.name))
             else:
                 _add_reading(group, name, unit, index)
     return groups.values()
@@ -180,6 +181,12 @@ def _defined(reading: Reading, definitions: Definitions) -> str | None:
     """The definition's name: a reading made before there were definitions has the instrument's."""
     of_kind = definitions.timer_for if reading.how is How.MEAN else definitions.metric_for
     return of_kind(reading.name)
+
+
+def _is_defined_otherwise(reading: Reading, definitions: Definitions) -> bool:
+    """Whether the other reading of the same duration is sent."""
+    of_other_kind = definitions.metric_for if reading.how is How.MEAN else definitions.timer_for
+    return bool(reading.other) and of_other_kind(reading.other) is not None
 
 
 def _add_reading(group: _Group, name: str, reading: Reading, index: int) -> None:

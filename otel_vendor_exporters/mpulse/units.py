@@ -53,7 +53,12 @@ class How(Enum):
 
 
 class Reading(NamedTuple):
-    """One reading of a metric instrument. `samples` matters to MEAN only."""
+    """
+    One reading of a metric instrument. `samples` matters to MEAN only.
+
+    `other` is set for durations that were kept before the definitions were known, as a metric and as a
+    timer: it is the name of the other one. Only what is defined of the two is sent.
+    """
 
     name: str
     how: How
@@ -61,6 +66,7 @@ class Reading(NamedTuple):
     samples: int
     end_unix_ms: int
     context: Context
+    other: str = ""
 
 
 Unit: TypeAlias = "Timing | Reading"
