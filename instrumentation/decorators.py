@@ -64,6 +64,9 @@ def timed(
     The name is the function's qualified name unless given; it may name arguments: "Checkout {step}".
     Attributes are constants (a mapping), names of arguments (and "result"), or a function of the `Call`.
     An `Exception` marks the span as failed and goes on to the caller.
+
+    An instrument's name takes no spaces: the histogram of "Price lookup" is named `Price_lookup`, and the
+    mPulse exporter feeds the custom timer "Price lookup" from it.
     """
     _check("record", record, Record)
     probe = SpanProbe if record == "span" else DurationProbe
@@ -104,6 +107,9 @@ def counted(
 
     They count one, or `value`: a number, the name of an argument, or a function of the result (revenue).
     Attributes as in `timed`. A generator closed early has returned; a cancelled call has done neither.
+
+    An instrument's name takes no spaces: the counter of "Open carts" is named `Open_carts`, and the mPulse
+    exporter feeds the custom metric "Open carts" from it.
     """
     _check("on", on, On)
     if callable(value) and on != "return":

@@ -349,5 +349,12 @@ def _is_told(on: On, error: BaseException | None) -> bool:
 
 
 def _instrument_name(site: Site) -> str:
-    """The given name as it is; a function's own name without what an instrument may not be called."""
-    return site.name if site.has_given_name else re.sub(r"[^\w./-]+", "", site.name.replace("<locals>.", ""))
+    """
+    The site's name as an instrument may be called, so that "Open carts" is counted as "Open_carts".
+
+    The API takes up to 255 ASCII letters, digits, `_`, `.`, `-` and `/`, a letter first (metrics/api,
+    "Instrument name syntax"), and gives an instrument that records nothing for other names.
+    """
+    name = site.name if site.has_given_name else re.sub(r"<locals>\.|[<>]", "", site.name)
+    name = re.sub(r"[^A-Za-z0-9_./-]", "_", name)
+    return (name if name[:1].isalpha() else f"n{name}")[:255]

@@ -12,8 +12,9 @@ import hashlib
 import hmac
 import json
 import math
+import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timezone
 from email.utils import parsedate_to_datetime
@@ -32,6 +33,7 @@ LONGEST_RETRY_SECONDS = 600.0
 LONGEST_TEXT = 255  # of a domain or crumb; bounds of ours, so that what goes with every beacon leaves room
 LONGEST_URL = 1000
 _SEPARATORS = frozenset(",|")  # of t_other
+_JOINTS = re.compile(r"[\s_.-]+")  # between the words of a name
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,29 @@ class Metric:
 
     label: str
     data_type: str = "Number"
+
+
+@dataclass(frozen=True, slots=True)
+class _Folded:
+    """Names by what is left of them without case, and without what joins their words; only unique ones."""
+
+    by_case: Mapping[str, str]
+    by_words: Mapping[str, str]
+
+    @classmethod
+    def of(cls, names: Iterable[str]) -> _Folded:
+        folded = {name: name.casefold() for name in names}
+        return cls(_unique(folded), _unique({name: _JOINTS.sub(" ", one) for name, one in folded.items()}))
+
+    def name_for(self, instrument: str) -> str | None:
+        folded = instrument.casefold()
+        return self.by_case.get(folded) or self.by_words.get(_JOINTS.sub(" ", folded))
+
+
+def _unique(folded: Mapping[str, str]) -> Mapping[str, str]:
+    """The names of what only one has."""
+    counts = Counter(folded.values())
+    return {fold: name for name, fold in folded.items() if counts[fold] == 1}
 
 
 @dataclass(frozen=True)
@@ -54,16 +79,20 @@ class Definitions:
     )
 
     def metric_for(self, instrument: str) -> str | None:
-        """The custom metric an instrument feeds; the SDK writes instrument names in lower case."""
-        if instrument in self.metrics:
-            return instrument
-        return self._metrics_folded.get(instrument.casefold(), instrument if self.sends_undefined else None)
+        """
+        The custom metric an instrument feeds: the one of its name, else the only one of nearly its name.
+
+        The SDK writes instrument names in lower case and takes no spaces, so case does not matter, nor
+        whether words are joined by spaces, `_`, `-` or `.`: "open_carts" feeds "Open carts". Where two
+        definitions are equal but for that, none is fed.
+        """
+        known = instrument if instrument in self.metrics else self._metrics_folded.name_for(instrument)
+        return known or (instrument if self.sends_undefined else None)
 
     def timer_for(self, instrument: str) -> str | None:
         """The custom timer a histogram feeds, likewise."""
-        if instrument in self.timers:
-            return instrument
-        return self._timers_folded.get(instrument.casefold(), instrument if self.sends_undefined else None)
+        known = instrument if instrument in self.timers else self._timers_folded.name_for(instrument)
+        return known or (instrument if self.sends_undefined else None)
 
     def timer_label(self, name: str) -> str | None:
         """What stands for a timer in t_other; None when nothing can."""
@@ -79,12 +108,12 @@ class Definitions:
         return self.dimensions.get(name, f"cdim.{name}" if self.sends_undefined else None)
 
     @cached_property
-    def _metrics_folded(self) -> Mapping[str, str]:
-        return _unique_folded(self.metrics)
+    def _metrics_folded(self) -> _Folded:
+        return _Folded.of(self.metrics)
 
     @cached_property
-    def _timers_folded(self) -> Mapping[str, str]:
-        return _unique_folded(self.timers)
+    def _timers_folded(self) -> _Folded:
+        return _Folded.of(self.timers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,12 +386,6 @@ def _entries(
             names.add(name)
             labels.add(label)
             yield name, entry
-
-
-def _unique_folded(names: Mapping[str, object]) -> Mapping[str, str]:
-    """Folded name to name, without those that differ in case alone."""
-    counts = Counter(name.casefold() for name in names)
-    return {name.casefold(): name for name in names if counts[name.casefold()] == 1}
 
 
 def _same_or_new(old: Definitions, new: Definitions) -> Definitions:

@@ -209,9 +209,9 @@ def _entries_of_readings(
     metrics: list[_Entry] = []
     for (name, how), (reading, indices) in group.readings.items():
         try:
-            if how is How.ADD and definitions.metrics[name].data_type == "Currency":
+            if how is How.ADD and definitions.metric(name).data_type == "Currency":
                 amounts = [(index, exact(units[index].value)) for index in indices]  # type: ignore[union-attr]  # readings
-                key = (definitions.metrics[name].label, group.context)
+                key = (definitions.metric(name).label, group.context)
                 metrics.extend(_money(key, reading, amounts, rounding, discards))
                 continue
             entry = _entry(name, reading, tuple(indices), definitions)

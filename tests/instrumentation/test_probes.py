@@ -336,6 +336,31 @@ def test_two_functions_share_a_counter(telemetry: Telemetry) -> None:
     assert point_values(telemetry) == [("orders", 2, {}, "1")]
 
 
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ("Open carts", "open_carts"),
+        ("Preis (€)", "preis____"),
+        ("a/b-c.d_e", "a/b-c.d_e"),
+        ("3D views", "n3d_views"),
+        ("_private", "n_private"),
+        ("Größe", "gr__e"),
+        ("✓", "n_"),
+        ("x" * 300, "x" * 255),
+        ("1" * 300, "n" + "1" * 254),
+    ],
+)
+def test_any_given_name_makes_an_instrument(
+    given: str, name: str, telemetry: Telemetry, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What an instrument may not be called becomes `_`; the SDK lowers the rest, and refuses nothing."""
+    counted(given)(lambda: None)()
+    timed(given + " ", record="metric")(lambda: None)()
+
+    assert {each.name for each in telemetry.points()} == {name, f"{name}_"[:255]}
+    assert caplog.records == []
+
+
 def test_default_name_of_an_instrument_is_allowed(
     telemetry: Telemetry, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -68,3 +68,35 @@ def test_instruments_find_their_definition_in_any_case() -> None:
         None,
     ]
     assert (definitions.metric_for("orders"), definitions.metric_for("order")) == ("Orders", None)
+
+
+@pytest.mark.parametrize(
+    ("instrument", "metric"),
+    [
+        ("open_carts", "Open carts"),
+        ("Open carts", "Open carts"),
+        ("open-carts", "Open carts"),
+        ("open.carts", "Open carts"),
+        ("open__carts", "Open carts"),
+        ("opencarts", None),
+        ("page_views", "Page.Views"),
+        ("page views", "Page.Views"),
+        ("cart_size", "cart_size"),  # exactly
+        ("CART SIZE", "Cart size"),  # but for case
+        ("cart-size", None),  # of two
+        ("cart.size", None),
+        ("sign_ups_(new)", "Sign-ups (new)"),
+        ("sign_ups_new", None),
+    ],
+)
+def test_instruments_find_their_definition_however_words_are_joined(
+    instrument: str, metric: str | None
+) -> None:
+    """Instruments have no spaces: exact names go first, then any case, then any joints, if only one fits."""
+    names = ("Open carts", "Page.Views", "cart_size", "Cart size", "Sign-ups (new)")
+    definitions = Definitions(
+        timers={name: name for name in names}, metrics={name: Metric(name) for name in names}
+    )
+
+    assert definitions.metric_for(instrument) == metric
+    assert definitions.timer_for(instrument) == metric
