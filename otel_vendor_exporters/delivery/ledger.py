@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 # Gone, but no loss: what nobody wants ("undefined", known only after it was kept; "other_kind", a duration
-# kept as metric and timer, of which one is sent; "session_limited", by the vendor), and what goes along with
-# a later item ("carried").
-NO_LOSS = frozenset({"undefined", "other_kind", "session_limited", "carried"})
+# kept as metric and timer, of which one is sent; "session_limited", by the vendor; "zero", by the settings),
+# and what goes along with a later item ("carried").
+NO_LOSS = frozenset({"undefined", "other_kind", "session_limited", "zero", "carried"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,9 +20,9 @@ from otel_vendor_exporters import attributes as names
 from otel_vendor_exporters.delivery.clock import Clock
 from otel_vendor_exporters.delivery.disk_spool import Disk, DiskSpool
 from otel_vendor_exporters.delivery.journal import Label
-from otel_vendor_exporters.delivery.ledger import Counts
+from otel_vendor_exporters.delivery.ledger import NO_LOSS, Counts
 from otel_vendor_exporters.delivery.notices import Notices
-from otel_vendor_exporters.delivery.request import Item, Receipt, Ticket
+from otel_vendor_exporters.delivery.request import Item, Outcome, Receipt, Ticket
 from otel_vendor_exporters.delivery.sender import Delivery
 from otel_vendor_exporters.delivery.shared import SharedDestinations
 from otel_vendor_exporters.delivery.spool import MemorySpool, Spool
@@ -35,7 +35,7 @@ from otel_vendor_exporters.mpulse.codec import UnitCodec
 from otel_vendor_exporters.mpulse.contexts import Contexts
 from otel_vendor_exporters.mpulse.settings import MPulseSettings
 from otel_vendor_exporters.mpulse.units import Context, How, Reading, Session, Timing, Unit, later_and_older
-from otel_vendor_exporters.mpulse.wire import metric_text, timer_milliseconds
+from otel_vendor_exporters.mpulse.wire import MOST_MILLISECONDS, metric_text, timer_milliseconds
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -54,11 +54,32 @@ class Destination:
     delivery: Delivery[Unit]
     settings: MPulseSettings
     clock: Clock
+    notices: Notices
 
     def keep(self, units: Iterable[Unit], ticket: Ticket | None = None) -> bool:
         """Keep units for sending and return at once; False when shut down."""
         max_age_ms = self.settings.max_age * 1000
         return self.delivery.keep([_item(unit, max_age_ms, ticket) for unit in units])
+
+    def refuse(self, reason: str) -> Receipt:
+        """Count a timer or metric that mPulse would ignore, and say so."""
+        self._settle_at_once(reason, Outcome.REFUSED)
+        return Receipt(refused={reason: 1})
+
+    def drop(self, reason: str) -> Receipt:
+        """Count a timer or metric that came too late, and say so."""
+        self._settle_at_once(reason, Outcome.DROPPED)
+        return Receipt(dropped={reason: 1})
+
+    def _settle_at_once(self, reason: str, outcome: Outcome) -> None:
+        ledger = self.delivery.ledger
+        ledger.accept(1)
+        settle = ledger.refuse if outcome is Outcome.REFUSED else ledger.drop
+        settle(reason, 1, was="waiting")
+        if reason not in NO_LOSS:
+            text = "mpulse: a timer or metric given to a client was %s: %s"
+            words = _WORDS.get(reason, reason)
+            self.notices.say(f"client {reason}", logging.WARNING, text, outcome.value, words)
 
     def now(self) -> float:
         """Monotonic seconds."""
@@ -117,20 +138,27 @@ class MPulseClient:
         try:
             unit = Timing(name, timer_milliseconds(milliseconds), *self._placed(**where))
         except EncodingError as error:
-            return _refused(_REASONS.get(error.field, "no_number"))
+            return self._destination.refuse(_REASONS.get(error.field, "no_number"))
         return self._send(unit, timeout_seconds)
 
     def send_metric(
         self, name: str, value: float = 1, *, timeout_seconds: float | None = None, **where: Unpack[Where]
     ) -> Receipt:
-        """Increment the custom metric `name` by `value`; else as `send_timer`."""
+        """
+        Increment the custom metric `name` by `value`; else as `send_timer`.
+
+        0 is refused ("zero") unless zero_metrics says otherwise. Money that comes to less than a cent goes
+        along with the metric's next increment: dropped "carried", which is no loss.
+        """
         try:
             metric_text(value)
             if value < 0 and not self._settings.negative_metrics:
-                return _refused("no_number")
+                return self._destination.refuse("no_number")
+            if value == 0 and not self._settings.zero_metrics:
+                return self._destination.refuse("zero")
             unit = Reading(name, How.ADD, value, 1, *self._placed(**where))
         except EncodingError as error:
-            return _refused(_REASONS.get(error.field, "no_number"))
+            return self._destination.refuse(_REASONS.get(error.field, "no_number"))
         return self._send(unit, timeout_seconds)
 
     def ledger(self) -> Counts:
@@ -176,10 +204,10 @@ class MPulseClient:
 
     def _send(self, unit: Unit, timeout_seconds: float | None) -> Receipt:
         if not isinstance(unit.name, str) or not unit.name:
-            return _refused("bad_name")
+            return self._destination.refuse("bad_name")
         ticket = Ticket(expected=1)
         if not self._open or not self._destination.keep([unit], ticket):
-            return Receipt(dropped={"closed": 1})
+            return self._destination.drop("closed")
         timeout = self._settings.timeout if timeout_seconds is None else timeout_seconds
         if timeout > 0:
             self._destination.delivery.wait_for(ticket, timeout)
@@ -187,6 +215,15 @@ class MPulseClient:
 
 
 _REASONS = {"end_unix_ms": "bad_time"}  # by the field that cannot be sent
+_WORDS = {
+    "bad_name": "its name is not a text, or empty",
+    "bad_time": "end_unix_ms takes milliseconds since the epoch",
+    "closed": "the client is closed",
+    "no_number": (
+        f"a timer takes 0 to {MOST_MILLISECONDS} milliseconds, a metric a finite number "
+        "(a negative one with negative_metrics)"
+    ),
+}
 
 
 def _attributes_of(
@@ -219,10 +256,6 @@ def _moment(unix_ms: object) -> int:
     return int(unix_ms)
 
 
-def _refused(reason: str) -> Receipt:
-    return Receipt(refused={reason: 1})
-
-
 def _destination(settings: MPulseSettings, clock: Clock) -> Destination:
     notices = Notices(logging.getLogger("otel_vendor_exporters.mpulse"), clock)
     proxy = None if settings.proxy is None else settings.proxy.reveal()
@@ -247,7 +280,7 @@ def _destination(settings: MPulseSettings, clock: Clock) -> Destination:
         connections=settings.connections,
         rate=None if per_hour is None else budget.bucket_for(per_hour),
     )
-    return Destination(app, delivery, settings, clock)
+    return Destination(app, delivery, settings, clock, notices)
 
 
 def disk_for(settings: MPulseSettings) -> Disk[Unit] | None:

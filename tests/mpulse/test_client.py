@@ -65,14 +65,48 @@ def test_a_metric_counts_one_unless_told_otherwise(sandbox: Sandbox, client: MPu
         (lambda client: client.send_metric("Orders", float("inf")), "no_number"),
         (lambda client: client.send_metric("Orders", -1), "no_number"),
         (lambda client: client.send_metric("Orders", 10**400), "no_number"),
+        (lambda client: client.send_timer("Checkout", 1, end_unix_ms=-1), "bad_time"),
+        (lambda client: client.send_metric("Orders", 1, end_unix_ms=10**18), "bad_time"),
     ],
 )
 def test_what_mpulse_would_ignore_is_refused(
-    sandbox: Sandbox, client: MPulseClient, call: Any, reason: str
+    sandbox: Sandbox, client: MPulseClient, call: Any, reason: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Bad values are refused in the receipt, raise nothing and are not sent."""
-    assert call(client) == Receipt(refused={reason: 1})
+    """Bad values are refused in the receipt and the ledger, said once, raise nothing and are not sent."""
+    assert call(client) == call(client) == Receipt(refused={reason: 1})
+
+    counts = client.ledger()
+    assert (counts.accepted, dict(counts.refused), counts.lost, counts.balanced) == (2, {reason: 2}, 2, True)
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert line.startswith("mpulse: a timer or metric given to a client was refused: ")
     assert sandbox.received.beacons == ()
+
+
+@pytest.mark.parametrize("zero", [0, 0.0, -0.0])
+def test_an_increment_of_zero_is_sent_where_that_is_wanted(sandbox: Sandbox, zero: float) -> None:
+    """zero_metrics holds for the client as for the exporter: without it 0 is refused, and nothing lost."""
+    with MPulseClient(**sandbox.mpulse_settings, timeout=3) as client:
+        assert client.send_metric("Orders", zero) == Receipt(refused={"zero": 1})
+        counts = client.ledger()
+        assert (dict(counts.refused), counts.lost, counts.balanced) == ({"zero": 1}, 0, True)
+    assert len(sandbox.received.beacons) == 0
+
+    with MPulseClient(**sandbox.mpulse_settings, timeout=3, zero_metrics=True) as client:
+        assert client.send_metric("Orders", zero) == Receipt(delivered=1)
+        assert client.send_metric("Revenue", zero) == Receipt(delivered=1)
+    assert [beacon.metrics for beacon in sandbox.received.beacons] == [(("Orders", 0),), (("Revenue", 0),)]
+
+
+def test_what_is_given_to_a_closed_client_is_counted(
+    sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is dropped, in the receipt and in the ledger, and said."""
+    client = MPulseClient(**sandbox.mpulse_settings, timeout=3)
+    client.close()
+
+    assert client.send_timer("Checkout", 1) == Receipt(dropped={"closed": 1})
+    assert (dict(client.ledger().dropped), client.ledger().balanced) == ({"closed": 1}, True)
+    assert "the client is closed" in caplog.text
 
 
 def test_an_undefined_name_is_in_the_receipt(sandbox: Sandbox, client: MPulseClient) -> None:
