@@ -14,6 +14,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
+import logging
 import math
 import os
 import re
@@ -38,6 +39,12 @@ __all__ = [
 
 T = TypeVar("T")
 _USER_OF_URL = re.compile(r"//[^/\s]*@")  # may hold a password
+
+_LONGER_PREFIXES = ("OTEL_EXPORTER_MPARTICLE_ANALYTICS_",)  # begins as another vendor's does
+_MOST_WARNED_OF = 100
+_warned_of: set[str] = set()
+
+_logger = logging.getLogger(__name__)
 
 
 class Secret:
@@ -100,10 +107,12 @@ def read_settings(
     An instance of the settings class `cls` from keywords, else from `<prefix><FIELD>` variables.
 
     A keyword of None counts as not given. Raises ConfigurationError for an unknown keyword, a missing
-    required setting and every value that cannot be what the declaration says.
+    required setting and every value that cannot be what the declaration says. A variable with the prefix
+    that is no setting is a warning, once: another version of this library may know it.
     """
     environ = os.environ if environ is None else environ
     declared = _declared(cls)
+    _warn_of_unknown(environ, prefix, declared)
     for name in keywords:
         if name not in declared:
             raise _unknown_keyword(name, prefix, declared)
@@ -272,6 +281,19 @@ def _unknown_keyword(name: str, prefix: str, declared: Mapping[str, _Declared]) 
     hint = f"did you mean {near[0]}?" if near else "known: " + ", ".join(declared)
     vendor = prefix.removeprefix("OTEL_EXPORTER_").rstrip("_").lower()
     return ConfigurationError(f"{vendor} has no setting {name!r}: {hint}", setting=name)
+
+
+def _warn_of_unknown(environ: Mapping[str, str], prefix: str, declared: Mapping[str, _Declared]) -> None:
+    """Name each variable that looks like one of ours and is not; never its value, which may be a secret."""
+    known = {prefix + name.upper() for name in declared}
+    others = tuple(one for one in _LONGER_PREFIXES if len(one) > len(prefix))
+    ours = (one for one in environ if one.startswith(prefix) and not one.startswith(others))
+    for variable in sorted({*ours} - known - _warned_of):
+        if len(_warned_of) >= _MOST_WARNED_OF:
+            return
+        _warned_of.add(variable)
+        (near,) = difflib.get_close_matches(variable, known, n=1, cutoff=0.0)
+        _logger.warning("environment variable %.200r is no setting: did you mean %s?", variable, near)
 
 
 # Readers: each takes what was given (a YAML value, a keyword, a variable's text) and returns the type,

@@ -266,3 +266,49 @@ def test_internal_metrics(text: str, enabled: bool, monkeypatch: pytest.MonkeyPa
 def test_exports_what_others_use() -> None:
     """The names of the module's public face exist."""
     assert all(hasattr(module, name) for name in module.__all__)
+
+
+@pytest.fixture
+def _nobody_warned(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_warned_of", set())
+
+
+@pytest.mark.usefixtures("_nobody_warned")
+def test_a_misspelt_variable_is_named_once_with_the_nearest(caplog: pytest.LogCaptureFixture) -> None:
+    """A variable with our prefix that is no setting is a warning, without its value, and no error."""
+    environ = {PREFIX + "TIMOUT": "hidden", PREFIX + "TIMEOUT": "3", "OTHER_TIMOUT": "1"}
+    assert read(environ).timeout == read(environ).timeout == 3
+
+    (record,) = caplog.records
+    assert (record.levelname, record.name) == ("WARNING", "otel_vendor_exporters.settings")
+    assert record.getMessage() == (
+        f"environment variable '{PREFIX}TIMOUT' is no setting: did you mean {PREFIX}TIMEOUT?"
+    )
+
+
+@pytest.mark.usefixtures("_nobody_warned")
+def test_variables_of_a_vendor_with_a_longer_name_are_not_misspelt(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """mParticle's prefix begins that of mParticle Analytics, whose variables are its own to check."""
+    environ = {
+        "OTEL_EXPORTER_MPARTICLE_TIMEOUT": "3",
+        "OTEL_EXPORTER_MPARTICLE_ANALYTICS_TIMEOUT": "4",
+        "OTEL_EXPORTER_MPARTICLE_ANALYTICS_TIMOUT": "5",
+    }
+
+    found = read_settings(Settings, "OTEL_EXPORTER_MPARTICLE_", {"account": "A"}, environ)
+    assert (found.timeout, caplog.records) == (3, [])
+
+    found = read_settings(Settings, "OTEL_EXPORTER_MPARTICLE_ANALYTICS_", {"account": "A"}, environ)
+    assert found.timeout == 4
+    (record,) = caplog.records
+    assert "'OTEL_EXPORTER_MPARTICLE_ANALYTICS_TIMOUT' is no setting" in record.getMessage()
+
+
+@pytest.mark.usefixtures("_nobody_warned")
+def test_endless_unknown_variables_are_bounded(caplog: pytest.LogCaptureFixture) -> None:
+    """A hundred are named, and no more."""
+    read({f"{PREFIX}NO_{number}": "x" for number in range(500)})
+
+    assert len(caplog.records) == 100
