@@ -39,11 +39,11 @@ ALLOWED: dict[str, set[str]] = {
 
 # Inside a vendor: decide, shape, address, hand over; nobody looks upward.
 LAYERS = (
-    {"answers", "ids", "texts", "vocabulary"},
+    {"answers", "ids", "outside", "texts", "vocabulary"},
     {"values"},
     {"commerce", "device", "user"},
     {"events"},
-    {"settings", "units"},
+    {"definitions", "settings", "units"},
     {"app_config", "budget", "codec", "wire"},
     {"batching", "carried", "contexts", "kinds", "undefined"},
     {"people", "pixel"},
@@ -75,7 +75,10 @@ PURE = {
         *("people", "pixel", "sorting", "texts", "units", "user", "values", "vocabulary", "wire"),
     },
     "delivery": {"request", "policy", "pace", "rate"},
-    "mpulse": {"app_config", "budget", "codec", "contexts", "mapping", "metrics", "packing", "units", "wire"},
+    "mpulse": {
+        *("app_config", "budget", "codec", "contexts", "definitions", "mapping", "metrics", "outside"),
+        *("packing", "units", "wire"),
+    },
     "mparticle_analytics": {
         *("answers", "codec", "context", "mapping", "packing", "properties", "settings", "texts"),
         *("units", "users", "wire"),

@@ -15,7 +15,7 @@ from fnmatch import fnmatchcase
 
 from otel_vendor_exporters.doctor.code_names import CodeName, Kind, Scan
 from otel_vendor_exporters.doctor.report import Finding, Level, counted
-from otel_vendor_exporters.mpulse.app_config import Definitions
+from otel_vendor_exporters.mpulse.definitions import Definitions
 from otel_vendor_exporters.mpulse.mapping import Names
 from otel_vendor_exporters.mpulse.settings import MPulseSettings
 

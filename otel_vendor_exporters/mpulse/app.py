@@ -28,9 +28,10 @@ from otel_vendor_exporters.delivery.request import (
 from otel_vendor_exporters.delivery.sender import Packed
 from otel_vendor_exporters.delivery.transport import Transport
 from otel_vendor_exporters.mpulse import app_config, budget
-from otel_vendor_exporters.mpulse.app_config import AppConfig, Definitions, Problem
+from otel_vendor_exporters.mpulse.app_config import AppConfig, Problem
 from otel_vendor_exporters.mpulse.carried import Carried
 from otel_vendor_exporters.mpulse.contexts import ProcessSession
+from otel_vendor_exporters.mpulse.definitions import Definitions
 from otel_vendor_exporters.mpulse.packing import Discard, Limits, Load, limits_for, pack
 from otel_vendor_exporters.mpulse.settings import MPulseSettings
 from otel_vendor_exporters.mpulse.undefined import UndefinedNames

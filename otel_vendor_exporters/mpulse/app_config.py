@@ -12,18 +12,22 @@ import hashlib
 import hmac
 import json
 import math
-import re
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timezone
 from email.utils import parsedate_to_datetime
-from functools import cached_property
-from types import MappingProxyType
 from urllib.parse import quote, urlsplit
 
 from otel_vendor_exporters.delivery.request import Reply, Request
-from otel_vendor_exporters.mpulse.settings import LOOPBACK_HOSTS, MPulseSettings
+from otel_vendor_exporters.delivery.transport import MAX_BODY_BYTES
+from otel_vendor_exporters.mpulse.definitions import Definitions, read_definitions
+from otel_vendor_exporters.mpulse.outside import one_line, text_of
+from otel_vendor_exporters.mpulse.settings import (
+    LOOPBACK_HOSTS,
+    PLAIN_CONFIG_URL,
+    SIGNED_CONFIG_URL,
+    MPulseSettings,
+)
 
 CRUMB_LIFE_SECONDS = 600.0  # "Expires after 10 minutes": Beacon API reference, h.t
 DEFAULT_SESSION_SECONDS = 1800.0
@@ -32,88 +36,6 @@ MOST_SKEW_MS = 300_000
 LONGEST_RETRY_SECONDS = 600.0
 LONGEST_TEXT = 255  # of a domain or crumb; bounds of ours, so that what goes with every beacon leaves room
 LONGEST_URL = 1000
-_SEPARATORS = frozenset(",|")  # of t_other
-_JOINTS = re.compile(r"[\s_.-]+")  # between the words of a name
-
-
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """A custom metric's name on the wire and how its number is written: Number, Currency or Percentage."""
-
-    label: str
-    data_type: str = "Number"
-
-
-@dataclass(frozen=True, slots=True)
-class _Folded:
-    """Names by what is left of them without case, and without what joins their words; only unique ones."""
-
-    by_case: Mapping[str, str]
-    by_words: Mapping[str, str]
-
-    @classmethod
-    def of(cls, names: Iterable[str]) -> _Folded:
-        folded = {name: name.casefold() for name in names}
-        return cls(_unique(folded), _unique({name: _JOINTS.sub(" ", one) for name, one in folded.items()}))
-
-    def name_for(self, instrument: str) -> str | None:
-        folded = instrument.casefold()
-        return self.by_case.get(folded) or self.by_words.get(_JOINTS.sub(" ", folded))
-
-
-def _unique(folded: Mapping[str, str]) -> Mapping[str, str]:
-    """The names of what only one has."""
-    counts = Counter(folded.values())
-    return {fold: name for name, fold in folded.items() if counts[fold] == 1}
-
-
-@dataclass(frozen=True)
-class Definitions:
-    """What the app defines: by the names people typed into mPulse. Anything else is not sent."""
-
-    timers: Mapping[str, str] = field(default_factory=dict)  # name → label
-    metrics: Mapping[str, Metric] = field(default_factory=dict)
-    dimensions: Mapping[str, str] = field(default_factory=dict)  # name → label
-    sends_undefined: bool = (
-        False  # a name without definition is sent as its own label, for a learning sandbox
-    )
-
-    def metric_for(self, instrument: str) -> str | None:
-        """
-        The custom metric an instrument feeds: the one of its name, else the only one of nearly its name.
-
-        The SDK writes instrument names in lower case and takes no spaces, so case does not matter, nor
-        whether words are joined by spaces, `_`, `-` or `.`: "open_carts" feeds "Open carts". Where two
-        definitions are equal but for that, none is fed.
-        """
-        known = instrument if instrument in self.metrics else self._metrics_folded.name_for(instrument)
-        return known or (instrument if self.sends_undefined else None)
-
-    def timer_for(self, instrument: str) -> str | None:
-        """The custom timer a histogram feeds, likewise."""
-        known = instrument if instrument in self.timers else self._timers_folded.name_for(instrument)
-        return known or (instrument if self.sends_undefined else None)
-
-    def timer_label(self, name: str) -> str | None:
-        """What stands for a timer in t_other; None when nothing can."""
-        own = name if self.sends_undefined and not set(name) & _SEPARATORS else None
-        return self.timers.get(name, own)
-
-    def metric(self, name: str) -> Metric:
-        """A metric that `metric_for` named. mPulse's own labels are `cmet.` and the name."""
-        return self.metrics.get(name) or Metric(f"cmet.{name}")
-
-    def dimension_label(self, name: str) -> str | None:
-        """The parameter that carries a dimension. mPulse's own labels are `cdim.` and the name."""
-        return self.dimensions.get(name, f"cdim.{name}" if self.sends_undefined else None)
-
-    @cached_property
-    def _metrics_folded(self) -> _Folded:
-        return _Folded.of(self.metrics)
-
-    @cached_property
-    def _timers_folded(self) -> _Folded:
-        return _Folded.of(self.timers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +113,7 @@ def read_answer(
     `asked_at` is monotonic seconds. A refresh may hold only h.t and h.cr (mPulse's own test server): the
     definitions, beacon URL and everything else then stay.
     """
-    answer = _json_object(reply)
+    answer = _json_object(reply, settings)
     if isinstance(answer, Problem):
         return answer
     if answer.get("rate_limited") not in (None, False):  # "only if `rate_limited` exists": mpulse.js, PR 29
@@ -200,7 +122,7 @@ def read_answer(
     beacon_url = answer.get("beacon_url") or (current.beacon_url_as_given if current else None)
     domain = _short(answer, "h.d") or (current.domain if current else None)
     if crumb is None or beacon_url is None or domain is None or not (current or _short(answer, "h.key")):
-        return _incomplete(answer, current)
+        return _incomplete(answer, current, settings)
     address = _beacon_address(beacon_url, settings)
     if isinstance(address, Problem):
         return address
@@ -232,55 +154,50 @@ def read_answer(
     return replace(config, warnings=tuple(warnings))
 
 
-def read_definitions(page_params: Mapping[str, object]) -> tuple[Definitions, list[str]]:
-    """The definitions in PageParams, and what is odd about them. A list that is absent defines nothing."""
-    doubts: list[str] = []
-    timers = dict(_entries(page_params, "customTimers", doubts))
-    metrics = dict(_entries(page_params, "customMetrics", doubts))
-    dimensions = dict(_entries(page_params, "customDimensions", doubts))
-    definitions = Definitions(
-        timers=MappingProxyType({name: str(entry["label"]) for name, entry in timers.items()}),
-        metrics=MappingProxyType(
-            {
-                name: Metric(str(entry["label"]), str(entry.get("dataType") or "Number"))
-                for name, entry in metrics.items()
-            }
-        ),
-        dimensions=MappingProxyType({name: str(entry["label"]) for name, entry in dimensions.items()}),
-    )
-    return definitions, doubts
-
-
 def retry_seconds(failures: int, first_seconds: float, chance: float) -> float:
     """The wait after so many failed requests in a row: doubling to 10 min, a fifth of jitter."""
     ceiling = min(first_seconds * 2.0 ** min(failures - 1, 30), max(LONGEST_RETRY_SECONDS, first_seconds))
     return ceiling * (0.9 + 0.2 * chance)
 
 
-def _json_object(reply: Reply) -> Mapping[str, object] | Problem:
+def _json_object(reply: Reply, settings: MPulseSettings) -> Mapping[str, object] | Problem:
     if reply.failure is not None:
         return Problem(f"no answer to the configuration request ({reply.words or reply.failure.value})")
     if reply.status == 420:
         return Problem("mPulse limits the rate of this app (HTTP 420)", stop=True)
     if reply.truncated:
-        return Problem("the configuration is longer than this library reads")
+        too_long = len(reply.body) >= MAX_BODY_BYTES
+        cause = "is longer than this library reads" if too_long else "took too long, or broke off"
+        return Problem(f"the configuration {cause}")
     try:
         answer = json.loads(reply.body)
     except (ValueError, RecursionError):
         answer = None
-    message = _text(answer, "message") if isinstance(answer, Mapping) else None
+    message = text_of(answer, "message") if isinstance(answer, Mapping) else None
     if message is not None and (reply.status != 200 or not answer.get("beacon_url")):
-        return Problem(f"mPulse says: {_one_line(message)}: check api_key and domain", stop=True)
+        return Problem(f"mPulse says: {one_line(message)}: {_to_check(settings)}", stop=True)
     if reply.status != 200:
         wrong = 400 <= reply.status < 500
-        hint = ": check api_key, domain, config_url and user_agent" if wrong else ""
+        hint = f": {_to_check(settings, 'config_url', 'user_agent')}" if wrong else ""
         return Problem(f"the configuration request was answered HTTP {reply.status}{hint}")
     if not isinstance(answer, Mapping):
         return Problem("the answer to the configuration request is not a JSON object: check config_url")
     return answer
 
 
-def _incomplete(answer: Mapping[str, object], current: AppConfig | None) -> Problem:
+def _to_check(settings: MPulseSettings, *others: str) -> str:
+    """What to look at: the settings by which mPulse knows the app, and these others."""
+    *names, last = "api_key", "domain" if settings.rest_secret is None else "rest_secret", *others
+    words = f"check {', '.join(names)} and {last}"
+    path, plain, signed = (
+        urlsplit(url).path for url in (settings.resolved_config_url, PLAIN_CONFIG_URL, SIGNED_CONFIG_URL)
+    )
+    if settings.rest_secret is not None and path == plain:
+        words += f" (rest_secret needs the config_url of signed requests, …{signed})"
+    return words
+
+
+def _incomplete(answer: Mapping[str, object], current: AppConfig | None, settings: MPulseSettings) -> Problem:
     """What the answer lacks, or has in a shape that cannot be used; of a refresh only the crumb is needed."""
     there: dict[str, object] = {}
     if current is None:
@@ -288,7 +205,7 @@ def _incomplete(answer: Mapping[str, object], current: AppConfig | None) -> Prob
         there["beacon_url"] = answer.get("beacon_url")
     there |= {"h.t": _moment(answer), "h.cr": _short(answer, "h.cr")}
     missing = ", ".join(name for name, value in there.items() if not value)
-    return Problem(f"the configuration lacks {missing}: check api_key and domain")
+    return Problem(f"the configuration lacks {missing}: {_to_check(settings)}")
 
 
 def _crumb(answer: Mapping[str, object]) -> tuple[str, int] | None:
@@ -357,35 +274,14 @@ def _session_seconds(answer: Mapping[str, object], current: AppConfig | None) ->
 def _doubts(
     answer: Mapping[str, object], settings: MPulseSettings, vendor_unix_ms: int | None, now_unix_ms: int
 ) -> Iterator[str]:
-    key, domain = _text(answer, "h.key"), _text(answer, "h.d")
+    key, domain = text_of(answer, "h.key"), text_of(answer, "h.d")
     if key is not None and key != settings.api_key:
         yield "the configuration is for another API key than api_key"
     if domain is not None and settings.domain is not None and domain != settings.domain:
-        yield f"the configuration is for the domain {_one_line(domain)}, not {settings.domain}"
+        yield f"the configuration is for the domain {one_line(domain)}, not {settings.domain}"
     if vendor_unix_ms is not None and abs(vendor_unix_ms - now_unix_ms) > MOST_SKEW_MS:
         minutes = abs(vendor_unix_ms - now_unix_ms) // 60_000
         yield f"this machine's clock and mPulse's are {minutes} minutes apart"
-
-
-def _entries(
-    page_params: Mapping[str, object], kind: str, doubts: list[str]
-) -> Iterator[tuple[str, Mapping[str, object]]]:
-    """Name and entry of each usable definition; entries may be empty objects (iOS tests)."""
-    entries = page_params.get(kind)
-    names: set[str] = set()
-    labels: set[str] = set()
-    for entry in entries if isinstance(entries, list) else ():
-        name, label = _text(entry, "name"), _text(entry, "label")
-        if name is None or label is None:
-            continue
-        if name in names or label in labels:
-            doubts.append(f"{kind} defines {_one_line(name)} twice, or two with one label; the first is used")
-        elif kind == "customTimers" and set(label) & _SEPARATORS:
-            doubts.append(f"{kind}: the label of {_one_line(name)} cannot be sent")
-        else:
-            names.add(name)
-            labels.add(label)
-            yield name, entry
 
 
 def _same_or_new(old: Definitions, new: Definitions) -> Definitions:
@@ -393,17 +289,6 @@ def _same_or_new(old: Definitions, new: Definitions) -> Definitions:
     return old if old == new else new
 
 
-def _text(source: object, name: str) -> str | None:
-    value = source.get(name) if isinstance(source, Mapping) else None
-    return value if isinstance(value, str) and value else None
-
-
 def _short(source: Mapping[str, object], name: str) -> str | None:
-    value = _text(source, name)
+    value = text_of(source, name)
     return value if value is not None and len(value) <= LONGEST_TEXT else None
-
-
-def _one_line(text: str) -> str:
-    """Text from outside, fit for a log."""
-    printable = "".join(one if one.isprintable() else " " for one in text[:1000])
-    return " ".join(printable.split())[:200]

@@ -30,9 +30,9 @@ from otel_vendor_exporters.delivery.transport import Network, Transport
 from otel_vendor_exporters.errors import EncodingError
 from otel_vendor_exporters.mpulse import budget
 from otel_vendor_exporters.mpulse.app import App
-from otel_vendor_exporters.mpulse.app_config import Definitions
 from otel_vendor_exporters.mpulse.codec import UnitCodec
 from otel_vendor_exporters.mpulse.contexts import Contexts
+from otel_vendor_exporters.mpulse.definitions import Definitions
 from otel_vendor_exporters.mpulse.settings import MPulseSettings
 from otel_vendor_exporters.mpulse.units import Context, How, Reading, Session, Timing, Unit, later_and_older
 from otel_vendor_exporters.mpulse.wire import MOST_MILLISECONDS, metric_text, timer_milliseconds

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from otel_vendor_exporters import attributes as names
-from otel_vendor_exporters.mpulse.app_config import Definitions
+from otel_vendor_exporters.mpulse.definitions import Definitions
 from otel_vendor_exporters.mpulse.settings import AB_TEST, MPulseSettings
 from otel_vendor_exporters.mpulse.units import Context, Session
 from otel_vendor_exporters.mpulse.wire import metric_text

@@ -15,8 +15,8 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from otel_vendor_exporters import attributes as names
-from otel_vendor_exporters.mpulse.app_config import Definitions
 from otel_vendor_exporters.mpulse.contexts import Contexts
+from otel_vendor_exporters.mpulse.definitions import Definitions
 from otel_vendor_exporters.mpulse.units import Session, Timing, Unit
 from otel_vendor_exporters.mpulse.wire import MOST_MILLISECONDS
 

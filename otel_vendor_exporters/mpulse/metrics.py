@@ -24,8 +24,8 @@ from opentelemetry.sdk.metrics.export import (
 )
 from opentelemetry.sdk.resources import Resource
 
-from otel_vendor_exporters.mpulse.app_config import Definitions
 from otel_vendor_exporters.mpulse.contexts import Contexts
+from otel_vendor_exporters.mpulse.definitions import Definitions
 from otel_vendor_exporters.mpulse.mapping import Mapped, Names
 from otel_vendor_exporters.mpulse.settings import MPulseSettings
 from otel_vendor_exporters.mpulse.undefined import is_about_telemetry

@@ -19,9 +19,9 @@ from operator import itemgetter
 from typing import NamedTuple
 
 from otel_vendor_exporters.errors import EncodingError
-from otel_vendor_exporters.mpulse.app_config import Definitions
 from otel_vendor_exporters.mpulse.carried import NOTHING_CARRIED, Key, Rounding
 from otel_vendor_exporters.mpulse.contexts import resolved
+from otel_vendor_exporters.mpulse.definitions import Definitions
 from otel_vendor_exporters.mpulse.settings import MPulseSettings
 from otel_vendor_exporters.mpulse.units import Context, How, Reading, Timing, Unit, side_by_side
 from otel_vendor_exporters.mpulse.wire import (

@@ -11,7 +11,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping
 
-from otel_vendor_exporters.mpulse.app_config import Definitions
+from otel_vendor_exporters.mpulse.definitions import Definitions
 
 MOST_AT_ONCE = 10
 _MOST_NAMES = 1000

@@ -27,9 +27,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.util.types import AnyValue
 
 from otel_vendor_exporters.mpulse import MPulseSettings, MPulseSpanExporter, Session
-from otel_vendor_exporters.mpulse.app_config import Definitions
 from otel_vendor_exporters.mpulse.client import destination_for
 from otel_vendor_exporters.mpulse.contexts import Contexts
+from otel_vendor_exporters.mpulse.definitions import Definitions
 from otel_vendor_exporters.mpulse.mapping import Names, timings_from
 from otel_vendor_exporters.mpulse.packing import Limits, pack
 from otel_vendor_exporters.mpulse.units import Context, Timing

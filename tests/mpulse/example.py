@@ -11,7 +11,8 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 
 from otel_vendor_exporters.delivery.request import Reply
-from otel_vendor_exporters.mpulse.app_config import AppConfig, Definitions, Metric, Problem, read_answer
+from otel_vendor_exporters.mpulse.app_config import AppConfig, Problem, read_answer
+from otel_vendor_exporters.mpulse.definitions import Definitions, Metric
 from otel_vendor_exporters.mpulse.settings import MPulseSettings
 from otel_vendor_exporters.mpulse.wire import Envelope
 

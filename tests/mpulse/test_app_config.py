@@ -12,13 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otel_vendor_exporters.delivery.request import Failure, Reply
-from otel_vendor_exporters.mpulse.app_config import (
-    AppConfig,
-    Definitions,
-    Problem,
-    read_answer,
-    retry_seconds,
-)
+from otel_vendor_exporters.delivery.transport import MAX_BODY_BYTES
+from otel_vendor_exporters.mpulse.app_config import AppConfig, Problem, read_answer, retry_seconds
+from otel_vendor_exporters.mpulse.definitions import Definitions
 from tests.mpulse.example import (
     ANSWER,
     CRUMB,
@@ -79,7 +75,16 @@ WRONG: dict[str, tuple[Reply, str, bool]] = {
     "huge number": (reply(b'{"h.t": ' + b"1" * 5000 + b"}"), "not a JSON object", False),
     "list": (reply([ANSWER]), "not a JSON object", False),
     "null": (reply(None), "not a JSON object", False),
-    "too long": (replace(reply(ANSWER), truncated=True), "longer than this library reads", False),
+    "too long": (
+        replace(reply(b"{" * MAX_BODY_BYTES), truncated=True),
+        "the configuration is longer than this library reads",
+        False,
+    ),
+    "too slow": (
+        replace(reply(ANSWER), truncated=True),
+        "the configuration took too long, or broke off",
+        False,
+    ),
     "timeout": (Reply(failure=Failure.NO_ANSWER, words="timed out"), "no answer .*timed out", False),
     "unreachable": (Reply(failure=Failure.NOT_SENT), "no answer .*not sent", False),
     "nothing": (reply({}), "lacks h.key, h.d, beacon_url, h.t, h.cr:", False),
@@ -265,6 +270,22 @@ def test_what_is_odd_is_a_warning(
 
     assert isinstance(found, AppConfig)
     assert found.warnings == (() if warning is None else (warning,))
+
+
+@pytest.mark.parametrize(
+    ("body", "status"), [({"message": "Invalid signature"}, 403), (b"", 401), (b"", 404), (b"{}", 200)]
+)
+def test_with_a_secret_it_is_the_secret_that_is_named(body: object, status: int) -> None:
+    """Signed requests hold no domain: not that is to be checked, but rest_secret, and where it is sent."""
+    signed = read(body, status=status, rest_secret="s")
+    plain = read(body, status=status, rest_secret="s", config_url="https://mine.example/api/config.json")
+
+    assert isinstance(signed, Problem)
+    assert isinstance(plain, Problem)
+    assert re.search(r"check api_key(,| and) rest_secret", signed.words)
+    assert "domain" not in signed.words
+    assert "config_url of" not in signed.words
+    assert "rest_secret needs the config_url of signed requests, …/api/v2/config.json" in plain.words
 
 
 @pytest.mark.parametrize(

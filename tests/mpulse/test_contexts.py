@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from opentelemetry.sdk.resources import Resource
 
-from otel_vendor_exporters.mpulse.app_config import Definitions
 from otel_vendor_exporters.mpulse.contexts import Contexts, ProcessSession, resolved
+from otel_vendor_exporters.mpulse.definitions import Definitions
 from otel_vendor_exporters.mpulse.units import Context, Session
 from tests.mpulse.example import DEFINITIONS, NOW_UNIX_MS, settings
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from otel_vendor_exporters.mpulse.app_config import Definitions, Metric, read_definitions
+from otel_vendor_exporters.mpulse.definitions import Definitions, Metric, read_definitions
 
 
 @pytest.mark.parametrize(

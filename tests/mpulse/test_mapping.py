@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.sdk.trace import ReadableSpan
 
-from otel_vendor_exporters.mpulse.app_config import Definitions
 from otel_vendor_exporters.mpulse.contexts import Contexts
+from otel_vendor_exporters.mpulse.definitions import Definitions
 from otel_vendor_exporters.mpulse.mapping import Mapped, Names, timings_from
 from otel_vendor_exporters.mpulse.packing import Limits, pack
 from otel_vendor_exporters.mpulse.units import Context, Session, Timing

@@ -15,7 +15,7 @@ from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
-from otel_vendor_exporters.mpulse.app_config import Definitions, Metric
+from otel_vendor_exporters.mpulse.definitions import Definitions, Metric
 from otel_vendor_exporters.mpulse.exporters import _TEMPORALITY
 from otel_vendor_exporters.mpulse.mapping import Mapped
 from otel_vendor_exporters.mpulse.metrics import MILLISECONDS_OF_UNIT, Increments, MetricMapping

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otel_vendor_exporters.mpulse.app_config import Definitions, Metric
+from otel_vendor_exporters.mpulse.definitions import Definitions, Metric
 from otel_vendor_exporters.mpulse.packing import Discard, Limits, Load, limits_for, pack
 from otel_vendor_exporters.mpulse.units import Context, How, Reading, Session, Timing, Unit
 from otel_vendor_exporters.mpulse.wire import beacon_request, encoded

@@ -11,8 +11,8 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from otel_vendor_exporters.mpulse import MPulseMetricExporter
-from otel_vendor_exporters.mpulse.app_config import Definitions, Metric
 from otel_vendor_exporters.mpulse.codec import UnitCodec
+from otel_vendor_exporters.mpulse.definitions import Definitions, Metric
 from otel_vendor_exporters.mpulse.exporters import _TEMPORALITY
 from otel_vendor_exporters.mpulse.undefined import UndefinedNames
 from otel_vendor_exporters.mpulse.units import Context, How, Reading
