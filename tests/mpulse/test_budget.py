@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import random
 from bisect import bisect_left
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from otel_vendor_exporters.mpulse import MPulseClient
 from otel_vendor_exporters.mpulse.budget import PERIOD_SECONDS, Sampler, bucket_for, shares
+from otel_vendor_exporters.sandbox import Sandbox
 from tests.mpulse.example import settings
 
 HOUR = 3600.0
@@ -164,3 +167,28 @@ def test_endless_timer_names_do_not_stay_in_memory() -> None:
 
     sampler.adjust(PERIOD_SECONDS, 0)
     assert len(sampler._rates) <= 10_001
+
+
+@pytest.mark.parametrize("spooled", [False, True])
+def test_what_the_budget_holds_back_at_the_end_is_counted(
+    sandbox: Sandbox, tmp_path: Path, caplog: pytest.LogCaptureFixture, spooled: bool
+) -> None:
+    """With a spool folder the next process sends it; without one it is lost, counted and said."""
+    keywords = {**sandbox.mpulse_settings, "timeout": 0.3, "max_beacons_per_hour": 12}
+    if spooled:
+        keywords["spool_dir"] = str(tmp_path)
+    client = MPulseClient(**keywords)
+    for number in range(6):
+        client.send_metric("Orders", 10, timeout_seconds=0, page_group=f"Page {number}")
+    client.close(0.5)
+
+    counts = client.ledger()
+    assert (counts.delivered, counts.waiting, counts.balanced) == (1, 0, True)
+    if spooled:
+        assert (counts.handed_over, counts.lost) == (5, 0)
+        with MPulseClient(**{**keywords, "max_beacons_per_hour": None, "timeout": 3}) as later:
+            later.send_metric("Orders", 1)
+        assert sandbox.received.metrics == {"Orders": 61}
+    else:
+        assert (counts.handed_over, dict(counts.dropped), counts.lost) == (0, {"shutdown": 5}, 5)
+        assert "5 items dropped: shutdown" in caplog.text
