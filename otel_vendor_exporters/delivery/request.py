@@ -18,6 +18,7 @@ U = TypeVar("U")  # the vendor's unit: the smallest thing it counts
 
 
 _MOST_WORDS = 100
+_LIVES_ON = frozenset({"carried"})  # dropped, and its amount goes along with a later item
 
 
 def _empty() -> Mapping[str, Any]:  # a default that dataclasses accept and nobody can change
@@ -189,7 +190,7 @@ class Receipt:
 
     def raise_for_losses(self) -> None:
         """
-        Raise unless everything was delivered.
+        Raise unless everything was delivered, or will be with something later.
 
         RefusedError names what was refused or dropped and why; TransportError counts what still waits
         (it goes on being tried in the background).
@@ -198,6 +199,7 @@ class Receipt:
             f"{count} {reason}"
             for reasons in (self.refused, self.dropped)
             for reason, count in reasons.items()
+            if reason not in _LIVES_ON
         ]
         if lost:
             raise RefusedError(

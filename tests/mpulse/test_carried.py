@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otel_vendor_exporters.delivery.notices import Notices
-from otel_vendor_exporters.delivery.request import Failure, Item, Outcome, Parcel, Reply
+from otel_vendor_exporters.delivery.request import Failure, Item, Outcome, Parcel, Receipt, Reply
 from otel_vendor_exporters.mpulse import MPulseClient
 from otel_vendor_exporters.mpulse.app import App
 from otel_vendor_exporters.mpulse.packing import Load
@@ -114,6 +114,14 @@ def test_two_hundred_small_amounts_arrive_as_their_sum(
     assert (counts.lost, counts.balanced) == (0, True)
     assert len(receipts) <= 2
     assert sandbox.received.findings == ()
+
+
+def test_an_amount_that_goes_along_with_the_next_is_no_loss(client: MPulseClient) -> None:
+    """Who asks for losses hears of none."""
+    receipt = client.send_metric("Revenue", 0.004)
+
+    assert receipt == Receipt(dropped={"carried": 1})
+    receipt.raise_for_losses()
 
 
 AMOUNTS = st.floats(0.0001, 0.02) | st.sampled_from([0.001, 0.004, 0.005, 0.006, 0.995, 12.345])
