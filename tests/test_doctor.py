@@ -339,15 +339,6 @@ def test_a_clock_that_agrees(sandbox: Sandbox) -> None:
     assert mparticle(sandbox).levels("mparticle")["agrees"] == "ok"
 
 
-def test_a_crumb_from_another_time(sandbox: Sandbox) -> None:
-    """Without a Date, mPulse's h.t still shows it."""
-    sandbox.mpulse.switches = Switches(clock_skew_seconds=900)
-    ended = mpulse(sandbox)
-
-    assert ended.status == 1
-    assert "clock and mPulse's are" in ended.findings("mpulse")["odd"][1]
-
-
 # Names
 
 

@@ -10,7 +10,8 @@ from otel_vendor_exporters.delivery.request import Reply
 from otel_vendor_exporters.doctor import mparticle, mparticle_analytics, mpulse
 from otel_vendor_exporters.mparticle.settings import MParticleSettings
 from otel_vendor_exporters.mparticle_analytics.settings import AnalyticsSettings
-from otel_vendor_exporters.mpulse.app_config import AppConfig, Definitions
+from otel_vendor_exporters.mpulse.app_config import AppConfig
+from otel_vendor_exporters.mpulse.definitions import Definitions
 from otel_vendor_exporters.mpulse.settings import MPulseSettings
 from otel_vendor_exporters.settings import Secret
 

@@ -22,7 +22,7 @@ from otel_vendor_exporters.doctor.network import Exchange, skew_seconds, unreach
 from otel_vendor_exporters.doctor.packages import NEEDED, Package, installed, package_findings
 from otel_vendor_exporters.doctor.signals import signal_findings
 from otel_vendor_exporters.doctor.spool import spool_findings
-from otel_vendor_exporters.mpulse.app_config import Definitions, Metric
+from otel_vendor_exporters.mpulse.definitions import Definitions, Metric
 from otel_vendor_exporters.mpulse.settings import MPulseSettings
 
 FITTING = {
