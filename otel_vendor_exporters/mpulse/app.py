@@ -116,21 +116,20 @@ class App:
         loads, discards = pack(units, config.definitions, self._limits, now_unix_ms, carried)
         parcels = [Parcel([items[index] for index in load.units], load) for load in loads]
         verdicts = self._verdicts(items, discards)
+        for load in loads:
+            self._carried.foresee(load.remainders)
         self._carried.add([one.amount for one in discards if one.amount is not None])
         return Packed(parcels, verdicts)
 
     def request(self, parcel: Parcel[Unit]) -> Request | None:
         """The beacon with the crumb as it is now; an expired crumb is never sent."""
-        envelope = self._envelope
+        envelope, load = self._envelope, _load_of(parcel)
         if envelope is None or not self._may_send(self._clock.monotonic()):
+            self._carried.settle(load.remainders, delivered=False)
             return None
-        load = _load_of(parcel)
-        request = beacon_request(load.beacon, envelope)
         if self.sampler is not None:
             self.sampler.sent(len(load.beacon.timers))
-        if load.remainders:
-            self._carried.leave(load.remainders)
-        return request
+        return beacon_request(load.beacon, envelope)
 
     def judge(self, parcel: Parcel[Unit], reply: Reply) -> Sequence[Verdict[Unit]]:
         """Settle the parcel: mPulse says 204 to anything; the rest is its infrastructure speaking."""
@@ -140,8 +139,7 @@ class App:
         if outcome is Outcome.DELIVERED and reply.status != 204:
             text = "mpulse: beacons are answered %s instead of 204: check that config_url is mPulse's"
             self._notices.say("not 204", logging.WARNING, text, words)
-        if remainders := _load_of(parcel).remainders:
-            self._carried.settle(remainders, delivered=outcome is Outcome.DELIVERED)
+        self._carried.settle(_load_of(parcel).remainders, delivered=outcome is Outcome.DELIVERED)
         if outcome is Outcome.DELIVERED:
             return [Verdict(parcel.items, outcome)]
         reason = f"http_{reply.status}" if reply.failure is None else "ambiguous"

@@ -3,7 +3,7 @@ Carried: what is left of money when increments are rounded to cents. It goes alo
 
 Currency travels with two decimals ("Send custom data with mPulse"), and increments may be less than a cent.
 Rule: what was delivered is the true sum less what is carried, whatever is sent again. So a beacon's remainder
-is carried only when the beacon has arrived; while it is under way it is foreseen, and no more.
+is carried only when the beacon has arrived; until then it is foreseen, as long as there is the beacon.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from types import MappingProxyType
 from typing import TypeAlias
+from weakref import WeakSet
 
 from otel_vendor_exporters.mpulse.units import Context
 from otel_vendor_exporters.mpulse.wire import cents, exact_sum
@@ -24,43 +25,63 @@ _MOST_KEYS = 2000  # bounded memory: past it the oldest remainder is forgotten, 
 _ZERO = Decimal(0)
 
 
+class Remainders:
+    """What a beacon's increments come to beyond what it says. Lives as long as the beacon does."""
+
+    __slots__ = ("__weakref__", "amounts")
+
+    def __init__(self, amounts: Sequence[tuple[Key, Decimal]] = ()) -> None:
+        self.amounts = amounts
+
+
+NO_REMAINDERS = Remainders()
+
+
 class Carried:
     """The remainders of one app, by metric and context. Any thread may call."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._amounts: OrderedDict[Key, Decimal] = OrderedDict()
-        self._under_way: dict[Key, Decimal] = {}
+        # Weakly: delivery may unpack a beacon that has not left, and then nobody hears of it again.
+        self._foreseen: WeakSet[Remainders] = WeakSet()
 
     def snapshot(self) -> Mapping[Key, Decimal]:
-        """What is to be added to the next increments, if all that is under way arrives."""
+        """What is to be added to the next increments, if all beacons there are arrive."""
         with self._lock:
-            if not self._amounts and not self._under_way:
+            if not self._amounts and not self._foreseen:
                 return NOTHING_CARRIED
             amounts = dict(self._amounts)
-            for key, amount in self._under_way.items():
-                amounts[key] = exact_sum((amounts.get(key, _ZERO), amount))
+            for remainders in self._foreseen:
+                for key, amount in remainders.amounts:
+                    amounts[key] = exact_sum((amounts.get(key, _ZERO), amount))
             return amounts
 
     def add(self, amounts: Iterable[tuple[Key, Decimal]]) -> None:
         """Carry these amounts, too."""
         with self._lock:
-            for key, amount in amounts:
-                _add(self._amounts, key, amount)
-            while len(self._amounts) > _MOST_KEYS:
-                self._amounts.popitem(last=False)
+            self._add(amounts)
 
-    def leave(self, remainders: Iterable[tuple[Key, Decimal]]) -> None:
-        """A beacon with these remainders is about to go out."""
-        with self._lock:
-            for key, amount in remainders:
-                _add(self._under_way, key, amount)
+    def foresee(self, remainders: Remainders) -> None:
+        """There is a beacon that leaves these."""
+        if remainders.amounts:
+            with self._lock:
+                self._foreseen.add(remainders)
 
-    def settle(self, remainders: Sequence[tuple[Key, Decimal]], *, delivered: bool) -> None:
-        """A beacon that went out has arrived, or has not."""
-        self.leave([(key, -amount) for key, amount in remainders])
-        if delivered:
-            self.add(remainders)
+    def settle(self, remainders: Remainders, *, delivered: bool) -> None:
+        """The beacon has arrived; or it has not, and what it held is packed anew, or lost."""
+        if remainders.amounts:
+            with self._lock:
+                self._foreseen.discard(remainders)
+                self._add(remainders.amounts if delivered else ())
+
+    def _add(self, amounts: Iterable[tuple[Key, Decimal]]) -> None:
+        for key, amount in amounts:
+            total = exact_sum((self._amounts.pop(key, _ZERO), amount))
+            if total:
+                self._amounts[key] = total
+        while len(self._amounts) > _MOST_KEYS:
+            self._amounts.popitem(last=False)
 
 
 class Rounding:
@@ -87,9 +108,3 @@ class Rounding:
             return None
         self._now[key] = exact_sum((total, -sent))
         return sent
-
-
-def _add(amounts: dict[Key, Decimal], key: Key, amount: Decimal) -> None:
-    total = exact_sum((amounts.pop(key, _ZERO), amount))
-    if total:
-        amounts[key] = total

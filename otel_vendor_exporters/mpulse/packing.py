@@ -19,7 +19,7 @@ from operator import itemgetter
 from typing import NamedTuple
 
 from otel_vendor_exporters.errors import EncodingError
-from otel_vendor_exporters.mpulse.carried import NOTHING_CARRIED, Key, Rounding
+from otel_vendor_exporters.mpulse.carried import NO_REMAINDERS, NOTHING_CARRIED, Key, Remainders, Rounding
 from otel_vendor_exporters.mpulse.contexts import resolved
 from otel_vendor_exporters.mpulse.definitions import Definitions
 from otel_vendor_exporters.mpulse.settings import MPulseSettings
@@ -84,7 +84,7 @@ class Load:
 
     beacon: Beacon
     units: Sequence[int]
-    remainders: Sequence[tuple[Key, Decimal]] = ()
+    remainders: Remainders = NO_REMAINDERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -377,7 +377,7 @@ class _Place:
         if not metrics:
             return Load(beacon, units)
         remainders = [((entry.label, context), entry.remainder) for entry in metrics if entry.remainder]
-        return Load(beacon, units, remainders)
+        return Load(beacon, units, Remainders(remainders))
 
 
 def _place(context: Context, definitions: Definitions, limits: Limits) -> _Place:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
@@ -122,6 +123,27 @@ def test_an_amount_that_goes_along_with_the_next_is_no_loss(client: MPulseClient
 
     assert receipt == Receipt(dropped={"carried": 1})
     receipt.raise_for_losses()
+
+
+def test_many_threads_share_the_carried_cents(sandbox: Sandbox) -> None:
+    """Eight threads, four connections, beacons that fail in between: the sum is right to half a cent."""
+    sandbox.answer_next(on="beacon", status=503, times=2)
+    with MPulseClient(**sandbox.mpulse_settings, timeout=5, connections=4) as client:
+
+        def sell() -> None:
+            for _ in range(25):
+                client.send_metric("Revenue", 0.007, timeout_seconds=0.05)
+
+        threads = [threading.Thread(target=sell) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert client._destination.delivery.flush(30)
+        counts = client.ledger()
+
+    assert sandbox.received.metrics["Revenue"] == pytest.approx(1.4, abs=0.005001)
+    assert (counts.waiting, counts.lost, counts.balanced) == (0, 0, True)
 
 
 AMOUNTS = st.floats(0.0001, 0.02) | st.sampled_from([0.001, 0.004, 0.005, 0.006, 0.995, 12.345])
