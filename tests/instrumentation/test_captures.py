@@ -238,8 +238,6 @@ FAULTY: dict[str, tuple[Callable[[], Callable[..., Any]], str]] = {
     "value function fails": (lambda: counted("paid", value=fail), "value"),
     "value is no number": (lambda: counted("paid", value=nothing), "value"),
     "value names no argument": (lambda: counted("paid", value="amuont"), "value"),
-    "instrument name is refused": (lambda: counted("not a name!"), "counter"),
-    "histogram name is refused": (lambda: timed("not a name!", record="metric"), "duration"),
 }
 
 
