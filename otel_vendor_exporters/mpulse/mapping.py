@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _MOST_REMEMBERED = 10_000
 _LONGEST_REMEMBERED = 1000
 _TOO_LONG_NANOSECONDS = MOST_MILLISECONDS * 1_000_000 + 500_000  # would be rounded to more than the most
+_tuple = tuple.__new__  # makes a timing as Timing(…) does, without its call in between
 Keeps = Callable[[str, int, int], bool]  # timer name, trace id, span id
 
 
@@ -108,7 +109,7 @@ def timings_from(
             route=True,
         )
         milliseconds = (end - start + 500_000) // 1_000_000  # rounded half up
-        mapped.units.append(Timing(timer, milliseconds, end_unix_ms, context))
+        mapped.units.append(_tuple(Timing, (timer, milliseconds, end_unix_ms, context)))
     mapped.records = len(mapped.units) + mapped.session_limited
     return mapped
 

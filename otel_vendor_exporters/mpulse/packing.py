@@ -112,6 +112,7 @@ class _Entry(NamedTuple):
 
 
 _LABEL = itemgetter(0)
+_tuple = tuple.__new__  # makes an entry as _Entry(…) does, without its call in between
 
 
 @dataclass(slots=True)
@@ -151,13 +152,15 @@ def _grouped(
     contexts: dict[int, Context] = {}  # by id of the context as it came: most units share few objects
     same: dict[Context, Context] = {}
     label_of = definitions.timer_label if definitions.sends_undefined else definitions.timers.get
+    bucket_ms = bucket_ms or 1
     for index, unit in enumerate(units):
         end_unix_ms = unit.end_unix_ms
-        context = contexts.get(id(unit.context))
+        as_it_came = unit.context
+        context = contexts.get(id(as_it_came))
         if context is None:
-            context = resolved(unit.context, definitions)
-            context = contexts[id(unit.context)] = same.setdefault(context, context)
-        key = (id(context), end_unix_ms // bucket_ms if bucket_ms else end_unix_ms)
+            context = resolved(as_it_came, definitions)
+            context = contexts[id(as_it_came)] = same.setdefault(context, context)
+        key = (id(context), end_unix_ms // bucket_ms)
         group = groups.get(key)
         if group is None:
             group = groups[key] = _Group(context)
@@ -166,7 +169,8 @@ def _grouped(
             if label is None:
                 discards.append(Discard("undefined", index, unit.name))
             else:
-                group.timers.append(_Entry(label, unit.milliseconds, end_unix_ms, (index,)))
+                values = (label, unit.milliseconds, end_unix_ms, (index,), None)
+                group.timers.append(_tuple(_Entry, values))
         else:
             name = _defined(unit, definitions)
             if name is None:
