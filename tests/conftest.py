@@ -44,6 +44,9 @@ class ForwardClock(Clock):
     def monotonic(self) -> float:
         return time.monotonic() + self._forward_seconds
 
+    def lasting(self) -> float:
+        return self.monotonic()
+
     def unix_ms(self) -> int:
         return int(time.time() * 1000 + self._forward_seconds * 1000)
 

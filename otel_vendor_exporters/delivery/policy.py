@@ -15,6 +15,7 @@ from types import MappingProxyType
 
 from otel_vendor_exporters.delivery.request import Failure, Outcome, Reply
 
+AMBIGUOUS = "ambiguous"  # the ledger word for what was sent without an answer, and is not sent again
 BACKOFF_BASE_SECONDS = 1.0
 BACKOFF_CAP_SECONDS = 60.0
 SLOW_BASE_SECONDS = 60.0

@@ -16,9 +16,9 @@ from dataclasses import replace
 from functools import partial
 from typing import Generic
 
-from otel_vendor_exporters.delivery import lifetime, reentry
+from otel_vendor_exporters.delivery import lifetime, policy, reentry
 from otel_vendor_exporters.delivery.backlog import Backlog
-from otel_vendor_exporters.delivery.clock import Clock
+from otel_vendor_exporters.delivery.clock import AgeClock, Clock
 from otel_vendor_exporters.delivery.ledger import Ledger
 from otel_vendor_exporters.delivery.notices import Notices
 from otel_vendor_exporters.delivery.pace import REPACK_AFTER_SECONDS, Pace
@@ -65,6 +65,7 @@ class Delivery(Generic[U]):
         self._notices = notices
         self._timeout_seconds = timeout_seconds
         self._pace = Pace(connections, rate)
+        self._age_clock = AgeClock(clock)
         self._closing_at: float | None = None  # monotonic deadline of the shutdown
         self._stopped = False
         self._reset()
@@ -161,11 +162,7 @@ class Delivery(Generic[U]):
         self._vendor.renew_after_fork()
 
     def end_at_exit(self) -> None:
-        """
-        The interpreter ends and nobody has shut down yet: what waits has one request's time.
-
-        Stays open: providers that were made before this was imported have their turn later, and export then.
-        """
+        """What waits has one request's time. Stays open: older providers have their turn later."""
         if not self.flush(self._timeout_seconds) and self._closing_at is None:
             with self._lock:
                 self._backlog.note_end("exit", "waiting")
@@ -299,7 +296,7 @@ class Delivery(Generic[U]):
         wait = self._callbacks.prepare(self._seconds_for_request(), hurry=hurry)
         if wait <= 0:
             with self._lock:
-                items = self._backlog.take(MOST_PACKED_AT_ONCE, self._clock.unix_ms())
+                items = self._backlog.take(MOST_PACKED_AT_ONCE, self._age_clock.unix_ms())
             packed = self._callbacks.pack(items) if items else packed
         with self._lock:
             self._packing = self._nudged = False
@@ -379,6 +376,9 @@ class Delivery(Generic[U]):
                 self._fail(verdict)
         else:
             self._backlog.lose(verdict)
+            if verdict.reason == policy.AMBIGUOUS:  # no answer: what is not under way yet is not to follow it
+                self._unpack()
+                self._fail(verdict)
 
     def _fail(self, verdict: Verdict[U]) -> None:
         slowly = verdict.outcome is Outcome.LATER_SLOWLY

@@ -184,7 +184,7 @@ def user_agent_header(user_agent: str | None) -> dict[str, str]:
 def _verdict(
     items: Sequence[Item[SealedBatch]], outcome: Outcome, reply: Reply, words: str
 ) -> Verdict[SealedBatch]:
-    reason = f"http_{reply.status}" if reply.failure is None else "ambiguous"
+    reason = f"http_{reply.status}" if reply.failure is None else policy.AMBIGUOUS
     wait = policy.retry_after_seconds(reply, datetime.now(timezone.utc))
     return Verdict(items, outcome, reason, words, wait or None)
 

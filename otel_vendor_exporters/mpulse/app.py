@@ -142,7 +142,7 @@ class App:
         self._carried.settle(_load_of(parcel).remainders, delivered=outcome is Outcome.DELIVERED)
         if outcome is Outcome.DELIVERED:
             return [Verdict(parcel.items, outcome)]
-        reason = f"http_{reply.status}" if reply.failure is None else "ambiguous"
+        reason = f"http_{reply.status}" if reply.failure is None else policy.AMBIGUOUS
         wait = policy.retry_after_seconds(reply, datetime.now(timezone.utc))
         return [Verdict(parcel.items, outcome, reason, words, wait or None)]
 

@@ -38,6 +38,9 @@ class FakeClock(Clock):
     def monotonic(self) -> float:
         return START_SECONDS + self._passed
 
+    def lasting(self) -> float:
+        return self.monotonic()
+
     def unix_ms(self) -> int:
         return START_UNIX_MS + int(self._passed * 1000)
 
@@ -82,6 +85,9 @@ class FastClock(Clock):
 
     def monotonic(self) -> float:
         return time.monotonic() * self.SPEED
+
+    def lasting(self) -> float:
+        return self.monotonic()
 
     def wait(self, condition: threading.Condition, timeout_seconds: float | None) -> None:
         condition.wait(None if timeout_seconds is None else timeout_seconds / self.SPEED)

@@ -10,10 +10,11 @@ from dataclasses import replace
 
 import pytest
 
+from otel_vendor_exporters.delivery.clock import AgeClock, Clock
 from otel_vendor_exporters.delivery.ready import Ready
 from otel_vendor_exporters.delivery.request import Item, Outcome, Parcel, Reply, Ticket, Verdict
 from otel_vendor_exporters.delivery.sender import Packed
-from tests.delivery.fakes import FastClock, NumbersServer, Ways
+from tests.delivery.fakes import FakeClock, FastClock, NumbersServer, Ways
 from tests.delivery.loopback import GUARD_SECONDS, Answer
 
 USERS = 7
@@ -168,3 +169,47 @@ def test_what_is_newer_is_not_packed_while_older_may_come_back(ways: Ways) -> No
 
     assert packed_meanwhile == [[8, 9], [1]]
     assert [number for numbers in server.accepted[2:] for number in numbers] == [1, 2]
+
+
+def test_a_vendor_that_answers_nothing_gets_no_more_until_a_probe_arrives(
+    ways: Ways, clock: FakeClock
+) -> None:
+    """Where twice is worse than never, a reset costs what was under way, not what waits behind it."""
+    answers = [Answer(reset=True)]
+    server = NumbersServer(lambda numbers: answers.pop() if answers else None)
+    with server:
+        way = ways(server.url, clock=clock, per_parcel=1, again=False)
+        way.keep(range(10))
+        server.until_received(1)
+        clock.until_somebody_waits(0.0, 2.0)
+        assert len(server.received) == 1
+        assert way.counts()["dropped"] == {"ambiguous": 1}
+
+        way.delivery.shutdown(30.0)
+
+    assert way.counts() == {"accepted": 10, "delivered": 9, "dropped": {"ambiguous": 1}}
+
+
+def test_a_wall_clock_that_jumps_and_comes_back_makes_nothing_older() -> None:
+    clock = JumpingClock()
+    ages = AgeClock(clock)
+    began = ages.unix_ms()
+
+    clock.wall_ms += 3 * 86_400_000
+    clock.passed += 2.5
+    assert ages.unix_ms() == began + 2500
+    clock.wall_ms -= 4 * 86_400_000
+    assert ages.unix_ms() == clock.wall_ms
+
+
+class JumpingClock(Clock):
+    """The wall clock and the time that passes, apart."""
+
+    wall_ms = 1_800_000_000_000
+    passed = 100.0
+
+    def lasting(self) -> float:
+        return self.passed
+
+    def unix_ms(self) -> int:
+        return self.wall_ms
