@@ -102,3 +102,26 @@ class Outlet:
     def _seconds(self, timeout_millis: float) -> float:
         """The SDK's deadlines are not ours to trust: the last collection passes its interval."""
         return min(timeout_millis / 1000, self._timeout_seconds)
+
+
+class ThroughOutlet:
+    """What is the same in every exporter, whatever it exports."""
+
+    _outlet: Outlet
+
+    def force_flush(self, timeout_millis: float = 30_000) -> bool:
+        """Wait until everything kept is sent; False when that took too long or the vendor is down."""
+        return self._outlet.flush(timeout_millis)
+
+    def shutdown(self, timeout_millis: float = 30_000, **kwargs: object) -> None:
+        """
+        Send what waits within the deadline; what is left is counted as dropped, or stays on the disk.
+
+        `timeout`, in milliseconds too, goes before: the SDK's periodic reader calls it so (#5574).
+        """
+        timeout = kwargs.get("timeout")
+        self._outlet.close(float(timeout) if isinstance(timeout, (int, float)) else timeout_millis)
+
+    def ledger(self) -> Counts:
+        """What became of everything this process sent to this account."""
+        return self._outlet.counts()

@@ -15,8 +15,7 @@ from opentelemetry.sdk._logs.export import LogRecordExporter, LogRecordExportRes
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-from otel_vendor_exporters.delivery.ledger import Counts
-from otel_vendor_exporters.delivery.outlet import Outlet
+from otel_vendor_exporters.delivery.outlet import Outlet, ThroughOutlet
 from otel_vendor_exporters.mparticle.batching import Sealed, seal
 from otel_vendor_exporters.mparticle.client import destination_for
 from otel_vendor_exporters.mparticle.feed import new_id, pixel_rules
@@ -26,12 +25,13 @@ from otel_vendor_exporters.mparticle.settings import MParticleSettings
 from otel_vendor_exporters.settings import internal_metrics_enabled
 
 
-class MParticleLogExporter(LogRecordExporter):
+class MParticleLogExporter(ThroughOutlet, LogRecordExporter):
     """Sends log records that are events or exceptions. Settings are keywords; see `MParticleSettings`."""
 
     def __init__(self, *, meter_provider: MeterProvider | None = None, **settings: object) -> None:
         """Raise ConfigurationError for settings that are wrong or missing; does not connect."""
         self._feeder = _Feeder(MParticleSettings.read(**settings), "log", meter_provider)
+        self._outlet = self._feeder.outlet
 
     def export(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:
         """Keep the events of the records; SUCCESS when all of them are kept."""
@@ -39,43 +39,20 @@ class MParticleLogExporter(LogRecordExporter):
         kept = feeder.export(len(batch), lambda: feeder.mapping.from_logs(batch))
         return LogRecordExportResult.SUCCESS if kept else LogRecordExportResult.FAILURE
 
-    def force_flush(self, timeout_millis: float = 30_000) -> bool:
-        """Wait until everything kept is sent; False when that took too long or mParticle is down."""
-        return self._feeder.outlet.flush(timeout_millis)
 
-    def shutdown(self, timeout_millis: float = 30_000) -> None:
-        """Send what waits within the deadline; what is left is counted as dropped."""
-        self._feeder.outlet.close(timeout_millis)
-
-    def ledger(self) -> Counts:
-        """What became of everything this process sent to this input; its items are batches."""
-        return self._feeder.outlet.counts()
-
-
-class MParticleSpanExporter(SpanExporter):
+class MParticleSpanExporter(ThroughOutlet, SpanExporter):
     """Sends span events, and spans as far as settings ask for them. Settings: `MParticleSettings`."""
 
     def __init__(self, *, meter_provider: MeterProvider | None = None, **settings: object) -> None:
         """Raise ConfigurationError for settings that are wrong or missing; does not connect."""
         self._feeder = _Feeder(MParticleSettings.read(**settings), "span", meter_provider)
+        self._outlet = self._feeder.outlet
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Keep the events of the spans; SUCCESS when all of them are kept."""
         feeder = self._feeder
         kept = feeder.export(len(spans), lambda: feeder.mapping.from_spans(spans))
         return SpanExportResult.SUCCESS if kept else SpanExportResult.FAILURE
-
-    def force_flush(self, timeout_millis: float = 30_000) -> bool:
-        """Wait until everything kept is sent; False when that took too long or mParticle is down."""
-        return self._feeder.outlet.flush(timeout_millis)
-
-    def shutdown(self, timeout_millis: float = 30_000) -> None:
-        """Send what waits within the deadline; what is left is counted as dropped."""
-        self._feeder.outlet.close(timeout_millis)
-
-    def ledger(self) -> Counts:
-        """What became of everything this process sent to this input; its items are batches."""
-        return self._feeder.outlet.counts()
 
 
 class _Feeder:

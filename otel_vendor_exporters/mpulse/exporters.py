@@ -26,8 +26,7 @@ from opentelemetry.sdk.metrics.export import (
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-from otel_vendor_exporters.delivery.ledger import Counts
-from otel_vendor_exporters.delivery.outlet import Outlet
+from otel_vendor_exporters.delivery.outlet import Outlet, ThroughOutlet
 from otel_vendor_exporters.mpulse.client import Destination, destination_for
 from otel_vendor_exporters.mpulse.contexts import Contexts
 from otel_vendor_exporters.mpulse.mapping import Mapped, Names, timings_from
@@ -45,7 +44,7 @@ _TEMPORALITY: dict[type, AggregationTemporality] = {
 }
 
 
-class MPulseSpanExporter(SpanExporter):
+class MPulseSpanExporter(ThroughOutlet, SpanExporter):
     """Sends spans as custom timers. Settings are keywords; see `MPulseSettings`."""
 
     def __init__(self, *, meter_provider: MeterProvider | None = None, **settings: object) -> None:
@@ -61,18 +60,6 @@ class MPulseSpanExporter(SpanExporter):
         kept = self._outlet.export(len(spans), lambda: _keep(self._destination, self._mapped(spans), "timer"))
         return SpanExportResult.SUCCESS if kept else SpanExportResult.FAILURE
 
-    def force_flush(self, timeout_millis: float = 30_000) -> bool:
-        """Wait until everything kept is sent; False when that took too long or mPulse is down."""
-        return self._outlet.flush(timeout_millis)
-
-    def shutdown(self, timeout_millis: float = 30_000) -> None:
-        """Send what waits within the deadline; what is left is counted as dropped."""
-        self._outlet.close(timeout_millis)
-
-    def ledger(self) -> Counts:
-        """What became of everything this process sent to this app."""
-        return self._outlet.counts()
-
     def _mapped(self, spans: Sequence[ReadableSpan]) -> Mapped:
         app = self._destination.app
         keeps = app.sampler.keeps if app.sampler is not None else None
@@ -81,7 +68,7 @@ class MPulseSpanExporter(SpanExporter):
         )
 
 
-class MPulseMetricExporter(MetricExporter):
+class MPulseMetricExporter(ThroughOutlet, MetricExporter):
     """Sends metrics as custom metrics, and durations as custom timers. Settings: `MPulseSettings`."""
 
     def __init__(self, *, meter_provider: MeterProvider | None = None, **settings: object) -> None:
@@ -105,21 +92,6 @@ class MPulseMetricExporter(MetricExporter):
             lambda: _keep(self._destination, self._mapped(metrics_data), "metric"),
         )
         return MetricExportResult.SUCCESS if kept else MetricExportResult.FAILURE
-
-    def force_flush(self, timeout_millis: float = 10_000) -> bool:
-        """Wait until everything kept is sent; False when that took too long or mPulse is down."""
-        return self._outlet.flush(timeout_millis)
-
-    def shutdown(self, timeout_millis: float = 30_000, **kwargs: object) -> None:
-        """Send what waits within the deadline; what is left is counted as dropped."""
-        timeout = kwargs.get(
-            "timeout"
-        )  # the periodic reader calls it so: open-telemetry/opentelemetry-python #5574
-        self._outlet.close(float(timeout) if isinstance(timeout, (int, float)) else timeout_millis)
-
-    def ledger(self) -> Counts:
-        """What became of everything this process sent to this app."""
-        return self._outlet.counts()
 
     def _mapped(self, metrics_data: MetricsData) -> Mapped:
         app = self._destination.app

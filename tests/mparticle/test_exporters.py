@@ -243,3 +243,12 @@ def test_no_secret_in_any_log_line(live: Sandbox, caplog: pytest.LogCaptureFixtu
     assert live.mparticle.api_secret not in caplog.text + repr(exporter.__dict__)
     assert "ann@x.org" not in caplog.text
     assert exporter.ledger().refused == {"bad_batch": 1}
+
+
+@pytest.mark.parametrize("way", [{}, {"timeout_millis": 5000}, {"timeout": 5000.0}])
+def test_every_spelling_of_shutdown_is_taken(sandbox: Sandbox, way: dict[str, Any]) -> None:
+    """The SDK's own callers differ, and some pass nothing."""
+    exporter = MParticleLogExporter(**sandbox.mparticle_settings)
+    exporter.export(records_of(1))
+    exporter.shutdown(**way)
+    assert len(sandbox.received.mparticle.events) == 1
