@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan, Span
     from opentelemetry.util.types import AttributeValue
 
+__all__ = ["VisitorLogProcessor", "VisitorSpanProcessor"]
+
 _logger = logging.getLogger(__name__)
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
+import sysconfig
+from importlib import import_module
 from pathlib import Path
 from platform import python_version
 
@@ -15,6 +18,7 @@ from otel_vendor_exporters.mparticle import MParticleSettings
 from otel_vendor_exporters.mparticle_analytics import AnalyticsSettings
 from otel_vendor_exporters.mpulse.settings import ENVIRONMENT_PREFIX, MPulseSettings
 from otel_vendor_exporters.sandbox import MParticleApp, MPulseApp, Sandbox
+from otel_vendor_exporters.send import KINDS
 from otel_vendor_exporters.settings import table
 
 ROOT = Path(__file__).parent.parent
@@ -25,6 +29,16 @@ SETTINGS: dict[str, tuple[type, str]] = {
     "mparticle_analytics": (AnalyticsSettings, "OTEL_EXPORTER_MPARTICLE_ANALYTICS_"),
     "instrumentor": (InstrumentorSettings, "OTEL_VENDOR_"),
 }
+
+PUBLIC = (
+    "instrumentation",
+    "otel_vendor_exporters.mpulse",
+    "otel_vendor_exporters.mparticle",
+    "otel_vendor_exporters.mparticle_analytics",
+    "otel_vendor_exporters.sandbox",
+    "otel_vendor_exporters.visitor",
+    "otel_vendor_exporters.errors",
+)
 
 
 def settings_table(vendor: str) -> str:
@@ -82,9 +96,137 @@ def test_python_blocks_run(block: str, tmp_path: Path) -> None:
     assert not received.findings
 
 
+def environment_of(sandbox: Sandbox) -> dict[str, str]:
+    """A shell's environment that points all three vendors' settings at the sandbox."""
+    given = {
+        "MPULSE": sandbox.mpulse_settings,
+        "MPARTICLE": sandbox.mparticle_settings,
+        "MPARTICLE_ANALYTICS": sandbox.mparticle_analytics_settings,
+    }
+    ours = {
+        f"OTEL_EXPORTER_{vendor}_{name.upper()}": str(value)
+        for vendor, settings in given.items()
+        for name, value in settings.items()
+    }
+    scripts = sysconfig.get_path("scripts")
+    return {**os.environ, **ours, "PATH": f"{scripts}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+
+
+def shell(command: str, folder: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run a line of README as a reader would, with this Python as the python there is."""
+    line = re.sub(r"(^|\s)(?:\.venv/bin/)?python ", rf"\1{sys.executable} ", command)
+    return subprocess.run(
+        ["bash", "-c", line],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+SHELL_LINES = [line for block in blocks("sh") for line in block.replace("\\\n", " ").splitlines()]
+COMMANDS = [line for line in SHELL_LINES if re.search(r"-m otel_vendor_exporters (send|doctor)", line)]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_do_what_they_are_shown_for(command: str, tmp_path: Path) -> None:
+    """Each line with `send` or `doctor` runs against the sandbox; options that do not exist would fail."""
+    (tmp_path / "shop").mkdir()
+    environment = {**os.environ, "OTEL_EXPORTER_MPARTICLE_WEB_API_KEY": "us1-" + "9" * 32}
+    mparticle = MParticleApp(web_api_key=environment["OTEL_EXPORTER_MPARTICLE_WEB_API_KEY"])
+    with Sandbox(
+        mpulse=MPulseApp(timers=("Checkout",), metrics={"Revenue": "Currency"}), mparticle=mparticle
+    ) as sandbox:
+        done = shell(command, tmp_path, {**environment, **environment_of(sandbox)})
+        assert done.returncode in ((0, 1) if "doctor" in command else (0,)), done.stdout + done.stderr
+
+
+def test_every_command_is_shown() -> None:
+    """Whatever `send` can send, and the doctor's options, stand in README."""
+    shown = "\n".join(SHELL_LINES)
+    for kind in KINDS:
+        assert f"otel_vendor_exporters send {kind.name} " in shown, kind
+    assert "doctor --json" in shown
+
+
+NO_CODE = """
+from opentelemetry import metrics, trace
+with trace.get_tracer("app").start_as_current_span("Checkout"):
+    metrics.get_meter("app").create_counter("Orders").add(2)
+"""
+
+
+def test_the_no_code_line_and_the_yaml_file_work(tmp_path: Path) -> None:
+    """The line with environment variables, and the YAML block, with an application without our code."""
+    (tmp_path / "app.py").write_text(NO_CODE)
+    (line,) = [line for line in SHELL_LINES if line.startswith("OTEL_TRACES_EXPORTER=")]
+    yaml = next(block for block in blocks("yaml") if "file_format" in block)
+    (tmp_path / "otel.yaml").write_text(yaml)
+    with Sandbox(mpulse=MPulseApp(timers=("Checkout",), metrics={"Orders": "Number"})) as sandbox:
+        environment = environment_of(sandbox)
+        for command, more in (
+            (line, {}),
+            (
+                "opentelemetry-instrument python app.py",
+                {"OTEL_CONFIG_FILE": "otel.yaml", "MPULSE_KEY": sandbox.mpulse.key},
+            ),
+        ):
+            done = shell(command, tmp_path, {**environment, **more})
+            assert done.returncode == 0, done.stderr
+            assert [name for name, _ in sandbox.received.timers] == ["Checkout"], done.stderr
+            assert sandbox.received.metrics == {"Orders": 2}
+            sandbox.reset()
+
+
+def test_the_lines_that_instrument_without_code_work(tmp_path: Path) -> None:
+    """The variable and the YAML block name functions as they are to be named."""
+    package = tmp_path / "shop"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "checkout.py").write_text("def place_order(): pass\n")
+    (package / "cart.py").write_text("class Cart:\n    def add(self): pass\n")
+    (package / "billing.py").write_text("class Bill:\n    total = 2.5\n\ndef charge(): return Bill()\n")
+    (tmp_path / "run.py").write_text(
+        "from shop.billing import charge\nfrom shop.cart import Cart\nfrom shop.checkout import place_order\n"
+        "place_order(); Cart().add(); charge()\n"
+    )
+    (line,) = [line for line in SHELL_LINES if line.startswith("OTEL_VENDOR_INSTRUMENT=")]
+    line = line.replace("flask --app shop run", "python run.py")
+    definitions = MPulseApp(timers=("Checkout", "Cart.add"), metrics={"Revenue": "Currency"})
+    with Sandbox(mpulse=definitions) as sandbox:
+        signals = {
+            "OTEL_TRACES_EXPORTER": "mpulse",
+            "OTEL_METRICS_EXPORTER": "mpulse",
+            "OTEL_LOGS_EXPORTER": "none",
+        }
+        done = shell(line, tmp_path, {**environment_of(sandbox), **signals})
+        assert sorted(name for name, _ in sandbox.received.timers) == ["Cart.add", "Checkout"], done.stderr
+        assert sandbox.received.metrics == {"Revenue": 2.5}
+    yaml = next(block for block in blocks("yaml") if "instrumentation/development" in block)
+    for entry in ("shop.checkout:place_order=timed(Checkout)", 'target: "shop.billing:charge"'):
+        assert entry in yaml
+
+
+def names_table() -> str:
+    """Everything that may be imported, by module."""
+    rows = [
+        f"| `{module}` | {', '.join(f'`{name}`' for name in sorted(import_module(module).__all__))} |"
+        for module in PUBLIC
+    ]
+    return "\n".join(["| module | names |", "|---|---|", *rows])
+
+
+def test_every_public_name_is_there() -> None:
+    """What may be imported stands in README, and what stands there may be imported."""
+    assert README.split("<!-- names -->\n")[1].split("<!-- end -->")[0].strip() == names_table()
+
+
 if __name__ == "__main__":  # writes the tables into README
     text = README
-    for name in SETTINGS:
-        before, marker, rest = text.partition(f"<!-- settings {name} -->\n")
-        text = before + marker + settings_table(name) + "\n<!-- end -->" + rest.split("<!-- end -->", 1)[1]
+    tables = {f"settings {name}": settings_table(name) for name in SETTINGS} | {"names": names_table()}
+    for marker, content in tables.items():
+        before, mark, rest = text.partition(f"<!-- {marker} -->\n")
+        text = before + mark + content + "\n<!-- end -->" + rest.split("<!-- end -->", 1)[1]
     (ROOT / "README.md").write_text(text)
