@@ -49,7 +49,7 @@ def verbatim(connection_class: type[HTTPConnection]) -> type[HTTPConnection]:
         ) -> None:
             headers = dict(headers)
             self._passage = passage = headers.pop(PASSAGE)
-            if "user-agent" not in {name.lower() for name in headers}:
+            if "User-Agent" not in headers and "user-agent" not in headers:
                 headers["User-Agent"] = SKIP_HEADER  # vendors read it; ours is said only where it is wanted
             if self.sock is None:
                 self.connect()
