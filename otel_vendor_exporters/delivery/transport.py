@@ -23,7 +23,7 @@ from opentelemetry.context import (
     detach,
 )
 from requests.adapters import HTTPAdapter
-from urllib3 import HTTPConnectionPool
+from urllib3 import HTTPConnectionPool, Retry
 from urllib3.exceptions import (
     ClosedPoolError,
     ConnectTimeoutError,
@@ -192,7 +192,7 @@ class _Line:
                 body=request.body,
                 headers={**request.headers, **origin.headers, PASSAGE: passage},  # type: ignore[dict-item]  # taken out below
                 redirect=False,
-                retries=False,
+                retries=_NEVER_AGAIN,
                 assert_same_host=False,
                 preload_content=False,
                 timeout=timeout_seconds,
@@ -230,12 +230,16 @@ class _Line:
         return found
 
 
+_NO_CONTENT = Reply(status=204)
+_NEVER_AGAIN = Retry(total=False, redirect=False)  # made once: it is the same for every request
+
+
 def _reply(response: BaseHTTPResponse, deadline: float) -> Reply:
-    headers = {name.lower(): value for name, value in response.headers.items()}
-    if response.status == 204:
+    if response.status == 204:  # what mPulse says to every beacon: nothing of it is ever read
         response.drain_conn()
         response.release_conn()
-        return Reply(status=204, headers=headers)
+        return _NO_CONTENT
+    headers = {name.lower(): value for name, value in response.headers.items()}
     body, whole = _body(response, deadline)
     return Reply(status=response.status, headers=headers, body=body, truncated=not whole)
 
