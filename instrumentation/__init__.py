@@ -8,8 +8,9 @@ exporter or with none.
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from instrumentation.captures import Call, redact
+from instrumentation.captures import Call
 from instrumentation.decorators import counted, event, timed
+from instrumentation.redaction import redact
 from instrumentation.visitor import VisitorDetails, current_visitor, set_visitor, visitor
 
 if TYPE_CHECKING:

@@ -9,23 +9,21 @@ from __future__ import annotations
 
 import inspect
 import logging
-import re
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
 from string import Formatter
-from threading import Lock
 from typing import Any, Final, TypeAlias
 
 from opentelemetry import metrics
 from opentelemetry.util.types import AttributeValue
 
+from instrumentation.redaction import REDACTED, SECRETS
+
 SCOPE: Final = "instrumentation.decorators"
-REDACTED: Final = "[redacted]"
 RESULT: Final = "result"
 MAX_TEXT: Final = 256
-_VALUE: Final = r"""(?:"[^"]*"|'[^']*'|(?:(?:bearer|basic|digest)\s+)?[^\s,;&)}\]]+)"""  # behind a name
 
 _logger = logging.getLogger(SCOPE)
 
@@ -44,71 +42,6 @@ class Call:
 
 Attributes: TypeAlias = Mapping[str, AttributeValue] | Iterable[str] | Callable[[Call], Mapping[str, object]]
 """Constants, or names of arguments (and "result"), or a function of the call."""
-
-
-class Secrets:
-    """
-    The names whose values are never shown, compared without case, as parts of longer names.
-
-    Any thread may add to it; what was decorated before follows.
-    """
-
-    def __init__(self, *names: str) -> None:
-        self._lock = Lock()
-        self._names: tuple[str, ...] = ()
-        self.generation = 0  # grows with the names
-        self.add(*names)
-
-    def add(self, *names: str) -> None:
-        """From now on, values under these names are redacted too."""
-        with self._lock:
-            self._names += names
-            words = "|".join(re.escape(name).replace("_", "[ _-]?") for name in self._names)
-            self._name = re.compile(words, re.IGNORECASE)
-            self._key = re.compile(rf"(?:{words})[\w-]*[\"']?\s*[=:]", re.IGNORECASE)
-            self._pair = re.compile(rf"({self._key.pattern}\s*){_VALUE}", re.IGNORECASE)
-            self._stems = {name.split("_")[0].casefold() for name in self._names}
-            self.generation += 1
-
-    def named_by(self, name: str) -> bool:
-        """Whether a value of this name is a secret."""
-        return self._name.search(name) is not None
-
-    def told_by(self, text: str) -> bool:
-        """Whether the text of some object shows a secret among its fields."""
-        return self._key.search(text) is not None
-
-    def hidden_in(self, text: str) -> str:
-        """The text with what stands behind a secret's name hidden: "token=[redacted]"."""
-        folded = text.casefold()
-        for stem in self._stems:  # a tenth of what the expression costs
-            if stem in folded:
-                return self._pair.sub(rf"\1{REDACTED}", text)
-        return text
-
-
-SECRETS: Final = Secrets(
-    "password",
-    "passwd",
-    "passphrase",
-    "pwd",
-    "secret",
-    "token",
-    "authorization",
-    "credential",
-    "cookie",
-    "api_key",
-    "private_key",
-    "card",
-    "cvv",
-    "cvc",
-    "iban",
-)
-
-
-def redact(*names: str) -> None:
-    """Redact arguments, results and attributes with these names too, in the whole process."""
-    SECRETS.add(*names)
 
 
 def shown(name: str, value: object) -> str | bool | int | float:

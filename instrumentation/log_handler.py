@@ -232,7 +232,8 @@ class EventHandler(logging.Handler):
         if self._code:
             found.update(code_of(record))
         for name, text in exception_of(record, captured).items():
-            found[name] = self._extras.text(text)
+            is_stack = name == "exception.stacktrace"
+            found[name] = self._extras.stack(text) if is_stack else self._extras.text(text)
         return found
 
 

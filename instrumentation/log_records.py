@@ -16,7 +16,8 @@ from typing import Any, Final, NamedTuple
 
 from opentelemetry._logs import SeverityNumber
 
-from instrumentation.captures import REDACTED, SECRETS, Secrets, Site, shown_text, type_name
+from instrumentation.captures import Site, shown_text, type_name
+from instrumentation.redaction import LONGEST_MESSAGE, REDACTED, SECRETS, Secrets, cut, cut_front
 from otel_vendor_exporters.attributes import VisitorFields
 
 CAPTURED: Final = "_otel_captured"  # where a record carries what `ContextFilter` captured
@@ -38,7 +39,7 @@ _SEVERITY_TEXTS: Final = {"WARNING": "WARN", "CRITICAL": "FATAL"}
 _PLAIN_TYPES: Final = frozenset({str, bool, int, float})
 _HIGHEST_LEVEL: Final = 53
 _DEEPEST: Final = 8
-_LONGEST_STACK: Final = 65_536
+_LONGEST_STACK: Final = 32_768
 _MOST_REMEMBERED: Final = 4096
 _LAST_LINE: Final = re.compile(r"([A-Za-z_][\w.]*)(?:: (.*))?")
 
@@ -91,10 +92,16 @@ class Extras:
         return found
 
     def text(self, text: str) -> str:
-        """A message, with what stands behind a secret's name hidden: "token=[redacted]"."""
-        if "=" in text or ":" in text:
-            for secrets in self._secrets:
-                text = secrets.hidden_in(text)
+        """A message, cut, with what stands behind a secret's name hidden: "token=[redacted]"."""
+        return self._hidden(cut(text, LONGEST_MESSAGE))
+
+    def stack(self, text: str) -> str:
+        """A traceback, its end kept, with secrets hidden as in a message."""
+        return self._hidden(cut_front(text, _LONGEST_STACK))
+
+    def _hidden(self, text: str) -> str:
+        for secrets in self._secrets:
+            text = secrets.hidden_in(text)
         return text
 
     def _wants(self, name: str) -> bool:
@@ -193,7 +200,7 @@ def exception_of(record: logging.LogRecord, captured: Captured | None = None) ->
 
 
 def _exception(kind: str, words: str, stack: str) -> dict[str, str]:
-    found = {"exception.type": kind, "exception.stacktrace": stack[-_LONGEST_STACK:]}
+    found = {"exception.type": kind, "exception.stacktrace": cut_front(stack, _LONGEST_STACK)}
     if words:
         found["exception.message"] = words
     return found

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from opentelemetry.sdk.trace import SpanProcessor
 
-from instrumentation import Call, captures, counted, event, redact, timed
+from instrumentation import Call, counted, event, redact, timed
+from instrumentation.redaction import SECRETS
 
 if TYPE_CHECKING:
     from tests.instrumentation.conftest import Telemetry
@@ -21,10 +22,10 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True)
 def own_secrets(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Names that a test redacts are forgotten after it."""
-    monkeypatch.setattr(captures.SECRETS, "_names", captures.SECRETS._names)
+    monkeypatch.setattr(SECRETS, "_names", SECRETS._names)
     yield
     monkeypatch.undo()
-    captures.SECRETS.add()
+    SECRETS.add()
 
 
 @dataclass

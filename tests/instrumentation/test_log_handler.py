@@ -32,7 +32,7 @@ from opentelemetry.sdk._logs.export import (
 )
 
 from instrumentation import ContextFilter, EventHandler, redact, visitor
-from instrumentation.captures import SECRETS
+from instrumentation.redaction import SECRETS
 from otel_vendor_exporters.visitor import VisitorLogProcessor
 from tests.instrumentation.conftest import Telemetry
 
