@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import Token
 from functools import partial
+from itertools import islice
 from threading import Lock
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, TypedDict, cast
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 SITE: Final = Site("visitor")
 _MOST_TEXT: Final = 1024
+_MOST_ELEMENTS: Final = 1000
 _MOST_NUMBER: Final = 10**15
 _telling = Lock()
 
@@ -132,10 +134,10 @@ def _tell_running_spans(scope: VisitorScope, told: Mapping[str, object]) -> None
 
 
 def scope_of(details: VisitorDetails, around: VisitorScope | None) -> VisitorScope:
-    """A visitor inside another. An unknown detail is reported, not raised: it comes from a callback."""
+    """A visitor inside another. What is wrong with a detail is reported, not raised: it is a callback's."""
     try:
         _check(details)
-    except TypeError as fault:
+    except Exception as fault:  # noqa: BLE001 - names, too, may be any objects
         SITE.report("details", fault)
     return _inside(around, _fields_of(details))
 
@@ -261,7 +263,7 @@ def _fields_of(details: Mapping[str, object]) -> VisitorFields:
         field, attributes_of = _DETAILS[detail]
         try:
             attributes = attributes_of(value)
-        except (TypeError, ValueError, AttributeError) as fault:
+        except Exception as fault:  # noqa: BLE001 - a lazy object asks a database, which may be down
             SITE.report(detail, fault)
             continue
         if attributes:
@@ -269,7 +271,8 @@ def _fields_of(details: Mapping[str, object]) -> VisitorFields:
     return fields
 
 
-# From a detail's value to attributes. Raises TypeError or ValueError for what is no such value.
+# From a detail's value to attributes. Raises TypeError or ValueError for what is no such value, and whatever
+# an object of the application raises.
 
 _AttributesOf = Callable[[Any], Mapping[str, object]]  # Any: whatever the application tells
 
@@ -300,7 +303,7 @@ def _plain_value(value: object) -> object:
     if isinstance(value, (bool, int, float)):
         return value
     if isinstance(value, (list, tuple, set, frozenset)):
-        return tuple(_text(each) for each in value)
+        return tuple(_text(each) for each in islice(value, _MOST_ELEMENTS))
     return _text(value)
 
 
@@ -314,7 +317,8 @@ def _one(name: str, read: Callable[[object], object]) -> _AttributesOf:
 
 def _many(name_of: Callable[[str], str], read: Callable[[object], object]) -> _AttributesOf:
     def attributes(values: Mapping[str, object]) -> Mapping[str, object]:
-        return {name_of(key): read(value) for key, value in values.items() if value is not None}
+        told = islice(values.items(), _MOST_ELEMENTS)
+        return {name_of(key): read(value) for key, value in told if value is not None}
 
     return attributes
 
