@@ -34,6 +34,7 @@ from instrumentation.log_records import (
     CAPTURED,
     Captured,
     Extras,
+    captured_in,
     code_of,
     event_name_of,
     exception_of,
@@ -194,7 +195,7 @@ class EventHandler(logging.Handler):
         event_name = event_name_of(extras) if extras else None
         if self._only_events and event_name is None and not has_exception(record):
             return
-        captured: Captured | None = getattr(record, CAPTURED, None)
+        captured = captured_in(record)
         visitor = VISITOR.get() if captured is None else VisitorScope(captured.visitor)
         told = LogRecord(
             timestamp=int(record.created * 1e9),
@@ -241,30 +242,35 @@ class ContextFilter(logging.Filter):
     """
     Keeps trace, visitor and exception with a record that is told elsewhere: put it on a QueueHandler.
 
-    The thread or process behind the queue knows none of them. What is kept can be pickled.
+    The thread or process behind the queue knows none of them. What is kept can be pickled, and other
+    handlers do not see it. `visitor_attributes`: "default", "all", or fields of the visitor; the handler
+    behind tells no more than is kept.
     """
+
+    def __init__(self, name: str = "", *, visitor_attributes: str | Iterable[str] = "default") -> None:
+        super().__init__(name)
+        self._visitor_fields = visitor_fields(visitor_attributes)
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Let every record through, with what is known here."""
         try:
             if not hasattr(record, CAPTURED):
-                setattr(record, CAPTURED, _captured(record))
+                setattr(record, CAPTURED, _captured(record, self._visitor_fields))
         except Exception as fault:  # noqa: BLE001 - a message, an argument: anybody's code
             _SITE.report("context", fault)
         return True
 
 
-def _captured(record: logging.LogRecord) -> Captured:
+def _captured(record: logging.LogRecord, wanted: Iterable[str]) -> Captured:
     span = get_current_span().get_span_context()
     visitor = VISITOR.get()
+    known = {} if visitor is None else visitor.fields
     exception = exception_of(record)
     return Captured(
-        trace_id=span.trace_id,
-        span_id=span.span_id,
-        trace_flags=int(span.trace_flags),
-        visitor={} if visitor is None else visitor.fields,
-        message=record.getMessage() if exception else None,  # a QueueHandler adds the traceback to it
-        exception=exception,
+        (span.trace_id, span.span_id, int(span.trace_flags)),
+        {field: known[field] for field in wanted if field in known},
+        record.getMessage() if exception else None,  # a QueueHandler adds the traceback to it
+        exception,
     )
 
 

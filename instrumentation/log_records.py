@@ -12,7 +12,7 @@ import re
 import traceback
 from collections.abc import Iterable, Mapping
 from fnmatch import translate
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from opentelemetry._logs import SeverityNumber
 
@@ -44,8 +44,15 @@ _MOST_REMEMBERED: Final = 4096
 _LAST_LINE: Final = re.compile(r"([A-Za-z_][\w.]*)(?:: (.*))?")
 
 
-class Captured(NamedTuple):
-    """What was known when a record was made, to be told on another thread or in another process."""
+class Captured(str):
+    """
+    What was known when a record was made, to be told on another thread or in another process.
+
+    It stands among the record's own fields, where formatters and exporters that show all of them find it:
+    to them it is the word "[captured]". Our handler reads the fields, which go along when it is pickled.
+    """
+
+    __slots__ = ("exception", "message", "span_id", "trace_flags", "trace_id", "visitor")
 
     trace_id: int
     span_id: int
@@ -53,6 +60,25 @@ class Captured(NamedTuple):
     visitor: VisitorFields
     message: str | None
     exception: Mapping[str, str]
+
+    def __new__(
+        cls,
+        span: tuple[int, int, int],
+        visitor: VisitorFields,
+        message: str | None,
+        exception: Mapping[str, str],
+    ) -> Captured:
+        """`span`: trace id, span id and trace flags."""
+        captured = super().__new__(cls, "[captured]")
+        captured.trace_id, captured.span_id, captured.trace_flags = span
+        captured.visitor = visitor
+        captured.message = message
+        captured.exception = exception
+        return captured
+
+    def __reduce__(self) -> tuple[type[Captured], tuple[object, ...]]:
+        span = (self.trace_id, self.span_id, self.trace_flags)
+        return Captured, (span, self.visitor, self.message, self.exception)
 
 
 class Extras:
@@ -173,11 +199,17 @@ def event_name_of(extras: dict[str, Any]) -> str | None:
     return name
 
 
+def captured_in(record: logging.LogRecord) -> Captured | None:
+    """What a `ContextFilter` kept with the record."""
+    captured = getattr(record, CAPTURED, None)  # a word alone, if the record went through JSON
+    return captured if isinstance(captured, Captured) else None
+
+
 def has_exception(record: logging.LogRecord) -> bool:
     """Whether the record tells of an exception."""
     if record.exc_info:
         return record.exc_info[0] is not None
-    captured = getattr(record, CAPTURED, None)
+    captured = captured_in(record)
     return bool(record.exc_text or (captured and captured.exception))
 
 
