@@ -19,11 +19,11 @@ from typing import Any, Final, TypeAlias
 from opentelemetry import metrics
 from opentelemetry.util.types import AttributeValue
 
-from instrumentation.redaction import REDACTED, SECRETS
+from instrumentation.redaction import REDACTED, cut
+from instrumentation.showing import LONGEST_NAME, SHOWING, type_name
 
 SCOPE: Final = "instrumentation.decorators"
 RESULT: Final = "result"
-MAX_TEXT: Final = 256
 
 _logger = logging.getLogger(SCOPE)
 
@@ -45,18 +45,11 @@ Attributes: TypeAlias = Mapping[str, AttributeValue] | Iterable[str] | Callable[
 
 
 def shown(name: str, value: object) -> str | bool | int | float:
-    """The value as an attribute may show it."""
-    if SECRETS.named_by(name):
-        return REDACTED
-    if isinstance(value, (str, bool, int, float)):
+    """The value as an attribute may show it; collections as text."""
+    if isinstance(value, (bool, int, float)) and not SHOWING.hides(name):
         return value
-    return shown_text(str(value))
-
-
-def shown_text(text: str) -> str:
-    """The text of an object: cut, or redacted when it tells a secret."""
-    text = text[:MAX_TEXT]
-    return REDACTED if SECRETS.told_by(text) else text
+    found = SHOWING.value(name, value)
+    return found if isinstance(found, str) else SHOWING.object_text(str(found))
 
 
 class Site:
@@ -122,12 +115,6 @@ def _names_of(function: Callable[..., Any] | None) -> tuple[str, str]:
         function = function.func
     named: Any = function if hasattr(function, "__qualname__") else function.__class__
     return named.__qualname__, f"{named.__module__}.{named.__qualname__}"
-
-
-def type_name(error: BaseException) -> str:
-    """The value of `error.type`: the class, with its module unless it is a builtin."""
-    kind = type(error)
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
 
 class Capture:
@@ -196,23 +183,27 @@ class Template(Formatter):
     def filled(self, arguments: Arguments) -> str:
         """The name for this call; the template itself when it cannot be filled."""
         try:
-            return self.vformat(self.text, (), arguments)
+            return cut(self.vformat(self.text, (), arguments), LONGEST_NAME)
         except Exception as fault:  # noqa: BLE001 - formatting runs the arguments' own code
             self._site.report("name", fault)
             return self.text
 
     def get_field(self, field_name: str, args: Any, kwargs: Any) -> Any:  # Any: as Formatter has it
         """The argument a field stands for."""
-        if SECRETS.named_by(field_name):
+        if SHOWING.hides(field_name):
             return REDACTED, field_name
         return super().get_field(field_name, args, kwargs)
 
     def convert_field(self, value: Any, conversion: Any) -> Any:  # Any: as Formatter has it
         """The text of `{field!r}`, as it may be shown."""
         converted = super().convert_field(value, conversion)
-        return converted if conversion is None else shown_text(str(converted))
+        return converted if conversion is None else SHOWING.object_text(str(converted))
 
     def format_field(self, value: Any, format_spec: str) -> str:  # Any: as Formatter has it
         """The text of `{field}`, as it may be shown."""
+        if isinstance(value, str):
+            value = SHOWING.text(value)
+        elif isinstance(value, (list, tuple, set, frozenset, Mapping)) and not format_spec:
+            value = SHOWING.value("", value)
         text: str = super().format_field(value, format_spec)
-        return text if isinstance(value, (str, bool, int, float)) else shown_text(text)
+        return text if isinstance(value, (str, bool, int, float)) else SHOWING.object_text(text)

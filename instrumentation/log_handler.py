@@ -43,6 +43,7 @@ from instrumentation.log_records import (
     severity_of,
     severity_text_of,
 )
+from instrumentation.showing import LONGEST_MESSAGE
 from otel_vendor_exporters.attributes import VISITOR, VisitorScope, visitor_fields
 
 Records = Literal["all", "events"]
@@ -218,7 +219,7 @@ class EventHandler(logging.Handler):
     def _body(self, record: logging.LogRecord, captured: Captured | None) -> str:
         """The message itself. No formatter is asked: basicConfig gives all handlers one, for the console."""
         message = captured.message if captured is not None else None
-        return self._extras.text(record.getMessage() if message is None else message)
+        return self._extras.showing.text(record.getMessage() if message is None else message, LONGEST_MESSAGE)
 
     def _attributes(
         self,
@@ -231,10 +232,10 @@ class EventHandler(logging.Handler):
         if visitor is not None:
             found.update(visitor.attributes_beside(found, self._visitor_fields))
         if self._code:
-            found.update(code_of(record))
-        for name, text in exception_of(record, captured).items():
-            is_stack = name == "exception.stacktrace"
-            found[name] = self._extras.stack(text) if is_stack else self._extras.text(text)
+            found.update(code_of(record, self._extras.showing))
+        exception = exception_of(record, captured)
+        if exception:
+            found.update(self._extras.showing.exception(exception))
         return found
 
 

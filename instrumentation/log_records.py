@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import logging
 import re
-import traceback
 from collections.abc import Iterable, Mapping
 from fnmatch import translate
 from typing import Any, Final
 
 from opentelemetry._logs import SeverityNumber
 
-from instrumentation.captures import Site, shown_text, type_name
-from instrumentation.redaction import LONGEST_MESSAGE, REDACTED, SECRETS, Secrets, cut, cut_front
+from instrumentation.captures import Site
+from instrumentation.redaction import SECRETS, Secrets
+from instrumentation.showing import SHOWING, Showing, exception_attributes
 from otel_vendor_exporters.attributes import VisitorFields
 
 CAPTURED: Final = "_otel_captured"  # where a record carries what `ContextFilter` captured
@@ -38,8 +38,6 @@ _RESERVED: Final = frozenset(
 _SEVERITY_TEXTS: Final = {"WARNING": "WARN", "CRITICAL": "FATAL"}
 _PLAIN_TYPES: Final = frozenset({str, bool, int, float})
 _HIGHEST_LEVEL: Final = 53
-_DEEPEST: Final = 8
-_LONGEST_STACK: Final = 32_768
 _MOST_REMEMBERED: Final = 4096
 _LAST_LINE: Final = re.compile(r"([A-Za-z_][\w.]*)(?:: (.*))?")
 
@@ -95,7 +93,7 @@ class Extras:
         self._allowed = None if allow is None else _any_of(allow)
         self._denied = _any_of(deny)
         more = (redact,) if isinstance(redact, str) else tuple(redact)
-        self._secrets: tuple[Secrets, ...] = (SECRETS, Secrets(*more)) if more else (SECRETS,)
+        self.showing = Showing(SECRETS, Secrets(*more)) if more else SHOWING
         self._open: tuple[int, set[str]] = (0, set())
 
     def shown(self, extras: Mapping[str, object]) -> dict[str, Any]:  # Any: OpenTelemetry's AnyValue
@@ -106,49 +104,20 @@ class Extras:
         found: dict[str, Any] = {}
         for name, value in extras.items():
             if name in known_as_open and type(value) in _PLAIN_TYPES:
-                found[name] = value
+                found[name] = self.showing.text(value) if type(value) is str else value
                 continue
             try:
                 if self._wants(name):
-                    found[name] = self._value(name, value)
-                    if not self._hides(name):
+                    found[name] = self.showing.value(name, value)
+                    if not self.showing.hides(name):
                         known_as_open.add(name)
             except Exception as fault:  # noqa: BLE001 - a name or a value of the application
                 self._site.report("extra", fault)
         return found
 
-    def text(self, text: str) -> str:
-        """A message, cut, with what stands behind a secret's name hidden: "token=[redacted]"."""
-        return self._hidden(cut(text, LONGEST_MESSAGE))
-
-    def stack(self, text: str) -> str:
-        """A traceback, its end kept, with secrets hidden as in a message."""
-        return self._hidden(cut_front(text, _LONGEST_STACK))
-
-    def _hidden(self, text: str) -> str:
-        for secrets in self._secrets:
-            text = secrets.hidden_in(text)
-        return text
-
     def _wants(self, name: str) -> bool:
         is_allowed = self._allowed is None or self._allowed.match(name) is not None
         return is_allowed and self._denied.match(name) is None
-
-    def _hides(self, name: str) -> bool:
-        return any(secrets.named_by(name) for secrets in self._secrets)
-
-    def _value(self, name: str, value: object, depth: int = 0) -> Any:  # Any: as above
-        """Text, numbers and bytes as they are, lists and mappings value by value, all else as text, cut."""
-        if self._hides(name):
-            return REDACTED
-        if isinstance(value, (str, bool, int, float, bytes)) or value is None:
-            return value
-        if depth < _DEEPEST:
-            if isinstance(value, Mapping):
-                return {str(key): self._value(str(key), each, depth + 1) for key, each in value.items()}
-            if isinstance(value, (list, tuple, set, frozenset)):
-                return [self._value("", each, depth + 1) for each in value]
-        return shown_text(str(value))
 
 
 def _any_of(globs: Iterable[str]) -> re.Pattern[str]:
@@ -219,33 +188,17 @@ def exception_of(record: logging.LogRecord, captured: Captured | None = None) ->
         return captured.exception
     if record.exc_info:
         kind, error, trace = record.exc_info
-        if kind is None or error is None:
-            return {}
-        stack = "".join(traceback.format_exception(kind, error, trace))
-        return _exception(type_name(error), _words_of(error), stack)
+        return {} if kind is None or error is None else exception_attributes(error, trace)
     if not record.exc_text:
         return {}
     # It was formatted in another process, and the exception itself stayed there.
     found = _LAST_LINE.fullmatch(record.exc_text.rstrip().rsplit("\n", 1)[-1])
     kind_name, words = found.groups() if found else ("Exception", None)
-    return _exception(kind_name, words or "", record.exc_text)
+    of_text = {"exception.type": kind_name, "exception.stacktrace": record.exc_text}
+    return {**of_text, "exception.message": words} if words else of_text
 
 
-def _exception(kind: str, words: str, stack: str) -> dict[str, str]:
-    found = {"exception.type": kind, "exception.stacktrace": cut_front(stack, _LONGEST_STACK)}
-    if words:
-        found["exception.message"] = words
-    return found
-
-
-def _words_of(error: BaseException) -> str:
-    try:
-        return str(error)
-    except Exception:  # noqa: BLE001 - an exception of the application, with a __str__ of its own
-        return ""
-
-
-def code_of(record: logging.LogRecord) -> dict[str, Any]:
+def code_of(record: logging.LogRecord, showing: Showing) -> dict[str, Any]:
     """Where the call stands."""
     found: dict[str, Any] = {
         "code.function.name": record.funcName,
@@ -253,5 +206,5 @@ def code_of(record: logging.LogRecord) -> dict[str, Any]:
         "code.line.number": record.lineno,
     }
     if record.stack_info:
-        found["code.stacktrace"] = record.stack_info
+        found["code.stacktrace"] = showing.stack(record.stack_info)
     return found

@@ -25,7 +25,8 @@ from opentelemetry.metrics import _internal as _metrics_global
 from opentelemetry.trace import Span, SpanKind, StatusCode, set_span_in_context
 from opentelemetry.util.types import AttributeValue
 
-from instrumentation.captures import SCOPE, Arguments, Attributes, Call, Capture, Site, Template, type_name
+from instrumentation.captures import SCOPE, Arguments, Attributes, Call, Capture, Site, Template
+from instrumentation.showing import LONGEST_MESSAGE, SHOWING, exception_attributes, type_name, words_of
 
 Args = tuple[object, ...]
 Kwargs = Mapping[str, object]
@@ -178,11 +179,14 @@ def _is_suppressed(current: Context) -> bool:
 
 
 def _mark_failed(span: Span, error: Exception) -> None:
+    """Status and exception event; not `record_exception`, which tells the secrets in the error's words."""
     if span.is_recording():
         span.set_attribute("error.type", type_name(error))
         span.set_status(StatusCode.ERROR)  # stands when the error has no words
-        span.set_status(StatusCode.ERROR, str(error))
-        span.record_exception(error)
+        words = words_of(error)
+        if words:
+            span.set_status(StatusCode.ERROR, SHOWING.text(words, LONGEST_MESSAGE))
+        span.add_event("exception", SHOWING.exception(exception_attributes(error, error.__traceback__)))
 
 
 class _EndScope:

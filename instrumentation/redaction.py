@@ -13,7 +13,6 @@ from typing import Final
 
 REDACTED: Final = "[redacted]"
 CUT: Final = "...[cut]"
-LONGEST_MESSAGE: Final = 8192
 
 _LONGEST_KEY: Final = 256
 _LONGEST_NAME: Final = 64
@@ -52,6 +51,7 @@ _WORDS: Final = (
     "cvc",
     "iban",
 )
+_WHOLE_WORDS: Final = frozenset({"pass", "ssn"})  # secrets alone; compass and classname are none
 
 
 class Secrets:
@@ -73,12 +73,12 @@ class Secrets:
             self._names += names
             words = [re.escape(name).replace("_", "[ _-]?") for name in self._names]
             self._name = re.compile("|".join(words), re.IGNORECASE)
-            self._stems = {name.split("_")[0].casefold() for name in self._names}
+            self._stems = {*_WHOLE_WORDS, *(name.split("_")[0].casefold() for name in self._names)}
             self.generation += 1
 
     def named_by(self, name: str) -> bool:
         """Whether a value of this name is a secret."""
-        return self._name.search(name[:LONGEST_MESSAGE]) is not None
+        return self._name.search(name[:_LONGEST_KEY]) is not None or name.casefold() in _WHOLE_WORDS
 
     def told_by(self, text: str) -> bool:
         """Whether the text of some object shows a secret among its fields."""
@@ -131,7 +131,7 @@ class Secrets:
         for name in self._name.finditer(stripped, max(0, start - _LONGEST_NAME)):
             if name.end() > start:
                 return before[start:]
-        return None
+        return before[start:] if stripped[start:].casefold() in _WHOLE_WORDS else None
 
 
 def cut(text: str, longest: int) -> str:

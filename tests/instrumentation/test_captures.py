@@ -123,7 +123,11 @@ def test_nothing_is_captured_that_was_not_named(telemetry: Telemetry) -> None:
         (None, "None"),
         (Method.CARD, "Method.CARD"),
         (["a", "b"], "['a', 'b']"),
-        (list(range(999)), str(list(range(999)))[:256]),
+        (list(range(999)), str(list(range(999)))[:248] + "...[cut]"),
+        ("x" * 1025, "x" * 1016 + "...[cut]"),
+        ("https://shop.example/?token=abc&page=2", "https://shop.example/?token=[redacted]&page=2"),
+        ({"headers": [("Authorization", "Bearer abc")]}, "[redacted]"),
+        ({"pad": "y" * 300, "password": "hunter2"}, "{'pad': '" + "y" * 239 + "...[cut]"),
         (Login("ann", "hunter2"), "[redacted]"),
         ({"user": "ann", "Access-Token": "abc"}, "[redacted]"),
         ("card", "card"),
@@ -136,10 +140,21 @@ def test_captured_values(value: Any, expected: Any, telemetry: Telemetry) -> Non
     assert telemetry.attributes() == [{"item": expected}]
 
 
+def test_names_are_bounded_and_tell_no_secrets(telemetry: Telemetry) -> None:
+    """A span's name is cut, and what it is filled with is searched for secrets."""
+    timed("Look {q}")(lambda q: None)("x" * 5_000_000)
+    timed("Look {q}")(lambda q: None)("token=abc")
+
+    assert telemetry.names() == ["Look " + "x" * 243 + "...[cut]", "Look token=[redacted]"]
+
+
 @pytest.mark.parametrize(
     "name",
     [
         "password",
+        "pass",
+        "SSN",
+        "session_key",
         "new_password",
         "accessToken",
         "token",

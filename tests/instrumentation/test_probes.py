@@ -69,9 +69,19 @@ def test_exception_marks_the_span(telemetry: Telemetry) -> None:
     assert [dict(each.attributes or {})["exception.message"] for each in span.events] == ["no tea"]
 
 
-def test_exception_without_words_marks_the_span(
-    telemetry: Telemetry, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_exceptions_tell_no_secrets(telemetry: Telemetry) -> None:
+    """Status, message and traceback of a failed span are redacted as on the log path."""
+    with pytest.raises(ValueError, match="hunter2"):
+        timed(raising(ValueError("bad login: password='hunter2' token=abc")))()
+
+    span = telemetry.span()
+    shown = "bad login: password=[redacted] token=[redacted]"
+    (event,) = span.events
+    assert (span.status.description, dict(event.attributes or {})["exception.message"]) == (shown, shown)
+    assert "hunter2" not in str(dict(event.attributes or {}))
+
+
+def test_exception_without_words_marks_the_span(telemetry: Telemetry) -> None:
     """An exception that can not be printed makes the span an error all the same."""
 
     class SpeechlessError(Exception):
@@ -82,7 +92,7 @@ def test_exception_without_words_marks_the_span(
         timed(raising(SpeechlessError()))()
 
     assert telemetry.span().status.status_code is StatusCode.ERROR
-    assert len(caplog.records) == 1
+    assert [event.name for event in telemetry.span().events] == ["exception"]
 
 
 @pytest.mark.parametrize("error", NO_ERRORS)

@@ -6,9 +6,8 @@ from time import perf_counter
 
 import pytest
 
-from instrumentation.captures import Site
-from instrumentation.log_records import Extras
-from instrumentation.redaction import SECRETS, cut, cut_front
+from instrumentation.redaction import SECRETS, Secrets, cut, cut_front
+from instrumentation.showing import LONGEST_MESSAGE, SHOWING, Showing
 
 HOSTILE = {
     "one long word": "pwd" * 34_000,
@@ -27,14 +26,82 @@ HOSTILE = {
 }
 
 
+TEXTS = (
+    ("Cookie: theme=dark; sessionid=S", "Cookie: [redacted]"),
+    ("Cookie: theme=dark; sessionid=S\nHost: shop", "Cookie: [redacted]\nHost: shop"),
+    ("Set-Cookie: sid=S; Path=/", "Set-Cookie: [redacted]"),
+    ("Authorization: Token S", "Authorization: [redacted]"),
+    ("Authorization: AWS4-HMAC-SHA256 Credential=S/x, Signature=S", "Authorization: [redacted]"),
+    ("headers [('Authorization', 'Bearer S')]", "headers [('Authorization', [redacted])]"),
+    ("[(b'authorization', b'Bearer S'), (b'a', b'b')]", "[(b'authorization', [redacted]), (b'a', b'b')]"),
+    ("{'Authorization': 'Bearer S', 'n': 1}", "{'Authorization': [redacted], 'n': 1}"),
+    ("{'Cookie': 'a=b; sid=S'}", "{'Cookie': [redacted]}"),
+    (r"{\"token\": \"S\", \"n\": 1}", r"{\"token\": [redacted], \"n\": 1}"),
+    ("https://user:S@host/?access_token=S&x=1", "https://user:[redacted]@host/?access_token=[redacted]&x=1"),
+    ("password='two words S' user=u", "password=[redacted] user=u"),
+    ("f(token='S', n=1)", "f(token=[redacted], n=1)"),
+    ('token="S"S"', "token=[redacted]"),
+    ("secret=['S', {'a': 'S}'}] user=u", "secret=[redacted] user=u"),
+    ("card_number=4111 1111 1111 1111 ok", "card_number=[redacted] ok"),
+    ("next=%2Flogin%3Ftoken%3DS&x=1", "next=%2Flogin%3Ftoken%3D[redacted]&x=1"),
+    ("{:token=>S, :n=>1}", "{:token=>[redacted], :n=>1}"),
+    ("api key: S", "api key: [redacted]"),
+    ("pass=S ssn: S compass=N", "pass=[redacted] ssn: [redacted] compass=N"),
+    ('password="it\\"s S" user=u', "password=[redacted] user=u"),
+    ("tokens left at 12:30", "tokens left at 12:30"),
+    ("the password is wrong", "the password is wrong"),
+    ("password: ", "password: "),
+)
+
+VALUES: tuple[tuple[object, object], ...] = (
+    ({"body": "password=S"}, {"body": "password=[redacted]"}),
+    ({"headers": [("Authorization", "Bearer S")]}, {"headers": [["Authorization", "[redacted]"]]}),
+    ([(b"cookie", b"sid=S"), (b"host", b"shop")], [["cookie", "[redacted]"], [b"host", b"shop"]]),
+    (
+        {"cookies": {"sid": "S"}, "o": {"Cookie": "S"}},
+        {"cookies": "[redacted]", "o": {"Cookie": "[redacted]"}},
+    ),
+    (b"token=S", b"token=[redacted]"),
+    (b"\xff\x00", b"\xff\x00"),
+    ({"api-key": "S", "x-api-key": "S"}, {"api-key": "[redacted]", "x-api-key": "[redacted]"}),
+)
+
+
+@pytest.mark.parametrize(("text", "expected"), TEXTS)
+def test_secrets_in_texts(text: str, expected: str) -> None:
+    """What stands behind a secret's name is hidden, however it is written; the rest stays."""
+    assert SHOWING.text(text) == expected
+
+
+@pytest.mark.parametrize(("value", "expected"), VALUES)
+def test_secrets_in_values(value: object, expected: object) -> None:
+    """Texts within values are searched as messages are, and pairs are taken for name and value."""
+    assert SHOWING.value("x", value) == expected
+
+
+def test_values_are_bounded() -> None:
+    """Of long and nested values the beginning is shown, with a mark, in a short time."""
+    rows = [{"id": number, "name": "n"} for number in range(200_000)]
+    shared: list[object] = []
+    for _ in range(12):
+        shared = [shared] * 10
+
+    started = perf_counter()
+    assert SHOWING.value("x", rows)[-1] == "...[cut]"
+    assert "...[cut]" in str(SHOWING.value("x", shared))
+    assert SHOWING.value("x", "y" * 5_000_000) == "y" * 1016 + "...[cut]"
+    assert SHOWING.value("x", b"y" * 5_000_000) == b"y" * 1016 + b"...[cut]"
+    assert perf_counter() - started < 0.5
+
+
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_time_is_bounded_whatever_a_text_holds(kind: str) -> None:
     """100 KB made to keep a search busy are done within 50 ms, as a message and as a traceback."""
-    extras = Extras(Site("test"), None, (), ("pin",))
+    showing = Showing(SECRETS, Secrets("pin"))
 
     started = perf_counter()
-    extras.text(HOSTILE[kind])
-    extras.stack(HOSTILE[kind])
+    showing.text(HOSTILE[kind], LONGEST_MESSAGE)
+    showing.stack(HOSTILE[kind])
 
     assert perf_counter() - started < 0.05
 

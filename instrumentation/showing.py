@@ -1,0 +1,144 @@
+"""
+Showing: values and texts of the application, as an attribute or a record may show them.
+
+Bounded in length and number, and without what stands under a secret's name. Which names are secret, and how
+texts are searched for them, stands in `redaction`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Final
+
+from instrumentation.redaction import CUT, REDACTED, SECRETS, Secrets, cut, cut_front
+
+LONGEST_MESSAGE: Final = 8192
+LONGEST_STACK: Final = 32_768
+LONGEST_TEXT: Final = 1024
+LONGEST_NAME: Final = 256
+LONGEST_OBJECT: Final = 256  # the text of an object that is neither text nor number
+MOST_NODES: Final = 1000  # of one value: elements, keys, and those within
+_DEEPEST: Final = 8
+
+
+class Showing:
+    """How values are shown where these names are secret. Any thread may ask."""
+
+    def __init__(self, *secrets: Secrets) -> None:
+        self._secrets = secrets
+
+    def hides(self, name: str) -> bool:
+        """Whether a value of this name is a secret."""
+        return any(secrets.named_by(name) for secrets in self._secrets)
+
+    def text(self, text: str, longest: int = LONGEST_TEXT) -> str:
+        """A text, cut, with what stands behind a secret's name hidden: "token=[redacted]"."""
+        return self._hidden(cut(text, longest))
+
+    def stack(self, text: str) -> str:
+        """A traceback, its end kept, with secrets hidden."""
+        return self._hidden(cut_front(text, LONGEST_STACK))
+
+    def exception(self, attributes: Mapping[str, str]) -> dict[str, str]:
+        """Type, message and traceback of an exception, the latter two with secrets hidden."""
+        found = {name: self.text(text, LONGEST_MESSAGE) for name, text in attributes.items()}
+        if "exception.stacktrace" in attributes:
+            found["exception.stacktrace"] = self.stack(attributes["exception.stacktrace"])
+        return found
+
+    def object_text(self, text: str) -> str:
+        """The text of an object: cut, or redacted as a whole when it tells a secret."""
+        text = cut(text, LONGEST_OBJECT)
+        return REDACTED if any(secrets.told_by(text) for secrets in self._secrets) else text
+
+    def value(self, name: str, value: object) -> Any:  # Any: OpenTelemetry's AnyValue
+        """Text, numbers and bytes as they are, lists and mappings value by value, all else as text, cut."""
+        return self._value(name, value, 0, _Budget())
+
+    def _value(self, name: str, value: object, depth: int, budget: _Budget) -> Any:  # Any: as above
+        if self.hides(name):
+            return REDACTED
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, (bool, int, float)) or value is None:
+            return value
+        if isinstance(value, (bytes, bytearray)):
+            return self.text(bytes(value[: LONGEST_TEXT + 1]).decode("latin-1")).encode("latin-1", "replace")
+        if isinstance(value, Mapping):
+            return self._mapping(value, depth, budget) if depth < _DEEPEST else CUT
+        if isinstance(value, (list, tuple, set, frozenset)):
+            return self._list(value, depth, budget) if depth < _DEEPEST else CUT
+        return self.object_text(str(value))
+
+    def _mapping(self, value: Mapping[Any, object], depth: int, budget: _Budget) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for key, each in value.items():
+            if not budget.takes_one():
+                found[CUT] = CUT
+                break
+            name = cut(str(key), LONGEST_NAME)
+            found[name] = self._value(name, each, depth + 1, budget)
+        return found
+
+    def _list(self, value: Any, depth: int, budget: _Budget) -> list[Any]:
+        if isinstance(value, (list, tuple) if depth else tuple) and len(value) == 2:
+            name = self._name_in(value[0])
+            if name is not None:  # ("Authorization", "Bearer ..."), as headers are listed
+                return [name, REDACTED]
+        found: list[Any] = []
+        for each in value:
+            if not budget.takes_one():
+                found.append(CUT)
+                break
+            found.append(self._value("", each, depth + 1, budget))
+        return found
+
+    def _name_in(self, value: object) -> str | None:
+        """The first of a pair, if it is a secret's name."""
+        name = value.decode("latin-1") if isinstance(value, bytes) else value
+        return name if isinstance(name, str) and self.hides(name) else None
+
+    def _hidden(self, text: str) -> str:
+        for secrets in self._secrets:
+            text = secrets.hidden_in(text)
+        return text
+
+
+class _Budget:
+    """How many nodes one value may still have. For one thread."""
+
+    def __init__(self) -> None:
+        self._left = MOST_NODES
+
+    def takes_one(self) -> bool:
+        """Whether one more is taken."""
+        self._left -= 1
+        return self._left >= 0
+
+
+SHOWING: Final = Showing(SECRETS)
+
+
+def type_name(error: BaseException) -> str:
+    """The value of `error.type`: the class, with its module unless it is a builtin."""
+    kind = type(error)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def exception_attributes(error: BaseException, trace: TracebackType | None) -> dict[str, str]:
+    """exception.type, .message unless it has none, and .stacktrace; secrets are not hidden yet."""
+    import traceback  # only here: most calls raise nothing
+
+    stack = "".join(traceback.format_exception(type(error), error, trace))
+    found = {"exception.type": type_name(error), "exception.stacktrace": stack}
+    words = words_of(error)
+    return {**found, "exception.message": words} if words else found
+
+
+def words_of(error: BaseException) -> str:
+    """What the exception says; nothing if that fails."""
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - an exception of the application, with a __str__ of its own
+        return ""
