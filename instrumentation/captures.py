@@ -17,6 +17,7 @@ from string import Formatter
 from typing import Any, Final, TypeAlias
 
 from opentelemetry import metrics
+from opentelemetry.metrics import _internal as _metrics_global
 from opentelemetry.util.types import AttributeValue
 
 from instrumentation.redaction import REDACTED, cut
@@ -103,8 +104,20 @@ class Site:
                 error_type,
             )
         with suppress(Exception):  # counting a fault is the last that can be done about it
-            faults = metrics.get_meter(SCOPE).create_counter("instrumentation.faults", "1")
-            faults.add(1, {"instrumentation.part": part, "error.type": error_type})
+            _fault_counter().add(1, {"instrumentation.part": part, "error.type": error_type})
+
+
+_faults: tuple[object, metrics.Counter | None] = (None, None)
+
+
+def _fault_counter() -> metrics.Counter:
+    """One for each provider: without an SDK, the API keeps every meter that was ever asked for."""
+    global _faults
+    provider, counter = _faults
+    if counter is None or provider is not _metrics_global._METER_PROVIDER:
+        counter = metrics.get_meter(SCOPE).create_counter("instrumentation.faults", "1")
+        _faults = (_metrics_global._METER_PROVIDER, counter)
+    return counter
 
 
 def _names_of(function: Callable[..., Any] | None) -> tuple[str, str]:

@@ -12,6 +12,7 @@ import logging
 import re
 from collections.abc import Callable, Mapping
 from contextvars import Token
+from math import inf
 from time import perf_counter, time_ns
 from typing import Any, Literal, Protocol, SupportsFloat
 
@@ -307,6 +308,8 @@ class CounterProbe(_EndProbe):
             return
         try:
             amount = self._amount(scope, result)
+            if not 0 <= amount < inf:
+                raise ValueError("a counter takes no negative amount, and none that is no number")
         except Exception as fault:  # noqa: BLE001 - application code
             self._site.report("value", fault)
             return

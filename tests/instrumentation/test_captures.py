@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from opentelemetry.metrics import _internal as metrics_global
 from opentelemetry.sdk.trace import SpanProcessor
 
 from instrumentation import Call, counted, event, redact, timed
+from instrumentation.captures import Site
 from instrumentation.redaction import SECRETS
 
 if TYPE_CHECKING:
@@ -253,6 +255,9 @@ FAULTY: dict[str, tuple[Callable[[], Callable[..., Any]], str]] = {
     "value has no text": (lambda: timed(attributes=["thing"]), "attributes"),
     "value function fails": (lambda: counted("paid", value=fail), "value"),
     "value is no number": (lambda: counted("paid", value=nothing), "value"),
+    "value is negative": (lambda: counted("paid", value=lambda _: -1), "value"),
+    "value is not a number": (lambda: counted("paid", value=lambda _: float("nan")), "value"),
+    "value is infinite": (lambda: counted("paid", value=lambda _: float("inf")), "value"),
     "value names no argument": (lambda: counted("paid", value="amuont"), "value"),
 }
 
@@ -274,6 +279,20 @@ def test_fault_stays_inside(fault: str, telemetry: Telemetry, caplog: pytest.Log
     faults = [each for each in telemetry.points() if each.name == "instrumentation.faults"]
     assert sum(each.value for each in faults) == 3
     assert {each.attributes["instrumentation.part"] for each in faults} == {part}
+
+
+def test_faults_leave_nothing_behind(telemetry_later: Telemetry, caplog: pytest.LogCaptureFixture) -> None:
+    """Where no meter provider is set up, the API is asked for one meter, not for one at every fault."""
+    caplog.set_level(logging.ERROR)
+    pay: Callable[[], None] = counted("paid", value=fail)(lambda: None)
+    site = Site("paid")
+    before = len(metrics_global._PROXY_METER_PROVIDER._meters)
+
+    for _ in range(100):
+        pay()
+        site.report("value", ValueError())
+
+    assert len(metrics_global._PROXY_METER_PROVIDER._meters) <= before + 1
 
 
 def test_fault_says_where_and_what_but_no_data(
