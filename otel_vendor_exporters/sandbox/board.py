@@ -7,6 +7,7 @@ request itself. Bounded like the journal: rows leave when their records do.
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ from otel_vendor_exporters.sandbox.inbox import Finding, Inbox, Record
 from otel_vendor_exporters.sandbox.masking import masked_pairs, masked_path
 from otel_vendor_exporters.sandbox.panels import Panel, panels
 from otel_vendor_exporters.sandbox.remedies import remedy
+
+_logger = logging.getLogger(__name__)
 
 STEP = 1_000
 MAX_KINDS_OF_FINDING = 1_000
@@ -70,6 +73,7 @@ class Board:
     def __init__(self, inbox: Inbox) -> None:
         self._inbox = inbox
         self._lock = Lock()
+        self._told = False
         self._begin(inbox.clearings)
 
     def _begin(self, clearings: int) -> None:
@@ -79,6 +83,7 @@ class Board:
         self._rows: deque[Row] = deque()
         self._findings: dict[tuple[str, str], _FoundOften] = {}
         self._requests: dict[str, int] = {}
+        self._unreadable = 0
         self._panels: tuple[Panel, ...] = panels()
         self._sections: dict[str, Section] = {
             section.name: section for panel in self._panels for section in panel.sections
@@ -132,6 +137,7 @@ class Board:
                 "stamp": self._stamp,
                 "position": self._position,
                 "rows": len(self._rows),
+                "unreadable": self._unreadable,
                 "requests": dict(self._requests),
                 "sections": {name: rows for name, rows in changed.items() if rows},
                 "findings": [_shown_finding(f) for f in self._findings.values() if f.stamp > since],
@@ -171,11 +177,27 @@ class Board:
 
     def _take(self, position: int, record: Record) -> None:
         panel = self._by_vendor.get(record.vendor)
-        said = panel.take(record, self._stamp) if panel else ""
+        said = self._read(panel, record) if panel else ""
         self._requests[record.vendor] = self._requests.get(record.vendor, 0) + 1
         for finding in record.findings:
             self._count(finding, record)
         self._rows.append(_row(position, record, said))
+
+    def _read(self, panel: Panel, record: Record) -> str:
+        """What a panel says of a record; one that it cannot read is counted, and the board goes on."""
+        try:
+            return panel.take(record, self._stamp)
+        except Exception:  # the last line of defence: a defect costs one record, not the page
+            self._unreadable += 1
+            if not self._told:
+                self._told = True
+                _logger.exception(
+                    "the sandbox's page cannot sum up a %s %s; this is a defect of the sandbox. Such requests "
+                    "are counted on the page and listed under Requests; further ones are not told here",
+                    record.vendor,
+                    record.kind,
+                )
+            return ""
 
     def _count(self, finding: Finding, record: Record) -> None:
         key = (record.vendor, finding.code)

@@ -188,10 +188,18 @@ def _add(user: MParticleUser, batch: MParticleBatch, identities: Mapping[str, st
 
 def _event(event: Json, arrived_unix_ms: int) -> MParticleEvent:
     data = part(event, "data")
-    time = data.get("timestamp_unixtime_ms")
     return MParticleEvent(
         type=str(event.get("event_type")),
         data=data,
-        timestamp_unix_ms=int(time) if isinstance(time, (int, float, str)) else arrived_unix_ms,
+        timestamp_unix_ms=_unix_ms(data.get("timestamp_unixtime_ms"), arrived_unix_ms),
         session_id=session_id(data.get("session_uuid")),
     )
+
+
+def _unix_ms(time: object, arrived_unix_ms: int) -> int:
+    """The time an event gives, when it is a number of 64 bits; else, also of a refused batch, its arrival."""
+    try:
+        given = int(time) if isinstance(time, (int, float, str)) else arrived_unix_ms
+    except (ValueError, OverflowError):  # words, too many digits, NaN, infinity
+        return arrived_unix_ms
+    return given if abs(given) < 2**63 else arrived_unix_ms

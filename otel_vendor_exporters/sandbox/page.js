@@ -1,9 +1,10 @@
 // The sandbox's page: listens to what changes and shows it. Panels come from the sandbox: a vendor more is a panel more.
 
 import { detailOfEntry, detailOfRequest } from "/sandbox/page_detail.js";
+import { drawFindings, drawStrips, findingsPanel } from "/sandbox/page_findings.js";
 import { VirtualList } from "/sandbox/page_list.js";
 import { drawNames } from "/sandbox/page_names.js";
-import { Cards, count, el, many, time, withCode } from "/sandbox/page_panels.js";
+import { Cards, count, el, many, time } from "/sandbox/page_panels.js";
 
 const ANNOUNCE_MS = 4000;
 const SEARCH_MS = 150;
@@ -41,20 +42,27 @@ function change(news) {
   for (const [name, items] of Object.entries(news.sections)) state.sections.get(name)?.take(items);
   for (const finding of news.findings) state.findings.set(`${finding.vendor} ${finding.code}`, finding);
   state.conditions = news.conditions;
-  if (news.findings.length || news.cleared) drawFindings();
+  if (news.findings.length || news.cleared) findings();
   const fresh = drawNames(byId("panel-names"), news);
   badge("names", fresh ? count(fresh) : "", fresh > 0);
   drawPanels();
   for (const list of state.lists.values()) list.advance(news.position);
   show(news.behind ? "behind" : "live", news.behind ? `Reading ${count(news.behind)} more` : "Live");
+  drawUnreadable(news.unreadable);
   announceSoon();
+}
+
+function drawUnreadable(number) {
+  const text = `${many(number, "request")} could not be summed up, which is a defect of the sandbox: see Requests, and the terminal.`;
+  if (byId("unreadable").textContent !== text) byId("unreadable").textContent = text;
+  byId("unreadable").hidden = !number;
 }
 
 function forget() {
   state.findings.clear();
   for (const section of state.sections.values()) section.clear?.();
   for (const list of state.lists.values()) list.restart();
-  drawFindings();
+  findings();
 }
 
 function show(kind, text) {
@@ -201,73 +209,20 @@ function drawPanels() {
     badge(panel.name, requests ? count(requests) : "");
     element.querySelector(".empty").hidden = requests > 0;
     element.querySelector(`input[value="${state.conditions[panel.name]}"]`).checked = true;
-    drawStrips(panel, element.querySelector(".strips"));
+    drawStrips(element.querySelector(".strips"), panel, state, () => select("findings", true));
   }
   const all = Object.values(state.requests).reduce((sum, one) => sum + one, 0);
   badge("requests", all ? count(all) : "");
 }
 
-function drawStrips(panel, strips) {
-  const present = panel.conditions.find((one) => one.name === state.conditions[panel.name]);
-  const found = [...state.findings.values()].filter((one) => one.vendor === panel.name);
-  const lost = found.filter((one) => one.severity === "error");
-  const key = JSON.stringify([present.name, found.length, lost.reduce((sum, one) => sum + one.count, 0)]);
-  if (strips.dataset.key === key) return;
-  strips.dataset.key = key;
-  strips.replaceChildren();
-  if (present.name !== "well") strips.append(el("p", { class: "strip soft", text: `Playing ${present.title}. ${present.sentence}` }));
-  if (!found.length) return;
-  const times = lost.reduce((sum, one) => sum + one.count, 0);
-  const text = lost.length
-    ? `The real ${panel.title} would have thrown away something ${many(times, "time")}, for ${many(lost.length, "reason")}.`
-    : `${many(found.length, "kind")} of warnings: the real ${panel.title} may misread or ignore this.`;
-  const see = el("button", { type: "button", text: "See why", onclick: () => select("findings", true) });
-  strips.append(el("div", { class: lost.length ? "strip" : "strip soft" }, el("span", { text }), see));
-}
-
-function findingsPanel() {
-  return el(
-    "section", {}, el("div", { class: "panel-top" }, el("h2", { text: "Findings" })),
-    el("p", { class: "muted", text: "What the real vendor would have thrown away (loss) or misread (warning), why, and what to change." }),
-    el("ul", { class: "findings" }), el("p", { class: "empty", text: "None so far." }),
-  );
-}
-
-function drawFindings() {
-  if (!byId("panel-findings")) return;
-  const found = [...state.findings.values()].filter((one) => {
-    const text = `${one.vendor} ${one.code} ${one.sentence} ${one.remedy}`.toLowerCase();
-    return state.words.every((word) => text.includes(word));
-  });
-  found.sort((a, b) => (a.severity === b.severity ? b.count - a.count : a.severity === "error" ? -1 : 1));
-  byId("panel-findings").querySelector(".findings").replaceChildren(...found.map(drawFinding));
-  const nothing = byId("panel-findings").querySelector(".empty");
-  nothing.hidden = found.length > 0;
-  nothing.textContent = state.findings.size ? "None that fits the search." : "None so far: everything that arrived would have been kept.";
-  const lost = [...state.findings.values()].filter((one) => one.severity === "error").length;
+function findings() {
+  const panel = byId("panel-findings");
+  if (!panel) return;
+  const lost = drawFindings(panel, state, titleOf, showRequests);
   badge("findings", state.findings.size ? count(state.findings.size) : "", lost > 0);
 }
 
-function drawFinding(one) {
-  const filter = { vendor: one.vendor, severity: "", code: one.code };
-  return el(
-    "li",
-    { class: `finding ${one.severity}` },
-    severityBadge(one.severity),
-    el(
-      "div", {}, el("p", { class: "code", text: one.code }), el("p", {}, ...withCode(one.sentence)),
-      el("p", { class: "remedy" }, el("b", { text: "Change: " }), ...withCode(one.remedy)),
-    ),
-    el(
-      "div", { class: "side" }, el("span", { text: `${titleOf(one.vendor)}, ${many(one.count, "time")}` }),
-      el("span", { text: `last ${time(one.t)}` }),
-      el("button", { type: "button", text: "Requests", "aria-label": `Requests with ${one.code}`, onclick: () => showRequests(filter) }),
-    ),
-  );
-}
-
 const shortOf = (vendor) => titleOf(vendor).replace("mParticle Analytics", "Analytics");
-const severityBadge = (severity) => el("span", { class: `badge ${severity}`, text: severity === "error" ? "loss" : "warning" });
 const titleOf = (vendor) => state.panels.find((panel) => panel.name === vendor)?.title ?? "no vendor";
 
 function requestsPanel() {
@@ -361,7 +316,7 @@ function search() {
   state.words = byId("search").value.toLowerCase().split(/\s+/).filter(Boolean);
   for (const section of state.sections.values()) section.filter?.(state.words);
   for (const list of state.lists.values()) list.restart();
-  drawFindings();
+  findings();
 }
 
 let searching;

@@ -52,7 +52,14 @@ _FILES = {
     "/sandbox/page.css": ("page.css", "text/css; charset=utf-8"),
     **{
         f"/sandbox/{name}": (name, "text/javascript; charset=utf-8")
-        for name in ("page.js", "page_detail.js", "page_list.js", "page_names.js", "page_panels.js")
+        for name in (
+            "page.js",
+            "page_detail.js",
+            "page_findings.js",
+            "page_list.js",
+            "page_names.js",
+            "page_panels.js",
+        )
     },
 }
 

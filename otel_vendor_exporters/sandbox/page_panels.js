@@ -19,6 +19,11 @@ export function el(tag, properties = {}, ...children) {
   return element;
 }
 
+// Only a text that differs is set: a screen reader and a selection are left alone.
+export function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
 function svg(tag, attributes) {
   const element = document.createElementNS(SVG, tag);
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
@@ -26,7 +31,9 @@ function svg(tag, attributes) {
 }
 
 export const count = (number) => numbers.format(number);
-export const time = (unixMs) => (unixMs ? clock.format(unixMs) : "");
+// From the year 1 to 9999: what lies beyond is in another unit than milliseconds.
+const isTime = (unixMs) => unixMs > -62135596800000 && unixMs < 253402300800000;
+export const time = (unixMs) => (!unixMs ? "" : isTime(unixMs) ? clock.format(unixMs) : `${unixMs} (no valid time)`);
 export const withCode = (text) => text.split("`").map((part, index) => (index % 2 ? el("code", { text: part }) : part));
 export const many = (number, one, more = `${one}s`) => `${count(number)} ${number === 1 ? one : more}`;
 

@@ -85,7 +85,15 @@ def test_browsers_get_the_page_and_the_rest_text(wire: Wire) -> None:
     assert wire.ask("GET", "/sandbox/").body == page.body
     assert "default-src 'none'" in page.headers["content-security-policy"]
     assert b"http" not in page.body.replace(b"http://www.w3.org/2000/svg", b"")
-    for name in ("page.css", "page.js", "page_detail.js", "page_list.js", "page_names.js", "page_panels.js"):
+    for name in (
+        "page.css",
+        "page.js",
+        "page_detail.js",
+        "page_findings.js",
+        "page_list.js",
+        "page_names.js",
+        "page_panels.js",
+    ):
         part = wire.ask("GET", f"/sandbox/{name}")
         assert part.status == 200
         assert part.body
