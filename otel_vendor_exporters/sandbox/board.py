@@ -192,8 +192,9 @@ class Board:
             if not self._told:
                 self._told = True
                 _logger.exception(
-                    "the sandbox's page cannot sum up a %s %s; this is a defect of the sandbox. Such "
-                    "requests are counted on the page and listed under Requests; further ones are not told here",
+                    "the sandbox's page cannot sum up a %s %s; this is a defect of the sandbox. "
+                    "Such requests are counted on the page and listed under Requests; "
+                    "further ones are not told here",
                     record.vendor,
                     record.kind,
                 )

