@@ -23,12 +23,20 @@ from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type:
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk.trace import TracerProvider
 
-from instrumentation.auto import instrument_functions, uninstrument
-from instrumentation.targets import Entry, entries_in, target_of
+from otel_vendor_exporters.last_resort import LAST_RESORT, OUR_LOGGERS, tell_if_shadowed
 from otel_vendor_exporters.settings import read_settings, setting
 from otel_vendor_exporters.visitor import VisitorLogProcessor, VisitorSpanProcessor
 
+try:
+    from instrumentation.auto import instrument_functions, uninstrument
+    from instrumentation.targets import Entry, entries_in, target_of
+except ImportError:
+    tell_if_shadowed()
+    raise
+
 ENVIRONMENT_PREFIX = "OTEL_VENDOR_"
+DISABLED_PREFIX = "OTEL_PYTHON_DISABLED_"
+ENTRY_POINT_NAME = "otel_vendor_exporters"
 
 _logger = logging.getLogger(__name__)
 
@@ -50,32 +58,9 @@ class InstrumentorSettings:
     )
 
 
-class _LastResort(logging.Handler):
-    """
-    Shows our warnings on stderr where nobody else would.
-
-    Python does that for loggers without handlers. OpenTelemetry's logging instrumentation, which comes with
-    opentelemetry-instrument, gives all loggers one that shows nothing, and what is wrong would not be seen.
-    """
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Show it, unless the application has a handler for it."""
-        if logging.lastResort is not None and not _is_shown(record.name, but_by=self):
-            logging.lastResort.handle(record)
-
-
-def _is_shown(logger_name: str, but_by: logging.Handler) -> bool:
-    logger: logging.Logger | None = logging.getLogger(logger_name)
-    while logger is not None:
-        for handler in logger.handlers:
-            if handler is not but_by and not type(handler).__module__.startswith("opentelemetry."):
-                return True
-        logger = logger.parent if logger.propagate else None
-    return False
-
-
-_LAST_RESORT = _LastResort(logging.WARNING)
-_OUR_LOGGERS = ("instrumentation", "otel_vendor_exporters")
+@dataclass(frozen=True, slots=True)
+class _DisabledSettings:
+    instrumentations: str = setting("Names of instrumentations, or *, separated by commas.", default="")
 
 
 class VendorInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # OpenTelemetry leaves it untyped
@@ -90,14 +75,18 @@ class VendorInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # OpenTelemet
         return ()
 
     def instrument(self, **options: Any) -> None:
-        """Instrument, unless that is done: with YAML, opentelemetry-instrument comes a second time."""
-        if not self.is_instrumented_by_opentelemetry:
+        """
+        Instrument, unless that is done: with YAML, opentelemetry-instrument comes a second time.
+
+        Nor where OTEL_PYTHON_DISABLED_INSTRUMENTATIONS names it, which the SDK does not ask for with YAML.
+        """
+        if not self.is_instrumented_by_opentelemetry and not _is_disabled():
             super().instrument(**options)
 
     def _instrument(self, **options: Any) -> None:
         self._stamps = Stamps()
-        for name in _OUR_LOGGERS:
-            logging.getLogger(name).addHandler(_LAST_RESORT)
+        for name in OUR_LOGGERS:
+            logging.getLogger(name).addHandler(LAST_RESORT)
         providers = options.pop("tracer_provider", None), options.pop("logger_provider", None)
         options.pop("meter_provider", None)  # whoever instruments all passes all
         entries = options.pop("instrument", None)  # in YAML a list, which read_settings does not know
@@ -110,9 +99,15 @@ class VendorInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # OpenTelemet
 
     def _uninstrument(self, **_options: Any) -> None:
         uninstrument()
-        for name in _OUR_LOGGERS:
-            logging.getLogger(name).removeHandler(_LAST_RESORT)
+        for name in OUR_LOGGERS:
+            logging.getLogger(name).removeHandler(LAST_RESORT)
         self._stamps.take_out()
+
+
+def _is_disabled() -> bool:
+    names = read_settings(_DisabledSettings, DISABLED_PREFIX, {}).instrumentations
+    disabled = [name.strip() for name in names.split(",")]
+    return ENTRY_POINT_NAME in disabled or "*" in disabled
 
 
 @contextmanager

@@ -173,6 +173,38 @@ def test_the_declarative_file(sandbox: Sandbox, application: Path) -> None:
     assert "already instrumented" not in told
 
 
+@pytest.mark.parametrize("disabled", ["otel_vendor_exporters", "requests , otel_vendor_exporters", "*"])
+@pytest.mark.parametrize("way", ["environment", "file"])
+def test_it_can_be_disabled(way: str, disabled: str, application: Path) -> None:
+    """OTEL_PYTHON_DISABLED_INSTRUMENTATIONS switches it off, by YAML as well."""
+    (application / "main.py").write_text(
+        "from shop import checkout\nprint(type(checkout.Cart.add).__name__)\n"
+    )
+    (application / "otel.yaml").write_text(
+        'file_format: "1.0"\ninstrumentation/development: {python: {otel_vendor_exporters: '
+        '{instrument: ["shop.checkout:Cart.*=timed"]}}}\n'
+    )
+    by_file = {"OTEL_CONFIG_FILE": "otel.yaml"}
+    given = {"OTEL_VENDOR_INSTRUMENT": ENTRIES[2]} if way == "environment" else by_file
+
+    enabled, _ = run(application, **given)
+    output, told = run(application, OTEL_PYTHON_DISABLED_INSTRUMENTATIONS=disabled, **given)
+
+    assert (enabled, output) == (["Instrumented"], ["function"]), told
+
+
+def test_a_module_in_front_of_the_package_is_told(application: Path) -> None:
+    """An application's own instrumentation.py keeps ours from being imported; it is named, once."""
+    (application / "instrumentation.py").write_text("X = 1\n")
+    (application / "main.py").write_text("import instrumentation\nprint(instrumentation.X)\n")
+
+    output, told = run(application, OTEL_VENDOR_INSTRUMENT=ENTRIES[0])
+
+    assert output == ["1"]
+    assert told.count("stands in front of the package 'instrumentation'") == 1
+    assert f"{application / 'instrumentation.py'}" in told
+
+
 def test_mistakes_are_told_on_stderr_and_the_application_runs(application: Path) -> None:
     """Wrong entries, functions, modules and the main program: each is told once, and all else works."""
     entries = (
