@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property, partial, singledispatchmethod
 from string import Formatter
 from typing import Any, Final, TypeAlias
 
@@ -124,7 +124,7 @@ def _names_of(function: Callable[..., Any] | None) -> tuple[str, str]:
     """A function's qualified name, without and with its module; of an object, its class's."""
     if function is None:
         return "", "block"
-    while isinstance(function, partial):
+    while isinstance(function, (partial, singledispatchmethod)):
         function = function.func
     named: Any = function if hasattr(function, "__qualname__") else function.__class__
     return named.__qualname__, f"{named.__module__}.{named.__qualname__}"

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextvars import ContextVar
-from functools import _lru_cache_wrapper, cached_property, partial
+from functools import _lru_cache_wrapper, cached_property, partial, singledispatchmethod
 from types import FunctionType, TracebackType
 from typing import Any, Literal, TypeAlias, TypeVar, get_args, overload
 
@@ -201,10 +201,10 @@ class Decorator:
         if isinstance(target, (classmethod, staticmethod)):
             return type(target)(self._decorated(target.__func__))
         if isinstance(target, property):
-            return target.getter(self._decorated(target.fget))
+            return target if target.fget is None else target.getter(self._decorated(target.fget))
         if isinstance(target, cached_property):
             return type(target)(self._decorated(target.func))
-        if not callable(target):
+        if not callable(target) and not isinstance(target, singledispatchmethod):  # what it binds to is
             raise TypeError(f"{target!r} can not be decorated: it is not callable")
         from instrumentation.wrapping import Instrumented  # only here: wrapt is slow to import
 

@@ -15,6 +15,7 @@ import logging
 import threading
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias, get_args
 
 from opentelemetry import _logs, context
@@ -54,7 +55,9 @@ SETUP_GROUP: Final = "otel_vendor_exporters_setup"
 SETUP_NAME: Final = "logger_provider"
 
 # Their records tell of sending; sent, they would tell of sending that.
-_NEVER_TOLD: Final = ("otel_vendor_exporters", "instrumentation", "opentelemetry", "urllib3", "requests")
+_NEVER_TOLD: Final = ("otel_vendor_exporters", "opentelemetry", "urllib3")
+_OUR_NAME: Final = "instrumentation"  # an application may have loggers of this name, too
+_OUR_FOLDER: Final = str(Path(__file__).parent)
 _SUPPRESS_KEY: Final = context._SUPPRESS_INSTRUMENTATION_KEY
 _PLAIN_SUPPRESS_KEY: Final = "suppress_instrumentation"  # the older key, still set by OTel's contrib
 _SITE: Final = Site("EventHandler")
@@ -130,7 +133,7 @@ class EventHandler(logging.Handler):
         _busy.now = True
         try:
             logger = self._logger_for(record.name)
-            if logger is not None:
+            if logger is not None and not _is_ours(record):
                 self._tell(logger, record)
         except Exception as fault:  # noqa: BLE001 - a message, an argument, a provider: anybody's code
             with suppress(Exception):  # printing where no stack is left fails, too
@@ -317,6 +320,11 @@ def _load_named_provider() -> None:
 
 def _is_within(name: str, parents: Iterable[str]) -> bool:
     return any(name == parent or name.startswith(f"{parent}.") for parent in parents)
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    """Whether the package that this module is in made the record."""
+    return str(record.name).startswith(_OUR_NAME) and str(record.pathname).startswith(_OUR_FOLDER)
 
 
 def _is_logging_locked() -> bool:

@@ -34,12 +34,32 @@ class Instrumented(wrapt.CallableObjectProxy):  # type: ignore[type-arg]  # wrap
 
     def __init__(self, function: Function, probe: Probe, decorate: Decorate) -> None:
         super().__init__(function)
-        self._self_body = _body_of(function)(function, probe)
+        self._self_start, self._self_stop = probe.start, probe.stop
+        make_body = _body_of(function)
+        self._self_body = None if make_body is None else make_body(function, probe)
         self._self_decorate = decorate
         self._self_is_plain = _is_plain(function)
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
-        return self._self_body(*args, **kwargs)
+        body = self._self_body
+        if body is not None:
+            return body(*args, **kwargs)
+        # Here and not in a body of its own: each frame less lets a decorated function recurse deeper.
+        scope = self._self_start(args, kwargs)
+        if scope is None:
+            return self.__wrapped__(*args, **kwargs)
+        try:
+            result = self.__wrapped__(*args, **kwargs)
+        except BaseException as error:
+            self._self_stop(scope, None, error)
+            raise
+        self._self_stop(scope, result, None)
+        return result
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        set_name = getattr(type(self.__wrapped__), "__set_name__", None)
+        if set_name is not None:
+            set_name(self.__wrapped__, owner, name)
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:
         if self._self_is_plain:
@@ -83,31 +103,17 @@ def _is_plain(function: Function) -> bool:
     return type(function) in (FunctionType, functools._lru_cache_wrapper)
 
 
-def _body_of(function: Function) -> Callable[[Function, Probe], Function]:
-    """The body that fits the kind of function; of callable objects, their class's `__call__` tells it."""
+def _body_of(function: Function) -> Callable[[Function, Probe], Function] | None:
+    """
+    The body that fits the kind of function, None for a plain one.
+
+    Of callable objects, their class's `__call__` tells it.
+    """
     for candidate in (function, getattr(function.__class__, "__call__", None)):  # noqa: B004 - not a test for callability
         for is_kind, body in _BODIES:
             if is_kind(candidate):
                 return body
-    return _plain_body
-
-
-def _plain_body(function: Function, probe: Probe) -> Function:
-    start, stop = probe.start, probe.stop
-
-    def body(*args: Any, **kwargs: Any) -> Any:
-        scope = start(args, kwargs)
-        if scope is None:
-            return function(*args, **kwargs)
-        try:
-            result = function(*args, **kwargs)
-        except BaseException as error:
-            stop(scope, None, error)
-            raise
-        stop(scope, result, None)
-        return result
-
-    return body
+    return None
 
 
 def _coroutine_body(function: Function, probe: Probe) -> Function:

@@ -32,6 +32,7 @@ from opentelemetry.sdk._logs.export import (
 )
 
 from instrumentation import ContextFilter, EventHandler, redact, visitor
+from instrumentation.captures import Site
 from instrumentation.redaction import SECRETS
 from otel_vendor_exporters.visitor import VisitorLogProcessor
 from tests.instrumentation.conftest import Telemetry
@@ -476,16 +477,34 @@ def test_wrong_options_say_what_would_be_right(sink: Sink) -> None:
     "name",
     [
         "otel_vendor_exporters.mpulse",
-        "instrumentation.decorators",
         "opentelemetry.sdk._logs",
         "urllib3.connectionpool",
-        "requests",
     ],
 )
 def test_records_of_sending_are_not_told(sink: Sink, name: str) -> None:
     """What our own loggers and those of the libraries we send with say never comes back."""
     logger_to(sink, name).error("x", extra={"event": "A"})
     assert sink.told() == []
+
+
+def test_our_own_faults_are_not_told(sink: Sink) -> None:
+    """What this package says of its faults never comes back, though its loggers' names are common words."""
+    ours = logging.getLogger("instrumentation.decorators")
+    handler = EventHandler(logger_provider=sink.provider)
+    ours.addHandler(handler)
+    try:
+        Site("x").report("value", ValueError())
+        logger_to(sink, "instrumentation.decorators").info("the application's")
+    finally:
+        ours.removeHandler(handler)
+    assert sink.messages() == ["the application's"]
+
+
+@pytest.mark.parametrize("name", ["requests", "requests.audit", "instrumentation", "instrumentation.setup"])
+def test_loggers_of_common_names_are_told(sink: Sink, name: str) -> None:
+    """An application may name its loggers as libraries are named."""
+    logger_to(sink, name).info("x")
+    assert sink.messages() == ["x"]
 
 
 @pytest.mark.parametrize("key", [_SUPPRESS_INSTRUMENTATION_KEY, "suppress_instrumentation"])
