@@ -30,7 +30,7 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
-from instrumentation.captures import Site
+from instrumentation.captures import SCOPE, Site
 from instrumentation.log_records import (
     CAPTURED,
     Captured,
@@ -56,7 +56,7 @@ SETUP_NAME: Final = "logger_provider"
 
 # Their records tell of sending; sent, they would tell of sending that.
 _NEVER_TOLD: Final = ("otel_vendor_exporters", "opentelemetry", "urllib3")
-_OUR_NAME: Final = "instrumentation"  # an application may have loggers of this name, too
+_OUR_LOGGERS: Final = frozenset({SCOPE, "instrumentation.auto"})  # an application may have them, too
 _OUR_FOLDER: Final = str(Path(__file__).parent)
 _SUPPRESS_KEY: Final = context._SUPPRESS_INSTRUMENTATION_KEY
 _PLAIN_SUPPRESS_KEY: Final = "suppress_instrumentation"  # the older key, still set by OTel's contrib
@@ -133,7 +133,7 @@ class EventHandler(logging.Handler):
         _busy.now = True
         try:
             logger = self._logger_for(record.name)
-            if logger is not None and not _is_ours(record):
+            if logger is not None and not (record.name in _OUR_LOGGERS and _is_ours(record)):
                 self._tell(logger, record)
         except Exception as fault:  # noqa: BLE001 - a message, an argument, a provider: anybody's code
             with suppress(Exception):  # printing where no stack is left fails, too
@@ -236,9 +236,8 @@ class EventHandler(logging.Handler):
             found.update(visitor.attributes_beside(found, self._visitor_fields))
         if self._code:
             found.update(code_of(record, self._extras.showing))
-        exception = exception_of(record, captured)
-        if exception:
-            found.update(self._extras.showing.exception(exception))
+        if captured is not None or record.exc_info or record.exc_text:
+            found.update(self._extras.showing.exception(exception_of(record, captured)))
         return found
 
 
@@ -324,7 +323,7 @@ def _is_within(name: str, parents: Iterable[str]) -> bool:
 
 def _is_ours(record: logging.LogRecord) -> bool:
     """Whether the package that this module is in made the record."""
-    return str(record.name).startswith(_OUR_NAME) and str(record.pathname).startswith(_OUR_FOLDER)
+    return str(record.pathname).startswith(_OUR_FOLDER)
 
 
 def _is_logging_locked() -> bool:

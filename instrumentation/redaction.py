@@ -73,7 +73,8 @@ class Secrets:
             self._names += names
             words = [re.escape(name).replace("_", "[ _-]?") for name in self._names]
             self._name = re.compile("|".join(words), re.IGNORECASE)
-            self._stems = {*_WHOLE_WORDS, *(name.split("_")[0].casefold() for name in self._names)}
+            stems = {*_WHOLE_WORDS, *(name.split("_")[0].casefold() for name in self._names)}
+            self._stems = {stem for stem in stems if not any(other in stem for other in stems - {stem})}
             self.generation += 1
 
     def named_by(self, name: str) -> bool:
@@ -86,8 +87,7 @@ class Secrets:
 
     def hidden_in(self, text: str) -> str:
         """The text with what stands behind a secret's name hidden: "token=[redacted]"."""
-        hidden = self._hidden(text)
-        return text if hidden is None else hidden
+        return self._hidden(text) or text
 
     def _hidden(self, text: str) -> str | None:
         """None when there is nothing to hide."""

@@ -34,17 +34,25 @@ class Showing:
 
     def text(self, text: str, longest: int = LONGEST_TEXT) -> str:
         """A text, cut, with what stands behind a secret's name hidden: "token=[redacted]"."""
-        return self._hidden(cut(text, longest))
+        if len(text) > longest:
+            text = cut(text, longest)
+        if "=" in text or ":" in text or "," in text or "%" in text:  # else no name has a value
+            for secrets in self._secrets:
+                text = secrets.hidden_in(text)
+        return text
 
     def stack(self, text: str) -> str:
         """A traceback, its end kept, with secrets hidden."""
-        return self._hidden(cut_front(text, LONGEST_STACK))
+        return self.text(cut_front(text, LONGEST_STACK), LONGEST_STACK)
 
     def exception(self, attributes: Mapping[str, str]) -> dict[str, str]:
         """Type, message and traceback of an exception, the latter two with secrets hidden."""
-        found = {name: self.text(text, LONGEST_MESSAGE) for name, text in attributes.items()}
-        if "exception.stacktrace" in attributes:
-            found["exception.stacktrace"] = self.stack(attributes["exception.stacktrace"])
+        found = dict(attributes)
+        for name, text in attributes.items():
+            if name == "exception.stacktrace":
+                found[name] = self.stack(text)
+            elif name == "exception.message":
+                found[name] = self.text(text, LONGEST_MESSAGE)
         return found
 
     def object_text(self, text: str) -> str:
@@ -98,11 +106,6 @@ class Showing:
         """The first of a pair, if it is a secret's name."""
         name = value.decode("latin-1") if isinstance(value, bytes) else value
         return name if isinstance(name, str) and self.hides(name) else None
-
-    def _hidden(self, text: str) -> str:
-        for secrets in self._secrets:
-            text = secrets.hidden_in(text)
-        return text
 
 
 class _Budget:
