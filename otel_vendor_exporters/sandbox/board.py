@@ -18,7 +18,7 @@ from typing import NamedTuple
 from otel_vendor_exporters.sandbox.board_sections import Json, Listing, Section
 from otel_vendor_exporters.sandbox.inbox import Finding, Inbox, Record
 from otel_vendor_exporters.sandbox.masking import masked_pairs, masked_path
-from otel_vendor_exporters.sandbox.panels import Panel, panels
+from otel_vendor_exporters.sandbox.panels import Panel, Said, panels
 from otel_vendor_exporters.sandbox.remedies import remedy
 
 _logger = logging.getLogger(__name__)
@@ -161,13 +161,15 @@ class Board:
                 "rows": [self._rows[position - first].shown for position in chosen],
             }
 
-    def listing(self, name: str, words: Iterable[str], offset: int, count: int) -> Json | None:
-        """Some of a listing's entries; None when there is no such listing."""
+    def listing(
+        self, name: str, words: Iterable[str], offset: int, count: int, until: int | None = None
+    ) -> Json | None:
+        """Some of a listing's entries, of those known by a stamp; None when there is no such listing."""
         with self._lock:
             section = self._sections.get(name)
             if not isinstance(section, Listing):
                 return None
-            return section.window(words, offset, min(count, MAX_WINDOW))
+            return section.window(words, offset, min(count, MAX_WINDOW), until)
 
     def entry(self, name: str, key: str) -> Json | None:
         """Everything about one entry of a listing."""
@@ -177,13 +179,13 @@ class Board:
 
     def _take(self, position: int, record: Record) -> None:
         panel = self._by_vendor.get(record.vendor)
-        said = self._read(panel, record) if panel else ""
+        said = self._read(panel, record) if panel else Said("")
         self._requests[record.vendor] = self._requests.get(record.vendor, 0) + 1
         for finding in record.findings:
             self._count(finding, record)
         self._rows.append(_row(position, record, said))
 
-    def _read(self, panel: Panel, record: Record) -> str:
+    def _read(self, panel: Panel, record: Record) -> Said:
         """What a panel says of a record; one that it cannot read is counted, and the board goes on."""
         try:
             return panel.take(record, self._stamp)
@@ -192,13 +194,12 @@ class Board:
             if not self._told:
                 self._told = True
                 _logger.exception(
-                    "the sandbox's page cannot sum up a %s %s; this is a defect of the sandbox. "
-                    "Such requests are counted on the page and listed under Requests; "
-                    "further ones are not told here",
+                    "the sandbox's page cannot sum up a %s %s; this is a defect of the sandbox. Such "
+                    "requests are counted on the page and listed under Requests; others are not told here",
                     record.vendor,
                     record.kind,
                 )
-            return ""
+            return Said("")
 
     def _count(self, finding: Finding, record: Record) -> None:
         key = (record.vendor, finding.code)
@@ -248,17 +249,19 @@ def _is_wanted(row: Row, wanted: Filter) -> bool:
     )
 
 
-def _row(position: int, record: Record, said: str) -> Row:
+def _row(position: int, record: Record, said: Said) -> Row:
     severity = "error" if record.errors else "warning" if record.findings else ""
     path = masked_path(record.path[:MAX_TEXT])
     codes = record.codes
     shown = (
         *(position, record.arrived_unix_ms, record.vendor, record.kind, record.method, path),
-        *(record.status, severity, len(codes), said),
+        *(record.status, severity, len(codes), said.words),
     )
     pairs = " ".join(f"{name}={value}" for name, value in masked_pairs(record.pairs))
-    text = f"{record.vendor} {record.kind} {record.method} {path} {record.status} {said} {' '.join(codes)} "
-    return Row(position, record.vendor, severity, codes, shown, (text + pairs)[:MAX_TEXT].lower())
+    text = f"{record.vendor} {record.kind} {record.method} {path} {record.status} {said.words} {' '.join(codes)} "
+    ids = " ".join(said.ids)[:MAX_TEXT]
+    found_by = f"{(text + pairs)[:MAX_TEXT]} {ids}".lower()
+    return Row(position, record.vendor, severity, codes, shown, found_by)
 
 
 def _shown_finding(found: _FoundOften) -> Json:

@@ -178,6 +178,7 @@ class Tallies:
 @dataclass(slots=True)
 class _Entry(Generic[Value]):
     value: Value
+    first_stamp: int
     count: int = 0
     last_unix_ms: int = 0
 
@@ -202,22 +203,29 @@ class Listing(Generic[Value]):
         self._unit = unit
         self._row, self._detail = row, detail
         self._entries: dict[str, _Entry[Value]] = {}
+        self._left_out = 0
         self._stamp = 0
 
     def __len__(self) -> int:
         return len(self._entries)
 
     def touch(self, key: str, value: Value, count: int, unix_ms: int, stamp: int) -> None:
-        """Note that something of an entry arrived; entries beyond MAX_ENTRIES are left out."""
+        """Note that something of an entry arrived; new ones beyond MAX_ENTRIES are left out, and counted."""
         key = key[:MAX_VALUE_CHARACTERS]
         entry = self._entries.get(key)
         if entry is None:
             if len(self._entries) >= MAX_ENTRIES:
+                self.leave_out(count, stamp)
                 return
-            entry = self._entries[key] = _Entry(value)
+            entry = self._entries[key] = _Entry(value, stamp)
         entry.value = value
         entry.count += count
         entry.last_unix_ms = max(unix_ms, entry.last_unix_ms)
+        self._stamp = stamp
+
+    def leave_out(self, count: int, stamp: int) -> None:
+        """Note that so much arrived of entries that are not listed, for there are too many."""
+        self._left_out += count
         self._stamp = stamp
 
     def absorb(self, key: str, into: str) -> None:
@@ -230,19 +238,28 @@ class Listing(Generic[Value]):
             self._entries[into] = old
 
     def changed_since(self, stamp: int) -> list[Json]:
-        """How many there are; which, the page asks for."""
-        return [{"count": len(self._entries)}] if self._stamp > stamp else []
+        """How many there are, and how much more arrived of others; which there are, the page asks for."""
+        now = {"count": len(self._entries), "unit": self._unit, "left_out": self._left_out}
+        return [now] if self._stamp > stamp else []
 
-    def window(self, words: Iterable[str], offset: int, count: int) -> Json:
-        """Some of the entries that hold every word, newest first, and how many there are of them."""
+    def window(self, words: Iterable[str], offset: int, count: int, until: int | None = None) -> Json:
+        """
+        Some of the entries that hold every word, newest first, and how many there are of them.
+
+        With `until` only of those that were there at that stamp.
+        """
         wanted = [word.lower() for word in words]
-        keys = [key for key in reversed(self._entries) if self._holds(key, wanted)]
+        keys = [key for key in reversed(self._entries) if self._was_there(key, until)]
+        keys = [key for key in keys if self._holds(key, wanted)]
         return {"total": len(keys), "rows": [self._shown(key) for key in keys[offset : offset + count]]}
 
     def detail(self, key: str) -> Json | None:
         """Everything about one entry."""
         entry = self._entries.get(key)
         return None if entry is None else {**self._shown(key), **self._detail(entry.value)}
+
+    def _was_there(self, key: str, until: int | None) -> bool:
+        return until is None or self._entries[key].first_stamp <= until
 
     def _holds(self, key: str, words: list[str]) -> bool:
         if not words:

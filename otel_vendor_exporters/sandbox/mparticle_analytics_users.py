@@ -125,6 +125,10 @@ class UserStreams:
         """The id that stands for all ids of a user."""
         return self._directory.root(id_)
 
+    def knows(self, id_: str | None) -> bool:
+        """Whether an id is of a user known by now."""
+        return id_ is not None and self.root(id_) in self.users
+
     def add(self, call: AnalyticsCall) -> Change:
         """Let users have what a call says of them."""
         if call.previous_id is None or call.user_id is None:

@@ -146,6 +146,10 @@ class UserBook:
         self._known.update(dict.fromkeys(identities.items(), number))
         return number, self.users[number]
 
+    def knows(self, batch: MParticleBatch) -> bool:
+        """Whether a batch belongs to a user known by now."""
+        return self._number_of(batch.identities) is not None
+
     def _number_of(self, identities: Mapping[str, str]) -> int | None:
         for name in _PRIORITY:
             number = self._known.get((name, identities[name])) if name in identities else None

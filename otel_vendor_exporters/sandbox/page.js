@@ -11,7 +11,7 @@ const SEARCH_MS = 150;
 const byId = (id) => document.getElementById(id);
 const state = {
   panels: [], sections: new Map(), lists: new Map(), findings: new Map(), names: {}, conditions: {}, requests: {},
-  words: [], filter: { vendor: "", severity: "", code: "" }, position: 0, frozenAt: 0, paused: false, source: null,
+  words: [], filter: { vendor: "", severity: "", code: "" }, position: 0, stamp: 0, frozenAt: 0, paused: false, source: null,
 };
 
 // The stream
@@ -38,6 +38,7 @@ function change(news) {
   }
   if (news.cleared) forget();
   state.position = news.position;
+  state.stamp = news.stamp;
   state.requests = news.requests;
   for (const [name, items] of Object.entries(news.sections)) state.sections.get(name)?.take(items);
   for (const finding of news.findings) state.findings.set(`${finding.vendor} ${finding.code}`, finding);
@@ -156,12 +157,13 @@ function sectionOf(section) {
   }
   const box = el("div", { class: "list", id: `list-${section.name.replace(".", "-")}` });
   const counted = el("span", { class: "count" });
-  const element = el("section", { class: "section", "data-section": section.name, hidden: true }, el("h3", { text: section.title }, counted), box);
+  const beyond = el("p", { class: "muted beyond", hidden: true });
+  const element = el("section", { class: "section", "data-section": section.name, hidden: true }, el("h3", { text: section.title }, counted), box, beyond);
   const address = (path, more) => `/sandbox/${path}?${new URLSearchParams({ name: section.name, ...more })}`;
   const list = new VirtualList(box, {
     label: section.title, className: "entry", nothing: "None that fits the search.",
-    url: (offset, number) => address("listing", { offset, count: number, q: state.words.join(" ") }),
-    draw: drawEntry,
+    url: (offset, number) => address("listing", { offset, count: number, q: state.words.join(" "), until: state.paused ? state.stamp : "" }),
+    draw: drawEntry, keyOf: (row) => row.key,
     open: async (row) => open(row.title, detailOfEntry(await fetched(address("entry", { key: row.key })))),
     onTotal: (total) => {
       counted.textContent = count(total);
@@ -172,7 +174,10 @@ function sectionOf(section) {
   state.sections.set(section.name, {
     take: (items) => {
       if (element.hidden) list.refreshSoon();
-      element.hidden = !items.at(-1).count;
+      const { count: listed, unit, left_out: leftOut } = items.at(-1);
+      element.hidden = !listed;
+      beyond.hidden = !leftOut;
+      beyond.textContent = `No more than ${count(listed)} are listed. Of others arrived ${many(leftOut, unit)} more.`;
     },
     clear: () => { element.hidden = true; },
   });
@@ -234,6 +239,7 @@ function requestsPanel() {
   );
   const list = new VirtualList(box, {
     label: "Requests, newest first", className: "request", nothing: "No request that fits.", draw: drawRequest,
+    keyOf: ([position]) => position,
     url: (offset, number, until) => `/sandbox/requests?${new URLSearchParams({ offset, count: number, until, q: state.words.join(" "), ...state.filter })}`,
     open: async ([position]) => open(`Request ${count(position)}`, detailOfRequest(await fetched(`/sandbox/request?position=${position}`))),
     onTotal: (total) => { byId("requests-total").textContent = many(total, "request"); },

@@ -177,7 +177,8 @@ class Page:
     def _listing(self, request: Request) -> Answer:
         asked = pairs_from(request.query).first
         words, offset = asked.get("q", "").split(), _number(asked, "offset", 0)
-        found = self._board.listing(asked.get("name", ""), words, offset, _number(asked, "count", 100))
+        until = _number(asked, "until", MAX_NUMBER)
+        found = self._board.listing(asked.get("name", ""), words, offset, _number(asked, "count", 100), until)
         return _GONE if found is None else _json(found)
 
     def _entry(self, request: Request) -> Answer:

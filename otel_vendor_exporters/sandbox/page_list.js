@@ -7,12 +7,13 @@ const KEPT_CHUNKS = 12;
 const REFRESH_MS = 250;
 
 export class VirtualList {
-  // options: label, url(offset, count, until) -> address, draw(row, element), open(row), className, onTotal(total)
+  // options: label, url(offset, count, until) -> address, draw(row, element), open(row), keyOf(row), className, onTotal(total)
   constructor(element, options) {
     this.element = element;
     this.options = options;
     this.total = 0;
     this.active = 0;
+    this.chosen = null; // the active row; null: whichever has the place
     this.until = null; // null follows; else the newest position that is shown
     this.position = 0;
     this.paused = false;
@@ -42,6 +43,7 @@ export class VirtualList {
   restart() {
     this.forget();
     this.active = 0;
+    this.chosen = null;
     this.until = this.paused ? this.position : null;
     this.element.scrollTop = 0;
     this.ask(0);
@@ -75,12 +77,14 @@ export class VirtualList {
       this.epoch += 1;
       this.asked.clear();
       this.stale = true;
+      this.refreshedAt = this.until ?? this.position;
       this.ask(0);
     }, REFRESH_MS);
   }
 
+  // It has come in sight: it asks for what is new, or, paused, for what was there then.
   shown() {
-    if (this.until === null) this.refreshSoon();
+    if (this.until === null || this.refreshedAt !== this.until) this.refreshSoon();
     this.draw();
   }
 
@@ -105,11 +109,15 @@ export class VirtualList {
       return; // the stream says that the sandbox has gone
     }
     if (epoch !== this.epoch) return;
-    if (this.stale) this.chunks.clear();
+    if (this.stale) {
+      this.chunks.clear();
+      if (this.chosen) this.active += answer.total - this.total;
+    }
     this.stale = false;
     this.chunks.set(chunk, answer.rows);
     if (this.chunks.size > KEPT_CHUNKS) this.dropFarthest(chunk);
     this.setTotal(answer.total);
+    this.followActive(chunk, answer.rows);
     this.draw();
   }
 
@@ -121,9 +129,30 @@ export class VirtualList {
 
   setTotal(total) {
     this.total = total;
-    this.active = Math.min(this.active, Math.max(0, total - 1));
+    this.active = Math.max(0, Math.min(this.active, total - 1));
     this.nothing.hidden = total > 0;
     this.options.onTotal?.(total);
+  }
+
+  // The active row is a record, not a place: when newer ones push it down, it stays the active one.
+  followActive(chunk, rows) {
+    if (!this.chosen && this.active && this.row(this.active)) this.choose(this.active);
+    const at = rows.findIndex((row) => this.isChosen(row));
+    if (at >= 0) this.active = chunk * CHUNK + at;
+  }
+
+  choose(index) {
+    this.active = index;
+    this.chosen = this.row(index) ?? null;
+  }
+
+  isChosen(row) {
+    return this.chosen !== null && this.options.keyOf(row) === this.options.keyOf(this.chosen);
+  }
+
+  isActive(index) {
+    const row = this.row(index);
+    return this.chosen && row ? this.isChosen(row) : index === this.active;
   }
 
   row(index) {
@@ -168,8 +197,8 @@ export class VirtualList {
       this.element.append(element);
     }
     element.style.top = `${index * height}px`;
-    element.className = `row ${this.options.className}${index === this.active ? " active" : ""}`;
-    element.setAttribute("aria-selected", index === this.active);
+    element.className = `row ${this.options.className}${this.isActive(index) ? " active" : ""}`;
+    element.setAttribute("aria-selected", this.isActive(index));
     element.setAttribute("aria-setsize", this.total);
     const row = this.row(index);
     if (row && element.row !== row) {
@@ -197,7 +226,7 @@ export class VirtualList {
   }
 
   moveTo(index) {
-    this.active = Math.max(0, Math.min(this.total - 1, index));
+    this.choose(Math.max(0, Math.min(this.total - 1, index)));
     const height = this.rowHeight;
     const top = this.active * height;
     const room = this.element.clientHeight;
@@ -209,13 +238,13 @@ export class VirtualList {
   clicked(event) {
     const element = event.target.closest(".row");
     if (!element) return;
-    this.active = Number(element.dataset.index);
+    this.choose(Number(element.dataset.index));
     this.draw();
     this.open(this.active);
   }
 
   open(index) {
-    const row = this.row(index);
+    const row = (index === this.active && this.chosen) || this.row(index);
     if (row) this.options.open(row);
   }
 }

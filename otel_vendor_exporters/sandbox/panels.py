@@ -7,7 +7,8 @@ Pure. A panel reads the vendor's own records into sections, and says a record in
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Protocol
+from dataclasses import replace
+from typing import NamedTuple, Protocol
 
 from otel_vendor_exporters.sandbox.board_sections import Json, Listing, Section, Series, Tallies, Timings
 from otel_vendor_exporters.sandbox.inbox import Record
@@ -27,6 +28,13 @@ MAX_WORDS = 6
 MAX_ID_CHARACTERS = 300
 
 
+class Said(NamedTuple):
+    """A record in a few words, and what else it is found by: the ids of its users."""
+
+    words: str
+    ids: tuple[str, ...] = ()
+
+
 class Panel(Protocol):
     """One vendor's part of the board. Not for several threads at once."""
 
@@ -34,7 +42,7 @@ class Panel(Protocol):
     title: str
     sections: tuple[Section, ...]
 
-    def take(self, record: Record, stamp: int) -> str:
+    def take(self, record: Record, stamp: int) -> Said:
         """Sum up a record, and say it in short."""
 
 
@@ -54,10 +62,10 @@ class MPulsePanel:
             *(self._timers, self._metrics, self._dimensions, self._places, self._sessions),
         )
 
-    def take(self, record: Record, stamp: int) -> str:
+    def take(self, record: Record, stamp: int) -> Said:
         """A beacon's timers and metrics, or what else came."""
         if not isinstance(record, Beacon):
-            return "configuration" if record.kind == "config" else "beacon"
+            return Said("configuration" if record.kind == "config" else "beacon")
         for timer in record.timers:
             self._timers.add(timer.name, timer.milliseconds, stamp)
         for metric in record.metrics:
@@ -70,10 +78,9 @@ class MPulsePanel:
             self._places.add("A/B test", record.ab_test, stamp)
         if record.session is not None:
             self._sessions.touch(record.session.id, record.session, 1, record.arrived_unix_ms, stamp)
-        return _in_short(
-            *(f"{name} {milliseconds} ms" for name, milliseconds in record.timers),
-            *(f"{name} {amount:+g}" for name, amount in record.metrics),
-        )
+        timers = (f"{name} {milliseconds} ms" for name, milliseconds in record.timers)
+        metrics = (f"{name} {amount:+g}" for name, amount in record.metrics)
+        return Said(_in_short(*timers, *metrics))
 
 
 class MParticlePanel:
@@ -91,16 +98,18 @@ class MParticlePanel:
         self._batches = Tallies("mparticle.batches", "Batches")
         self.sections: tuple[Section, ...] = (self._users, self._events, self._batches)
 
-    def take(self, record: Record, stamp: int) -> str:
+    def take(self, record: Record, stamp: int) -> Said:
         """The events of its batches."""
         said: list[str] = []
+        ids: dict[str, None] = {}
         for batch in batches_of(record):
             self._batches.add("Status", batch.status, stamp)
             self._batches.add("Environment", batch.environment, stamp)
             said += [event.name or event.type for event in batch.events]
+            ids.update(dict.fromkeys(batch.identities.values()))
             if batch.status == "stored":
                 self._take_stored(batch, record.arrived_unix_ms, stamp)
-        return _in_short(*said)
+        return Said(_in_short(*said), tuple(ids))
 
     def _take_stored(self, batch: MParticleBatch, unix_ms: int, stamp: int) -> None:
         events = batch.events
@@ -108,7 +117,9 @@ class MParticlePanel:
             self._events.add("Type", event.type, stamp)
             if event.name:
                 self._events.add("Name", event.name, stamp)
-        if len(self._book) < MAX_USERS:
+        if len(self._book) >= MAX_USERS and not self._book.knows(batch):
+            self._users.leave_out(len(events), stamp)
+        else:
             number, user = self._book.add(batch)
             del user.events[:-LAST_EVENTS]
             self._users.touch(str(number), user, len(events), unix_ms, stamp)
@@ -136,22 +147,37 @@ class AnalyticsPanel:
         self._calls = Tallies("mparticle_analytics.calls", "Events and calls")
         self.sections: tuple[Section, ...] = (self._users, self._calls, self._aliases)
 
-    def take(self, record: Record, stamp: int) -> str:
+    def take(self, record: Record, stamp: int) -> Said:
         """Its events, or what it says of a user."""
         if not isinstance(record, AnalyticsCall):
-            return record.kind
+            return Said(record.kind)
         self._calls.add("Call", record.kind, stamp)
         for event in record.events:
             self._calls.add("Event", event.name, stamp)
-        if len(self._streams) < MAX_USERS:
-            self._add_to_users(record, stamp)
+        self._add_to_users(self._listed(record, stamp), stamp)
+        users = dict.fromkeys(
+            (record.user_id, record.previous_id, *(event.user_id for event in record.events))
+        )
+        ids = tuple(filter(None, users))
         if record.previous_id is not None and record.user_id is not None:
             key = f"{record.previous_id} → {record.user_id}"
             self._aliases.touch(key, record, 1, record.arrived_unix_ms, stamp)
-            return key
-        return _in_short(*(event.name for event in record.events)) or " ".join(
-            filter(None, (record.kind, record.user_id))
-        )
+            return Said(key, ids)
+        events = _in_short(*(event.name for event in record.events))
+        return Said(events or " ".join(filter(None, (record.kind, record.user_id))), ids)
+
+    def _listed(self, call: AnalyticsCall, stamp: int) -> AnalyticsCall:
+        """What a call says of those who are listed: everybody, until there are too many."""
+        knows = self._streams.knows
+        if len(self._streams) < MAX_USERS or (call.previous_id is not None and knows(call.previous_id)):
+            return call
+        events = tuple(event for event in call.events if knows(event.user_id))
+        user_id = call.user_id if knows(call.user_id) else None
+        left_out = len(call.events) - len(events) + (call.user_id is not None and user_id is None)
+        if left_out:
+            self._users.leave_out(left_out, stamp)
+        previous_id = call.previous_id if user_id is not None else None
+        return replace(call, events=events, user_id=user_id, previous_id=previous_id)
 
     def _add_to_users(self, call: AnalyticsCall, stamp: int) -> None:
         change = self._streams.add(call)

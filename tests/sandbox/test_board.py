@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from otel_vendor_exporters.sandbox import MParticleBatch, MParticleUpload, Sandbox
+from otel_vendor_exporters.sandbox import MParticleBatch, MParticleUpload, Sandbox, board_sections, panels
 from tests.sandbox.mparticle_http import batch, event, post
-from tests.sandbox.test_page import asked, stream
+from tests.sandbox.test_page import JSON, asked, stream
 from tests.sandbox.wire import Wire
 
 ODD_TIMES = ('"abc"', "1e400", "-1e400", '"' + "9" * 5000 + '"', "9" * 400, "NaN", "[1]", "null")
@@ -66,3 +66,58 @@ def test_a_record_that_cannot_be_read_is_counted_and_told_once(
     assert asked(wire, "requests")["total"] == 4
     assert [record.levelname for record in caplog.records] == ["ERROR"]
     assert "cannot sum up a mparticle events" in caplog.text
+
+
+def test_known_users_go_on_when_there_are_too_many(
+    sandbox: Sandbox, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beyond the limit those who are listed still get their events; what came of others is counted."""
+    monkeypatch.setattr(panels, "MAX_USERS", 2)
+    monkeypatch.setattr(board_sections, "MAX_ENTRIES", 2)
+    for number in (1, 2, 3, 1):
+        post(sandbox, batch(event(), user_identities={"customer_id": f"u-{number}"}, source_request_id=None))
+        track(wire, f"a-{number}")
+        alias(wire, f"a-{number}", f"b-{number}")
+        session = {"rt.si": f"s-{number}", "rt.ss": "1700000000000", "rt.sl": "1"}
+        wire.beacon({"t_other": "custom0|1", **session})
+
+    change = last_change(wire)
+
+    assert change["unreadable"] == 0
+    users = {"count": 2, "unit": "event"}
+    assert change["sections"]["mparticle.users"] == [{**users, "left_out": 1}]
+    assert change["sections"]["mparticle_analytics.users"] == [{**users, "left_out": 2}]
+    assert change["sections"]["mpulse.sessions"] == [{"count": 2, "unit": "beacon", "left_out": 1}]
+    for name, titles in (
+        ("mparticle.users", ["customer_id: u-2", "customer_id: u-1"]),
+        ("mpulse.sessions", ["s-2", "s-1"]),
+    ):
+        rows = asked(wire, "listing", name=name)["rows"]
+        assert [(row["title"], row["count"]) for row in rows] == list(zip(titles, (1, 2), strict=True))
+    rows = asked(wire, "listing", name="mparticle_analytics.users")["rows"]
+    assert {row["title"]: row["count"] for row in rows} == {"a-1": 2, "a-2": 1}
+
+
+def test_requests_are_found_by_the_ids_of_their_users(sandbox: Sandbox, wire: Wire) -> None:
+    """As a person looks for one user in all that arrived."""
+    post(sandbox, batch(event(), user_identities={"customer_id": "Ada-1", "email": "ada@example.com"}))
+    track(wire, "ada-2")
+    alias(wire, "ada-3", "ada-4")
+    last_change(wire)
+
+    words = ("ada-1", "ada@example", "ada-2", "ada-3", "nobody")
+    found = {word: asked(wire, "requests", q=word)["total"] for word in words}
+
+    assert found == {"ada-1": 1, "ada@example": 1, "ada-2": 1, "ada-3": 1, "nobody": 0}
+
+
+def track(wire: Wire, user: str) -> None:
+    key = wire.sandbox.mparticle_analytics.api_key
+    content = {"apiKey": key, "eventName": "Paid", "eventUniqueId": user}
+    wire.ask("POST", "/service/event", json.dumps(content).encode(), JSON)
+
+
+def alias(wire: Wire, previous: str, new: str) -> None:
+    key = wire.sandbox.mparticle_analytics.api_key
+    content = {"apiKey": key, "previousId": previous, "newId": new}
+    wire.ask("POST", "/service/alias", json.dumps(content).encode(), JSON)

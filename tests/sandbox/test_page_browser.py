@@ -161,6 +161,62 @@ def test_pause_and_clear(tab: Tab, wire: Wire) -> None:
     assert "MyTimer" not in tab.text("[data-section='mpulse.timers']")
 
 
+def test_paused_a_tab_not_seen_before_shows_what_was_there(tab: Tab, wire: Wire) -> None:
+    """Lists that were never in sight are asked when they come in sight, as of the pause."""
+    session = {"rt.si": "s-1", "rt.ss": str(int(time.time() * 1000)), "rt.sl": "1"}
+    show(tab, "names")
+    wire.beacon({"t_other": "custom0|10", **session})
+    reads(tab, "#tab-requests", "2")
+
+    tab.click("#pause")
+    wire.beacon({"t_other": "custom0|20", **session, "rt.si": "s-2"})
+    reads(tab, "#state", "Paused, 1 new")
+    show(tab, "requests")
+    tab.until(f"{ROWS} === 2")
+    show(tab, "mpulse")
+    reads(tab, "#list-mpulse-sessions", "s-1")
+
+    assert "s-2" not in tab.text("#list-mpulse-sessions")
+
+
+def test_buttons_stay_while_findings_arrive(tab: Tab, wire: Wire) -> None:
+    """What has the focus keeps it, and a row is the same element, whatever else is found."""
+    wire.beacon({"t_other": "One|10"})
+    show(tab, "findings")
+    tab.until("document.querySelectorAll('.finding').length === 1")
+    tab.run("(window.first = document.querySelector('.finding button')).focus()")
+
+    for _ in range(3):
+        wire.beacon({"t_other": "Two|10"})
+    wire.beacon({"t_other": "One|10"})
+    reads(tab, ".finding .times", "mPulse, 2 times")
+    tab.until("document.querySelectorAll('.finding').length === 2")
+
+    assert tab.run("document.activeElement === window.first && window.first.isConnected")
+    tab.press("Enter")
+    tab.until(f"{ROWS} === 2")
+
+
+def test_the_active_request_is_a_record_not_a_place(tab: Tab, wire: Wire) -> None:
+    """Newer requests push the active row down; Enter opens the one that was chosen."""
+    for number in range(3):
+        wire.beacon({"t_other": f"custom0|{number}"})
+    show(tab, "requests")
+    tab.until(f"{ROWS} === 4")
+    tab.run("document.querySelector('#list-requests').focus()")
+    tab.press("ArrowDown")
+    chosen = "document.querySelector('#list-requests .row.active')"
+    reads(tab, "#list-requests .row.active", "MyTimer 1 ms")
+
+    wire.beacon({"t_other": "custom0|99"})
+    tab.until(f"{ROWS} === 5")
+
+    tab.until(f"{chosen}?.getAttribute('aria-posinset') === '3'")
+    reads(tab, "#list-requests .row.active", "MyTimer 1 ms")
+    tab.press("Enter")
+    reads(tab, "#detail", "custom0|1")
+
+
 @pytest.mark.parametrize(("condition", "status"), [("429", 429), ("503", 503)])
 def test_switches_play_faults(tab: Tab, wire: Wire, condition: str, status: int) -> None:
     """A click makes the vendor unwell until another makes it well; the page says so all the while."""
