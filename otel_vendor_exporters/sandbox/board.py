@@ -70,8 +70,10 @@ class _Matches:
 class Board:
     """Sums and rows of one sandbox. Any thread may call anything."""
 
-    def __init__(self, inbox: Inbox) -> None:
+    def __init__(self, inbox: Inbox, keys: frozenset[str] = frozenset()) -> None:
+        """`keys` are masked in paths."""
         self._inbox = inbox
+        self._keys = keys
         self._lock = Lock()
         self._told = False
         self._begin(inbox.clearings)
@@ -183,7 +185,7 @@ class Board:
         self._requests[record.vendor] = self._requests.get(record.vendor, 0) + 1
         for finding in record.findings:
             self._count(finding, record)
-        self._rows.append(_row(position, record, said))
+        self._rows.append(_row(position, record, said, self._keys))
 
     def _read(self, panel: Panel, record: Record) -> Said:
         """What a panel says of a record; one that it cannot read is counted, and the board goes on."""
@@ -249,19 +251,18 @@ def _is_wanted(row: Row, wanted: Filter) -> bool:
     )
 
 
-def _row(position: int, record: Record, said: Said) -> Row:
+def _row(position: int, record: Record, said: Said, keys: frozenset[str]) -> Row:
     severity = "error" if record.errors else "warning" if record.findings else ""
-    path = masked_path(record.path[:MAX_TEXT])
+    path = masked_path(record.path[:MAX_TEXT], keys)
     codes = record.codes
     shown = (
         *(position, record.arrived_unix_ms, record.vendor, record.kind, record.method, path),
         *(record.status, severity, len(codes), said.words),
     )
     pairs = " ".join(f"{name}={value}" for name, value in masked_pairs(record.pairs))
-    text = f"{record.vendor} {record.kind} {record.method} {path} {record.status} {said.words} {' '.join(codes)} "
-    ids = " ".join(said.ids)[:MAX_TEXT]
-    found_by = f"{(text + pairs)[:MAX_TEXT]} {ids}".lower()
-    return Row(position, record.vendor, severity, codes, shown, found_by)
+    text = f"{record.vendor} {record.kind} {record.method} {path} {record.status} {said.words}"
+    found_by = " ".join((text, *codes, pairs))[:MAX_TEXT] + " " + " ".join(said.ids)[:MAX_TEXT]
+    return Row(position, record.vendor, severity, codes, shown, found_by.lower())
 
 
 def _shown_finding(found: _FoundOften) -> Json:

@@ -70,13 +70,20 @@ class Page:
     """What a browser may ask the sandbox for. Any thread may call anything."""
 
     def __init__(
-        self, inbox: Inbox, conditions: Conditions, mpulse: MPulseApp, settings: Callable[[], list[str]]
+        self,
+        inbox: Inbox,
+        conditions: Conditions,
+        mpulse: MPulseApp,
+        settings: Callable[[], list[str]],
+        keys: frozenset[str] = frozenset(),
     ) -> None:
+        """`keys` are the sandbox's own: masked wherever they stand in a path."""
         self._inbox = inbox
         self._conditions = conditions
         self._mpulse = mpulse
         self._settings = settings
-        self._board = Board(inbox)
+        self._keys = keys
+        self._board = Board(inbox, keys)
         self.routes: Mapping[tuple[str, str], Route] = {
             **{("GET", path): self._file for path in _FILES},
             ("GET", "/sandbox/stream"): self._stream,
@@ -172,7 +179,7 @@ class Page:
     def _request(self, request: Request) -> Answer:
         position = _number(pairs_from(request.query).first, "position", 0)
         record = self._inbox.at(position)
-        return _GONE if record is None else _json(_detail(position, record))
+        return _GONE if record is None else _json(_detail(position, record, self._keys))
 
     def _listing(self, request: Request) -> Answer:
         asked = pairs_from(request.query).first
@@ -232,10 +239,10 @@ def _number(asked: Mapping[str, str], name: str, default: int) -> int:
     return min(int(text), MAX_NUMBER) if text.isascii() and text.isdigit() and len(text) < 20 else default
 
 
-def _detail(position: int, record: Record) -> Json:
+def _detail(position: int, record: Record, keys: frozenset[str]) -> Json:
     """A request as it was sent, masked, and all that was found."""
     raw = record.raw
-    path = masked_path(record.path)
+    path = masked_path(record.path, keys)
     shown: Json = {
         "position": position,
         "t": record.arrived_unix_ms,
@@ -267,6 +274,15 @@ def _detail(position: int, record: Record) -> Json:
 
 def _masked_body(raw: Raw) -> str:
     text = raw.body.decode("utf-8", "replace")
-    if text.lstrip()[:1] in ("{", "["):
-        return masked_json(text)
+    if text.lstrip("\ufeff \t\r\n")[:1] in ("{", "["):
+        return masked_query(masked_json(text)) if _is_broken(text) else masked_json(text)
     return masked_query(text) if "=" in text else unquote(text)
+
+
+def _is_broken(text: str) -> bool:
+    """Whether it only looks like JSON: it may be a form as well."""
+    try:
+        json.loads(text.lstrip("\ufeff"))
+    except (ValueError, RecursionError):
+        return True
+    return False

@@ -17,11 +17,11 @@ from typing import TypedDict
 from urllib.parse import urlsplit
 
 from otel_vendor_exporters.sandbox.conditions import Conditions
-from otel_vendor_exporters.sandbox.exchange import Answer, Request, Vendor
+from otel_vendor_exporters.sandbox.exchange import Answer, Request, Vendor, pairs_from
 from otel_vendor_exporters.sandbox.faults import ANY, Fault, FaultQueue, fault_from_json
 from otel_vendor_exporters.sandbox.inbox import Finding, Inbox, Record
 from otel_vendor_exporters.sandbox.listener import Listener, loopback
-from otel_vendor_exporters.sandbox.masking import STARS
+from otel_vendor_exporters.sandbox.masking import STARS, masked_pairs, masked_path
 from otel_vendor_exporters.sandbox.mparticle import MParticleApp
 from otel_vendor_exporters.sandbox.mparticle_analytics import BASE_PATH, MParticleAnalyticsApp
 from otel_vendor_exporters.sandbox.mpulse import MPulseApp
@@ -94,7 +94,8 @@ class Sandbox:
         self._vendors: tuple[Vendor, ...] = (self.mpulse, self.mparticle, self.mparticle_analytics)
         self._faults = FaultQueue(kind for vendor in self._vendors for kind in vendor.kinds)
         self._conditions = Conditions(self._vendors)
-        self._page = Page(self.inbox, self._conditions, self.mpulse, self._settings_lines)
+        self._keys = frozenset(filter(None, self._own_keys()))
+        self._page = Page(self.inbox, self._conditions, self.mpulse, self._settings_lines, self._keys)
         self._address = (host, port)
         self._listener: Listener | None = None
 
@@ -266,6 +267,13 @@ class Sandbox:
             return Answer(404, f"there is {there_is}".encode(), _TEXT)
         return handler(self, request)
 
+    def _own_keys(self) -> tuple[str, ...]:
+        of_mparticle = self.mparticle
+        return (
+            *(self.mpulse.key, of_mparticle.api_key, of_mparticle.api_secret, of_mparticle.web_api_key),
+            self.mparticle_analytics.api_key,
+        )
+
     def _settings_lines(self) -> list[str]:
         """The environment that points the exporters here; a key that somebody brought is not shown."""
         own = {"api_key": self.mpulse.key if self.mpulse.key == DEFAULT_KEY else STARS}
@@ -285,8 +293,16 @@ class Sandbox:
             return self._page.show()
         return Answer(200, _summary_text(self.as_wire()).encode(), _TEXT)
 
-    def _show_received(self, _: Request) -> Answer:
-        return Answer(200, json.dumps(self.as_wire()).encode(), _JSON)
+    def _show_received(self, request: Request) -> Answer:
+        """Masked, unless asked with ?secrets=1."""
+        wire = self.as_wire()
+        if pairs_from(request.query).first.get("secrets") != "1":
+            wire["recent"] = [self._masked(record) for record in self.inbox.records[-RECENT:]]
+        return Answer(200, json.dumps(wire).encode(), _JSON)
+
+    def _masked(self, record: Record) -> dict[str, object]:
+        path, pairs = masked_path(record.path, self._keys), tuple(masked_pairs(record.pairs))
+        return _wire_of(replace(record, path=path, pairs=pairs))
 
     def _take_reset(self, _: Request) -> Answer:
         self.reset()

@@ -288,7 +288,12 @@ def leaks(wire: Wire) -> list[str]:
         ("POST", "/service/event", json.dumps({"apiKey": SECRET, **ANALYTICS}).encode(), JSON),
         ("POST", "/service/event/batch", f'{{"apiKey" : "{SECRET}", "events": [{{'.encode(), JSON),
         ("POST", "/service/event", f'[{{"API_KEY": "{SECRET}'.encode(), JSON),
-        ("GET", f"/nowhere?token={SECRET}&api_secret={SECRET}", None, {}),
+        ("GET", f"/nowhere?token={SECRET}&api_secret={SECRET}", None, {"X-Auth": SECRET}),
+        ("POST", "/nowhere", f'{{"access_token": "{SECRET}", "Authorization":"{SECRET}"}}'.encode(), JSON),
+        ("POST", "/nowhere", f'{{"client_secret": ["{SECRET}"]}}'.encode(), JSON),
+        ("POST", "/nowhere", f'{{"\\u0061piKey": "{SECRET}"}}'.encode(), JSON),
+        ("POST", "/nowhere", f'\ufeff{{"apiKey": "{SECRET}"}}'.encode(), JSON),
+        ("POST", "/nowhere", f"[a]=1&token={SECRET}".encode(), {}),
     ],
 )
 def test_secrets_never_leave(
@@ -298,6 +303,22 @@ def test_secrets_never_leave(
     wire.ask(method, target, body, headers)
 
     assert leaks(wire) == []
+
+
+def test_own_keys_are_masked_in_any_path_and_in_received_json(sandbox: Sandbox, wire: Wire) -> None:
+    """A typo in an address shows no key; who asks for secrets gets them."""
+    secret = sandbox.mparticle.api_secret
+    wire.ask("GET", f"/v9/{secret}/typo?h.key={SECRET}")
+    wire.ask("GET", f"/17de4c15/?api=1&h.key={SECRET}")
+
+    shown = json.dumps(requests(wire)) + wire.ask("GET", "/sandbox/received.json").body.decode()
+
+    assert secret not in shown
+    assert SECRET not in shown
+    assert "/v9/****/typo" in shown
+    open_ = wire.ask("GET", "/sandbox/received.json?secrets=1").body.decode()
+    assert secret in open_
+    assert SECRET in open_
 
 
 def test_what_is_not_secret_is_shown(wire: Wire) -> None:
