@@ -12,6 +12,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
+from email.utils import formatdate
 from types import TracebackType
 from typing import TypedDict
 from urllib.parse import urlsplit
@@ -30,6 +31,9 @@ from otel_vendor_exporters.sandbox.page import Page, raw_of
 from otel_vendor_exporters.sandbox.received import Received
 
 RECENT = 100
+# The doctor asks with this header. Its questions are meant to be refused: they are listed without findings,
+# and nothing of them is counted. A real vendor does not know the header.
+PROBE_HEADER = "x-otel-vendor-exporters-probe"
 _JSON = (("Content-Type", "application/json"),)
 _TEXT = (("Content-Type", "text/plain; charset=utf-8"),)
 
@@ -233,14 +237,21 @@ class Sandbox:
     def _vendor_answer(self, vendor: Vendor, kind: str, request: Request) -> Answer:
         fault, condition = self._faults.take(kind), self._conditions.of(vendor.name)
         instead = fault.answer if fault is not None else condition.answer
+        answer, record = self._answered(vendor, kind, request, instead, fault)
+        is_probe = PROBE_HEADER in request.headers
+        self._note(_record_of_fault(vendor.name, kind, request, answer) if is_probe else record, request)
+        return _dated(answer, record.arrived_unix_ms)
+
+    def _answered(
+        self, vendor: Vendor, kind: str, request: Request, instead: Answer | None, fault: Fault | None
+    ) -> tuple[Answer, Record]:
         if instead is not None and not (fault is not None and fault.counted):
-            self._note(_record_of_fault(vendor.name, kind, request, instead), request)
-            return instead
+            return instead, _record_of_fault(vendor.name, kind, request, instead)
         answer, record = vendor.answer(request)
-        self._note(record, request)
         if instead is not None:
-            return instead
-        return replace(answer, delay_seconds=max(answer.delay_seconds, condition.delay_seconds))
+            return instead, record
+        delay_seconds = max(answer.delay_seconds, self._conditions.of(vendor.name).delay_seconds)
+        return replace(answer, delay_seconds=delay_seconds), record
 
     def _note(self, record: Record, request: Request) -> None:
         self.inbox.add(replace(record, raw=raw_of(request)))
@@ -326,6 +337,14 @@ _SIDE_API: dict[tuple[str, str], Callable[[Sandbox, Request], Answer]] = {
 
 def _wire_of(record: Record) -> dict[str, object]:
     return {name: value for name, value in asdict(replace(record, raw=None)).items() if name != "raw"}
+
+
+def _dated(answer: Answer, unix_ms: int) -> Answer:
+    """With a Date (RFC 9110, 6.6.1) of the vendor's own clock, as real servers send it."""
+    if any(name.lower() == "date" for name, _ in answer.headers):
+        return answer
+    date = formatdate(unix_ms / 1000, usegmt=True)
+    return replace(answer, headers=(*answer.headers, ("Date", date)))
 
 
 def _record_of_fault(vendor: str, kind: str, request: Request, answer: Answer) -> Record:
