@@ -241,6 +241,13 @@ def test_a_limited_app(sandbox: Sandbox, answer: str) -> None:
     assert ended.levels("mpulse")["rate_limited"] == "error"
 
 
+def test_too_many_requests(sandbox: Sandbox) -> None:
+    """HTTP 429 is named as what it is."""
+    sandbox.answer_next(429, times=2, on="config")
+
+    assert mpulse(sandbox).levels("mpulse")["rate_limited"] == "error"
+
+
 def test_an_address_that_is_not_the_vendors(sandbox: Sandbox) -> None:
     """A login page instead of the configuration is told as what it is."""
     sandbox.mpulse.switches = Switches(answer="html")

@@ -87,6 +87,9 @@ def _refused(problem: Problem, exchange: Exchange, settings: MPulseSettings, too
     if status == 420 or _is_rate_limited(exchange):
         sentence = f"{problem.words}: nothing is sent until it says otherwise; see max_beacons_per_hour"
         return Finding(Level.ERROR, "credentials", "rate_limited", sentence, details)
+    if status == 429:
+        sentence = "mPulse limits the rate of requests just now (HTTP 429): wait a minute, and ask again"
+        return Finding(Level.ERROR, "credentials", "rate_limited", sentence, details)
     if status in _REFUSALS and _is_agents_fault(settings, tools):
         sentence = (
             f"mPulse refuses user_agent {settings.user_agent!r} (HTTP {status}), and takes the default, "

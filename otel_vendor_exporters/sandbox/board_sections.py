@@ -294,7 +294,9 @@ def _shown_timing(name: str, timing: _Timing) -> Json:
         "mean": timing.total / timing.count,
         "min": timing.least,
         "max": timing.most,
-        "percentiles": [[part, _percentile(values, timing.count, part)] for part in PERCENTILES],
+        "percentiles": [
+            [part, min(_percentile(values, timing.count, part), timing.most)] for part in PERCENTILES
+        ],
         **_bars(values),
     }
 

@@ -176,7 +176,13 @@ def _outcome(sent: Sent) -> str:
 
 def _headers(headers: Any, secrets: Iterable[str]) -> Iterator[tuple[str, str]]:  # Any: a mapping of texts
     for name, value in headers.items():
-        yield name, STARS if name.lower() in _SECRET_HEADERS else masked(value, secrets)
+        shown = STARS if name.lower() in _SECRET_HEADERS else masked(value, secrets)
+        yield _printable(name), _printable(shown)
+
+
+def _printable(text: str) -> str:
+    """Without what could steer a terminal."""
+    return "".join(one if one.isprintable() else " " for one in text)
 
 
 def _body_lines(mark: str, body: bytes, secrets: Iterable[str]) -> Iterator[str]:
@@ -186,7 +192,7 @@ def _body_lines(mark: str, body: bytes, secrets: Iterable[str]) -> Iterator[str]
 
 def _body_text(body: bytes, secrets: Iterable[str]) -> str:
     text = masked(body.decode("utf-8", "backslashreplace"), secrets)
-    text = "".join(one if one.isprintable() else " " for one in text)
+    text = _printable(text)
     return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}… ({len(body)} bytes)"
 
 

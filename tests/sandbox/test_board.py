@@ -121,3 +121,14 @@ def alias(wire: Wire, previous: str, new: str) -> None:
     key = wire.sandbox.mparticle_analytics.api_key
     content = {"apiKey": key, "previousId": previous, "newId": new}
     wire.ask("POST", "/service/alias", json.dumps(content).encode(), JSON)
+
+
+def test_no_percentile_is_above_the_greatest_value() -> None:
+    """Values are kept to three digits; what is shown stays within what came."""
+    timings = board_sections.Timings("t", "T")
+    timings.add("Checkout", 1_996, 1)
+
+    (shown,) = timings.changed_since(0)
+
+    assert shown["max"] == 1_996
+    assert shown["percentiles"] == [[50, 1_996], [75, 1_996], [95, 1_996], [99, 1_996]]
