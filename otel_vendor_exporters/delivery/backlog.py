@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Sequence
-from typing import Generic
+from contextlib import AbstractContextManager
+from typing import Any, Generic
 
 from otel_vendor_exporters.delivery.estate import Estate
 from otel_vendor_exporters.delivery.ledger import NO_LOSS, Ledger
@@ -123,12 +124,18 @@ class Backlog(Generic[U]):
         """Until dead processes should be looked for; None for never."""
         return self._spool.seconds_until_claim(now)
 
-    def claim(self) -> Estate | None:
-        """What a dead process left. Called without the lock: it reads the disk."""
-        return self._spool.claim()
+    def adopt(self, lock: AbstractContextManager[Any]) -> None:
+        """Let what a dead process left wait here. Called without the owner's lock; never raises."""
+        try:
+            estate = self._spool.claim()
+            if estate is not None:
+                with lock:
+                    self._inherit(estate)
+        except Exception as fault:  # noqa: BLE001  a foreign file must not end the thread that sends
+            text = "%s: a fault in this library: files of dead processes cannot be adopted"
+            self._notices.note("adoption", logging.ERROR, text, self._name, error=fault)
 
-    def inherit(self, estate: Estate) -> None:
-        """Let what a dead process left wait here."""
+    def _inherit(self, estate: Estate) -> None:
         found = self._spool.inherit(estate)
         if found.items:
             self._ledger.recover(found.items)

@@ -192,9 +192,10 @@ class DiskSpool(Generic[U]):
 
     def claim(self) -> Estate | None:
         """The file of a dead process, now under our lock. Called without the owner's lock."""
+        looked_at, self._scan_at = self._scan_at, self._clock.monotonic() + SCAN_SECONDS
         estate = next_estate(self._disk.folder, self._disk.label, self._notices)
-        if estate is None:  # else there may be more
-            self._scan_at = self._clock.monotonic() + SCAN_SECONDS
+        if estate is not None:  # there may be more
+            self._scan_at = looked_at
         return estate
 
     def inherit(self, estate: Estate) -> Inherited[U]:

@@ -19,6 +19,7 @@ from otel_vendor_exporters.delivery.codec import Codec
 from otel_vendor_exporters.delivery.file_lock import FileLock
 from otel_vendor_exporters.delivery.journal import (
     SUFFIX,
+    DamagedError,
     Entry,
     Label,
     Mark,
@@ -107,6 +108,12 @@ def next_estate(folder: Path, label: Label, notices: Notices) -> Estate | None:
         except SpoolError as error:
             notices.say(f"estate {path.name}", logging.WARNING, _TEXT, label.vendor, path.name, error)
             continue
+        except Exception as fault:  # noqa: BLE001  whatever stands in a file, the others have their turn
+            words = "a fault in this library"
+            notices.say(
+                f"estate {path.name}", logging.ERROR, _TEXT, label.vendor, path.name, words, error=fault
+            )
+            continue
         if estate is not None:
             return estate
     _tidy(folder, label)
@@ -160,9 +167,8 @@ def _claimed(path: Path, label: Label, notices: Notices) -> Estate | None:
 def _opened(path: Path, label: Label, lock: FileLock, notices: Notices) -> Estate | None:
     try:
         content = read(path, label)
-    except SpoolError as error:
-        if "locked" not in str(error):
-            _set_aside(path, label, notices, str(error))
+    except DamagedError as error:
+        _set_aside(path, label, notices, str(error))
         lock.release(unlink=not path.exists())
         return None
     if content is None or isinstance(content, str):

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from otel_vendor_exporters.delivery.file_lock import FileLock
 from otel_vendor_exporters.errors import SpoolError
@@ -34,6 +34,7 @@ APPLICATION_ID = 0x4F564558
 SUFFIX = ".spool"
 MARKS = ".marks"
 MOST_IN_A_SEGMENT = 512
+_MOST_BLOCKS = 1 << 39  # times 512 that is the largest place there is, 2^48
 _CHECKPOINT_PAGES = 1000  # 16 MB of log; only then the disk itself is waited for
 _ENTRY = struct.Struct("<dII")  # expires_at_unix_ms or NaN, size_bytes, length of the body that follows
 
@@ -50,6 +51,17 @@ _SCHEMA = (
         body BLOB NOT NULL
     )""",
 )
+
+
+# https://www.sqlite.org/rescode.html: SQLITE_CORRUPT and SQLITE_NOTADB, and what SQLite says of them; and
+# what sqlite3 says of itself when a text in the file is none.
+_DAMAGE_CODES = (11, 26)
+_DAMAGE_WORDS = ("malformed", "not a database", "Could not decode to UTF-8")
+_NO_SEGMENT = (TypeError, ValueError, OverflowError)  # a column of another kind, a text that is not UTF-8
+
+
+class DamagedError(SpoolError):
+    """The file is damaged: trying again is of no use."""
 
 
 class Mark(IntEnum):
@@ -248,9 +260,16 @@ def read(path: Path, label: Label) -> Content | str | None:
     """
     What a dead process left in a file of this label; None when it is another's.
 
-    A text says why a file that looks like ours cannot be used: it is left as it is. Raises SpoolError when
-    it is no readable file at all.
+    A text says why a file that looks like ours cannot be used: it is left as it is. Raises DamagedError when
+    it is no readable file at all, SpoolError when it cannot be read now.
     """
+    try:
+        return _read(path, label)
+    except _NO_SEGMENT as error:
+        raise DamagedError("what stands in it is of another kind") from error
+
+
+def _read(path: Path, label: Label) -> Content | str | None:
     with disk_errors(), closing(_connect(path)) as connection:
         application = connection.execute("PRAGMA application_id").fetchone()[0]
         version = connection.execute("PRAGMA user_version").fetchone()[0]
@@ -260,18 +279,31 @@ def read(path: Path, label: Label) -> Content | str | None:
         if version != SCHEMA_VERSION:
             return f"has schema version {version}, this version knows {SCHEMA_VERSION}"
         found = connection.execute("SELECT salt, fingerprint FROM label").fetchone()
-        if found is None or label.fingerprint(found[0]) != found[1]:
+        if found is None or not isinstance(found[0], bytes) or label.fingerprint(found[0][:16]) != found[1]:
             return None
         marks = _beside(path, MARKS).read_bytes() if _beside(path, MARKS).exists() else b""
         segments: list[tuple[Segment, bytes]] = []
         try:
             for row in connection.execute("SELECT * FROM segments ORDER BY age"):
-                at = row[0] * MOST_IN_A_SEGMENT
+                segment = _segment(row)
+                at = segment.block * MOST_IN_A_SEGMENT
                 its_marks = marks[at : at + MOST_IN_A_SEGMENT].ljust(MOST_IN_A_SEGMENT, b"\0")
-                segments.append((Segment(*row), its_marks))
-        except sqlite3.DatabaseError:  # damaged in the middle: what could be read is not lost
-            return Content(segments, whole=False)
+                segments.append((segment, its_marks))
+        except (sqlite3.Error, *_NO_SEGMENT) as error:
+            if not is_damage(error):
+                raise
+            return Content(segments, whole=False)  # what could be read is not lost
         return Content(segments, whole=True)
+
+
+def _segment(row: tuple[Any, ...]) -> Segment:
+    """A segment of what stands in a row. Raises TypeError or ValueError for what `write` did not put there."""
+    segment = Segment(*row)
+    if not (isinstance(segment.body, bytes) and isinstance(segment.origin, str | None)):
+        raise TypeError("a segment of other columns")
+    if not 0 <= segment.block < _MOST_BLOCKS or segment.first not in (0, 1):
+        raise ValueError("a segment out of bounds")
+    return segment
 
 
 def remove(path: Path) -> None:
@@ -304,13 +336,23 @@ def _runs(places: Sequence[int]) -> Iterator[tuple[int, int]]:
     yield start, places[-1] + 1
 
 
+def is_damage(error: BaseException) -> bool:
+    """Whether the content of the file is at fault, not the disk, a lock or the want of memory."""
+    code = getattr(error, "sqlite_errorcode", None)  # from Python 3.11 on
+    if code is not None:
+        return code & 0xFF in _DAMAGE_CODES
+    if isinstance(error, sqlite3.Error):
+        return any(words in str(error) for words in _DAMAGE_WORDS)
+    return isinstance(error, _NO_SEGMENT)
+
+
 @contextmanager
 def disk_errors() -> Iterator[None]:
     """Turn what the disk says into SpoolError, in words without paths of the user's."""
     try:
         yield
     except sqlite3.Error as error:
-        raise SpoolError(str(error)) from error
+        raise (DamagedError if is_damage(error) else SpoolError)(str(error)) from error
     except OSError as error:
         raise SpoolError(error.strerror or type(error).__name__) from error
 

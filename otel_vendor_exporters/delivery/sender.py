@@ -306,12 +306,8 @@ class Delivery(Generic[U]):
         self._notices.tell()
 
     def _inherit(self) -> None:
-        if not self._is_claim_due(self._clock.monotonic()):
-            return
-        estate = self._backlog.claim()
-        if estate is not None:
-            with self._lock:
-                self._backlog.inherit(estate)
+        if self._is_claim_due(self._clock.monotonic()):
+            self._backlog.adopt(self._lock)
 
     def _send(self, parcel: Parcel[U]) -> None:
         verdicts, could_be_sent = self._callbacks.verdicts(parcel, self._exchange)
