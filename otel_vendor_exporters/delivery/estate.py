@@ -16,15 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from otel_vendor_exporters.delivery.codec import Codec
+from otel_vendor_exporters.delivery.disk_errors import DamagedError, disk_errors
 from otel_vendor_exporters.delivery.file_lock import FileLock
 from otel_vendor_exporters.delivery.journal import (
     SUFFIX,
-    DamagedError,
     Entry,
     Label,
     Mark,
     Segment,
-    disk_errors,
     entries_of,
     read,
     remove,

@@ -19,13 +19,14 @@ import secrets
 import sqlite3
 import struct
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from enum import IntEnum
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from otel_vendor_exporters.delivery.disk_errors import OTHER_KIND, DamagedError, disk_errors, is_damage
 from otel_vendor_exporters.delivery.file_lock import FileLock
 from otel_vendor_exporters.errors import SpoolError
 
@@ -51,17 +52,6 @@ _SCHEMA = (
         body BLOB NOT NULL
     )""",
 )
-
-
-# https://www.sqlite.org/rescode.html: SQLITE_CORRUPT and SQLITE_NOTADB, and what SQLite says of them; and
-# what sqlite3 says of itself when a text in the file is none.
-_DAMAGE_CODES = (11, 26)
-_DAMAGE_WORDS = ("malformed", "not a database", "Could not decode to UTF-8")
-_NO_SEGMENT = (TypeError, ValueError, OverflowError)  # a column of another kind, a text that is not UTF-8
-
-
-class DamagedError(SpoolError):
-    """The file is damaged: trying again is of no use."""
 
 
 class Mark(IntEnum):
@@ -265,7 +255,7 @@ def read(path: Path, label: Label) -> Content | str | None:
     """
     try:
         return _read(path, label)
-    except _NO_SEGMENT as error:
+    except OTHER_KIND as error:
         raise DamagedError("what stands in it is of another kind") from error
 
 
@@ -289,7 +279,7 @@ def _read(path: Path, label: Label) -> Content | str | None:
                 at = segment.block * MOST_IN_A_SEGMENT
                 its_marks = marks[at : at + MOST_IN_A_SEGMENT].ljust(MOST_IN_A_SEGMENT, b"\0")
                 segments.append((segment, its_marks))
-        except (sqlite3.Error, *_NO_SEGMENT) as error:
+        except (sqlite3.Error, *OTHER_KIND) as error:
             if not is_damage(error):
                 raise
             return Content(segments, whole=False)  # what could be read is not lost
@@ -297,7 +287,7 @@ def _read(path: Path, label: Label) -> Content | str | None:
 
 
 def _segment(row: tuple[Any, ...]) -> Segment:
-    """A segment of what stands in a row. Raises TypeError or ValueError for what `write` did not put there."""
+    """A segment of what stands in a row. Raises TypeError or ValueError for what `write` never put there."""
     segment = Segment(*row)
     if not (isinstance(segment.body, bytes) and isinstance(segment.origin, str | None)):
         raise TypeError("a segment of other columns")
@@ -334,27 +324,6 @@ def _runs(places: Sequence[int]) -> Iterator[tuple[int, int]]:
             yield start, one + 1
             start = following
     yield start, places[-1] + 1
-
-
-def is_damage(error: BaseException) -> bool:
-    """Whether the content of the file is at fault, not the disk, a lock or the want of memory."""
-    code = getattr(error, "sqlite_errorcode", None)  # from Python 3.11 on
-    if code is not None:
-        return code & 0xFF in _DAMAGE_CODES
-    if isinstance(error, sqlite3.Error):
-        return any(words in str(error) for words in _DAMAGE_WORDS)
-    return isinstance(error, _NO_SEGMENT)
-
-
-@contextmanager
-def disk_errors() -> Iterator[None]:
-    """Turn what the disk says into SpoolError, in words without paths of the user's."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise (DamagedError if is_damage(error) else SpoolError)(str(error)) from error
-    except OSError as error:
-        raise SpoolError(error.strerror or type(error).__name__) from error
 
 
 def _new_name(folder: Path, label: Label) -> tuple[Path, FileLock]:

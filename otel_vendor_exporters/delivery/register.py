@@ -19,8 +19,8 @@ from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
 
+from otel_vendor_exporters.delivery.disk_errors import disk_errors
 from otel_vendor_exporters.delivery.file_lock import lock_for_a_moment
-from otel_vendor_exporters.delivery.journal import disk_errors
 from otel_vendor_exporters.delivery.notices import Notices
 from otel_vendor_exporters.errors import SpoolError
 

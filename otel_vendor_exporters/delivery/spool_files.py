@@ -13,6 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from otel_vendor_exporters.delivery.disk_errors import disk_errors
 from otel_vendor_exporters.delivery.estate import DAMAGED
 from otel_vendor_exporters.delivery.file_lock import FileLock
 from otel_vendor_exporters.delivery.journal import (
@@ -23,7 +24,6 @@ from otel_vendor_exporters.delivery.journal import (
     SUFFIX,
     Label,
     Mark,
-    disk_errors,
     entries_of,
 )
 from otel_vendor_exporters.errors import SpoolError

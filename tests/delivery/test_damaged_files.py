@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from otel_vendor_exporters.delivery import estate, journal
+from otel_vendor_exporters.delivery import estate
+from otel_vendor_exporters.delivery.disk_errors import disk_errors
 from otel_vendor_exporters.delivery.disk_spool import DiskSpool
 from tests.delivery.fakes import FakeClock, NumbersServer, Ways
 from tests.delivery.test_disk_spool import Host, adopt, firsts, items, names
@@ -136,7 +137,7 @@ def test_a_healthy_file_that_cannot_be_read_now_is_left(
     host.die(first)
 
     def refusing(*args: Any) -> None:
-        with journal.disk_errors():
+        with disk_errors():
             raise sqlite3.OperationalError(words)
 
     second = host.process()

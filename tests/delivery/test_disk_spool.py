@@ -16,6 +16,7 @@ import pytest
 
 from otel_vendor_exporters.delivery import journal
 from otel_vendor_exporters.delivery.codec import BytesCodec
+from otel_vendor_exporters.delivery.disk_errors import disk_errors
 from otel_vendor_exporters.delivery.disk_spool import RETRY_SECONDS, Disk, DiskSpool
 from otel_vendor_exporters.delivery.file_lock import FileLock
 from otel_vendor_exporters.delivery.journal import Journal, Label
@@ -572,7 +573,7 @@ def test_a_full_disk_goes_on_in_memory(host: Host, monkeypatch: pytest.MonkeyPat
 
 def _refusing(words: str) -> Callable[..., None]:
     def write(self: Journal, changes: journal.Changes) -> None:
-        with journal.disk_errors():
+        with disk_errors():
             raise sqlite3.OperationalError(words)
 
     return write

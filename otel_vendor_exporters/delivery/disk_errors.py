@@ -1,0 +1,40 @@
+"""What the disk and SQLite say, as a SpoolError; and whether it is the content of a file that is at fault."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from otel_vendor_exporters.errors import SpoolError
+
+# https://www.sqlite.org/rescode.html: SQLITE_CORRUPT and SQLITE_NOTADB, and what SQLite says of them; and
+# what sqlite3 says of itself when a text in the file is none.
+_DAMAGE_CODES = (11, 26)
+_DAMAGE_WORDS = ("malformed", "not a database", "Could not decode to UTF-8")
+OTHER_KIND = (TypeError, ValueError, OverflowError)  # a column of another kind, a text that is not UTF-8
+
+
+class DamagedError(SpoolError):
+    """The file is damaged: trying again is of no use."""
+
+
+def is_damage(error: BaseException) -> bool:
+    """Whether the content of the file is at fault, not the disk, a lock or the want of memory."""
+    code = getattr(error, "sqlite_errorcode", None)  # from Python 3.11 on
+    if code is not None:
+        return code & 0xFF in _DAMAGE_CODES
+    if isinstance(error, sqlite3.Error):
+        return any(words in str(error) for words in _DAMAGE_WORDS)
+    return isinstance(error, OTHER_KIND)
+
+
+@contextmanager
+def disk_errors() -> Iterator[None]:
+    """Turn what the disk says into SpoolError, in words without paths of the user's."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise (DamagedError if is_damage(error) else SpoolError)(str(error)) from error
+    except OSError as error:
+        raise SpoolError(error.strerror or type(error).__name__) from error
