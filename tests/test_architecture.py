@@ -99,6 +99,7 @@ DOORS = {
         "otel_vendor_exporters/delivery/transport.py",
     },
     "sqlite3": {
+        "otel_vendor_exporters/delivery/disk_errors.py",
         "otel_vendor_exporters/delivery/journal.py",
         "otel_vendor_exporters/delivery/spool_files.py",
     },

@@ -11,6 +11,7 @@ vendor who would count it twice.
 from __future__ import annotations
 
 import logging
+import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,6 +20,7 @@ from typing import Generic
 
 from otel_vendor_exporters.delivery.clock import Clock
 from otel_vendor_exporters.delivery.codec import Codec
+from otel_vendor_exporters.delivery.disk_errors import DamagedError
 from otel_vendor_exporters.delivery.estate import Estate, Unsent, items_of, next_estate
 from otel_vendor_exporters.delivery.journal import (
     MOST_IN_A_SEGMENT,
@@ -81,9 +83,11 @@ class DiskSpool(Generic[U]):
         self._clock = clock
         self._notices = notices
         self._journal: Journal | None = None
-        self._open_at = self._scan_at = clock.monotonic()
+        self._scan_at = clock.monotonic()
+        self._open_at: float | None = self._scan_at  # when to try the disk; None while it works
         self._settled_at_once = _SENT_TWICE_AT_MOST if disk.again else _SETTLED_AT_ONCE
         self._closed = False
+        self._is_left_behind = False  # the file is closed, with what was not settled
         self._journals = 0  # opened so far; rows of earlier ones mean nothing any more
         self._start_anew()
 
@@ -95,6 +99,10 @@ class DiskSpool(Generic[U]):
         self._gone: list[int] = []  # blocks without such, to be deleted
         self._settled: list[int] = []  # rows to be marked so
         self._left: set[int] = set()  # rows marked as in flight
+        # While the disk fails:
+        self._unwritten: list[Item[U]] = []  # got rows, in a transaction that is not over
+        self._stale: dict[int, Item[U]] = {}  # by row: items that have grown since they were written
+        self._blots: dict[int, set[int]] = {}  # by block: places whose content must not be read again
 
     def __len__(self) -> int:
         """How many items wait."""
@@ -104,7 +112,7 @@ class DiskSpool(Generic[U]):
         """Keep new items behind the others, in memory and on disk."""
         items = list(items)
         put = self._memory.put(items)
-        if not (put.evicted or put.absorbed) and self._journal is not None:
+        if not (put.evicted or put.absorbed) and self._open_at is None:
             self._write(Changes(new=self._segments(items)))
         else:
             self._follow(items, put)
@@ -126,7 +134,8 @@ class DiskSpool(Generic[U]):
         if not self._disk.again:
             rows = self._rows_of(items)
             self._left.update(rows)
-            self._mark(rows, Mark.IN_FLIGHT)
+            if not self._mark(rows, Mark.IN_FLIGHT):
+                self._give_up()
 
     def stay(self, items: Iterable[Item[U]]) -> None:
         """Items that were about to leave, or had left, are here and wait."""
@@ -143,10 +152,9 @@ class DiskSpool(Generic[U]):
     def replace(self, item: Item[U], parts: Sequence[Item[U]]) -> Put[U]:
         """Let the parts of a taken item wait in its place, before the others; in one transaction."""
         put = self._memory.replace(item, parts)
-        if self._has_journal():
-            new = self._segments([part for part in parts if not self._is_in_file(part)], older=True)
-            self._write_without([item], Changes(new=new))
-            self._forget([item, *put.evicted])
+        new = [part for part in parts if not self._is_in_file(part)] if self._can_write() else []
+        self._write_without([item], Changes(new=self._segments(new, older=True)))
+        self._forget([item, *put.evicted])
         return put
 
     def take_out(self, subjects: Collection[str]) -> list[Item[U]]:
@@ -165,7 +173,7 @@ class DiskSpool(Generic[U]):
     def end(self) -> Ended[U]:
         """Give out everything that waits: what stands on disk is for another process, the rest is lost."""
         items = self._memory.end().lost
-        lost = items if self._journal is None else [item for item in items if not self._is_in_file(item)]
+        lost = [item for item in items if not self._is_in_file(item)]
         return Ended(len(items) - len(lost), lost)
 
     def close(self) -> None:
@@ -176,6 +184,8 @@ class DiskSpool(Generic[U]):
         if self._journal is not None:
             self._journal.close()
             self._journal = None
+            self._is_left_behind = True
+        self._open_at = math.inf
 
     def abandon(self) -> None:
         """In a forked child: the file is the parent's."""
@@ -183,6 +193,7 @@ class DiskSpool(Generic[U]):
             self._journal.abandon()
             self._journal = None
         self._closed = True
+        self._open_at = math.inf
 
     # Files of dead processes
 
@@ -200,7 +211,7 @@ class DiskSpool(Generic[U]):
 
     def inherit(self, estate: Estate) -> Inherited[U]:
         """Make the items of a dead process ours; they are older than all that wait."""
-        if not self._has_journal():
+        if not self._can_write():
             self._scan_at = self._clock.monotonic() + SCAN_SECONDS
             estate.leave()
             return Inherited()
@@ -219,8 +230,10 @@ class DiskSpool(Generic[U]):
             self._journal.write(Changes(new=new))
         except SpoolError as error:
             estate.leave()
+            self._undo(Changes(new=new))
             self._fail(error)
             return Inherited()
+        self._unwritten = []
         estate.remove()
         items = [item for group in reversed(groups) for item in group]
         put = self._memory.put_in_front(items)
@@ -232,7 +245,8 @@ class DiskSpool(Generic[U]):
 
     def _follow(self, items: Sequence[Item[U]], put: Put[U]) -> None:
         """Write what `put` did with `items`: kept, merged into others, or made room."""
-        if not self._has_journal():
+        writable = self._can_write()
+        if self._journal is None:
             return
         absorbed = [lost for _, lost in put.absorbed]
         dead = {id(item) for item in (*put.evicted, *absorbed)}
@@ -243,14 +257,13 @@ class DiskSpool(Generic[U]):
         for row in self._rows_of(absorbed):
             del self._living[_block(row)]
             self._gone.append(_block(row))
-        self._write(
-            Changes(
-                new=self._segments(
-                    [item for item in items if not (self._is_in_file(item) or id(item) in dead)]
-                ),
-                changed=[(_body(self._encoded([item])), _block(row)) for row, item in grown.items()],
-            )
-        )
+            self._stale.pop(row, None)
+        self._stale.update(grown)
+        fresh = [item for item in items if not (self._is_in_file(item) or id(item) in dead)]
+        if writable:
+            self._write(Changes(new=self._segments(fresh)))
+        if self._open_at is not None:  # what could not be deleted
+            self._settled += self._rows_of(absorbed)
         self._forget(put.evicted)
         self._mark_settled()
 
@@ -270,6 +283,7 @@ class DiskSpool(Generic[U]):
         row = self._journals * _PLACES + block * MOST_IN_A_SEGMENT
         for index, (item, _) in enumerate(pairs):
             item.row = row + index
+            self._unwritten.append(item)
         self._living[block] = len(pairs)
         self._oldest -= older
         self._newest += not older
@@ -290,25 +304,18 @@ class DiskSpool(Generic[U]):
 
     def _write_without(self, items: Iterable[Item[U]], changes: Changes) -> None:
         """Write the changes, and blot out items that must not be read again, in one transaction."""
-        places: dict[int, set[int]] = {}
         for row in self._rows_of(items):
-            places.setdefault(_block(row), set()).add(row % MOST_IN_A_SEGMENT)
-        if self._journal is None:
-            return
-        try:
-            bodies = [
-                (self._journal.body_without(block, indexes), block) for block, indexes in places.items()
-            ]
-        except SpoolError as error:
-            self._fail(error)
-        else:
-            self._write(replace(changes, changed=bodies))
+            self._blots.setdefault(_block(row), set()).add(row % MOST_IN_A_SEGMENT)
+            self._stale.pop(row, None)
+        self._write(changes)
 
     def _forget(self, items: Iterable[Item[U]]) -> None:
         """Items are settled: in the marks, and when a segment has no others it is deleted."""
         rows = self._rows_of(items)
         if self._left:
             self._left.difference_update(rows)
+        for row in rows if self._stale else ():
+            self._stale.pop(row, None)
         self._settled += rows
         if len(self._settled) >= self._settled_at_once or self._memory.is_empty:
             self._mark_settled()
@@ -327,59 +334,99 @@ class DiskSpool(Generic[U]):
         return [item.row for item in items if item.row >= start]
 
     def _is_in_file(self, item: Item[U]) -> bool:
-        return self._journal is not None and item.row >= self._journals * _PLACES
+        is_there = self._journal is not None or self._is_left_behind
+        return is_there and item.row >= self._journals * _PLACES
 
-    def _mark(self, rows: Sequence[int], mark: Mark) -> None:
+    def _mark(self, rows: Sequence[int], mark: Mark) -> bool:
+        """Whether that could be written, as far as there is a file."""
         if self._journal is None or not rows:
-            return
+            return True
         try:
             self._journal.mark([row % _PLACES for row in rows], mark)
         except SpoolError as error:
             self._fail(error)
+            return False
+        return True
 
     def _mark_settled(self) -> None:
         settled, self._settled = self._settled, []
-        self._mark(settled, Mark.SETTLED)
+        if not self._mark(settled, Mark.SETTLED):
+            self._settled += settled
 
     def _write(self, changes: Changes) -> None:
-        """Write the changes, and delete what is gone, in one transaction."""
+        """Write the changes, with all that has not been written yet, in one transaction."""
         if self._gone:
             self._mark_settled()  # before a block can be used again
-        if self._journal is None:
+        if self._open_at is not None and not self._living:
+            self._give_up()  # nothing in the file is of use
+        if self._open_at is not None or self._journal is None:
             return
-        gone, self._gone = self._gone, []
         try:
-            self._journal.write(replace(changes, gone=gone))
+            self._journal.write(self._pending(self._journal, changes))
         except SpoolError as error:
+            self._undo(changes)
             self._fail(error)
         else:
-            self._free += gone
+            self._free += self._gone
+            self._gone, self._unwritten = [], []
+            self._stale, self._blots = {}, {}
 
-    def _has_journal(self) -> bool:
-        """Open the file if there is none, unless the disk failed a moment ago."""
-        if self._journal is not None:
+    def _pending(self, journal: Journal, changes: Changes) -> Changes:
+        """The changes, and what has grown, is to be blotted out or is gone."""
+        if not (self._stale or self._blots):
+            return replace(changes, gone=self._gone)
+        blots = {block: places for block, places in self._blots.items() if block in self._living}
+        bodies = [(journal.body_without(block, places), block) for block, places in blots.items()]
+        bodies += [(_body(self._encoded([item])), _block(row)) for row, item in self._stale.items()]
+        return replace(changes, changed=bodies, gone=self._gone)
+
+    def _undo(self, changes: Changes) -> None:
+        """The new segments are not in the file: their items are in memory only."""
+        for item in self._unwritten:
+            item.row = 0
+        self._unwritten = []
+        for segment in changes.new:
+            del self._living[segment.block]
+            self._free.append(segment.block)
+
+    def _can_write(self) -> bool:
+        """Whether there is a file and the disk takes it: tried again a while after the disk failed."""
+        if self._open_at is None:
             return True
         now = self._clock.monotonic()
         if self._closed or now < self._open_at:
             return False
+        if self._journal is not None and not self._journal.path.exists():
+            self._give_up()  # somebody has removed it
         try:
-            journal = Journal.create(self._disk.folder, self._disk.label)
+            self._journal = self._journal or self._new_journal()
         except SpoolError as error:
             self._fail(error)
             return False
-        self._journal = journal
-        self._journals += 1
-        self._start_anew()
-        self._write(Changes(new=self._segments(list(self._memory.waiting()))))
-        if self._journal is not None:
+        self._open_at = None
+        waiting = [item for item in self._memory.waiting() if not self._is_in_file(item)]
+        self._write(Changes(new=self._segments(waiting)))
+        if self._open_at is None:
             text = "%s: what waits is written to the disk again"
             self._notices.note_over("spool", text, self._disk.label.vendor)
-        return self._journal is not None
+        return self._open_at is None
+
+    def _new_journal(self) -> Journal:
+        journal = Journal.create(self._disk.folder, self._disk.label)
+        self._journals += 1
+        self._start_anew()
+        return journal
 
     def _fail(self, error: SpoolError) -> None:
+        """What stands in the file stays there; what is new is in memory only, until the disk works again."""
+        if isinstance(error, DamagedError):
+            self._give_up()
+        self._open_at = self._clock.monotonic() + RETRY_SECONDS
+        text = "%s: the spool folder cannot be written (%s): what is new waits in memory only"
+        self._notices.note("spool", logging.ERROR, text, self._disk.label.vendor, error)
+
+    def _give_up(self) -> None:
+        """The file is of no use any more: what waits is in memory, and will be written to another."""
         if self._journal is not None:
             self._journal.remove()
             self._journal = None
-        self._open_at = self._clock.monotonic() + RETRY_SECONDS
-        text = "%s: the spool folder cannot be written (%s): what waits is in memory only"
-        self._notices.note("spool", logging.ERROR, text, self._disk.label.vendor, error)

@@ -201,7 +201,7 @@ class Journal:
         try:
             entries = entries_of(found[0]) if found else []
         except ValueError as error:
-            raise SpoolError(str(error)) from error
+            raise DamagedError(str(error)) from error
         return joined(_BLOT if index in indexes else entry for index, entry in enumerate(entries))
 
     def origins(self) -> set[str]:

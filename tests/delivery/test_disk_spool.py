@@ -556,7 +556,6 @@ def test_a_full_disk_goes_on_in_memory(host: Host, monkeypatch: pytest.MonkeyPat
         spool.settle(spool.take(1))
         host.clock.advance(RETRY_SECONDS + 1)
         spool.put(items("f"))
-    during = host.files()
     host.clock.advance(RETRY_SECONDS + 1)
     spool.put(items("g"))
     host.notices.tell()
@@ -564,11 +563,100 @@ def test_a_full_disk_goes_on_in_memory(host: Host, monkeypatch: pytest.MonkeyPat
     second = host.process()
     adopt(second)
 
-    assert during == []
     assert names(second.take(99)) == ["b", "c", "d", "e", "f", "g"]
-    text = "shop: the spool folder cannot be written (database or disk is full): what waits is in memory only"
-    assert caplog.messages[0] == text
+    text = "shop: the spool folder cannot be written (database or disk is full): "
+    assert caplog.messages[0] == text + "what is new waits in memory only"
     assert caplog.messages[-1] == "shop: what waits is written to the disk again"
+
+
+@pytest.mark.parametrize("words", ["database or disk is full", "database is locked"])
+def test_a_failed_write_takes_nothing_from_the_disk(
+    host: Host, monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    """What stood in the file when the disk failed outlives the process; what is settled since does not."""
+    spool = host.process()
+    spool.put([*items("abc"), *firsts("k:1")])
+    with monkeypatch.context() as patched:
+        patched.setattr(Journal, "write", _refusing(words))
+        spool.put(items("d"))
+        spool.put(firsts("k:2"))
+        taken = spool.take(2)
+        spool.leave(taken)
+        spool.settle(taken[1:])
+        spool.give_back(taken[:1])
+        spool.put(items("e"))
+    host.die(spool)
+    second = host.process()
+    adopt(second)
+
+    assert names(second.take(9)) == ["k:1", "b", "c"]
+
+
+def test_what_merged_while_the_disk_failed_comes_back_once(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether the process dies before the disk works again, or after."""
+    for recovers in (False, True):
+        spool = host.process()
+        spool.put(firsts("k:1"))
+        taken = spool.take(1)
+        spool.put(firsts("k:2"))
+        with monkeypatch.context() as patched:
+            patched.setattr(Journal, "write", _refusing("database or disk is full"))
+            spool.give_back(taken)
+            spool.put(firsts("m:1"))
+        if recovers:
+            host.clock.advance(RETRY_SECONDS + 1)
+            spool.put(items("a"))
+        else:
+            taken = spool.take(1)
+            spool.leave(taken)
+            spool.settle(taken)
+        host.die(spool)
+        second = host.process()
+        adopt(second)
+        found = second.take(9)
+        second.settle(found)
+        second.close()
+
+        assert sorted(names(found)) == (["a", "k:1+k:2", "m:1"] if recovers else [])
+
+
+def test_what_was_to_be_taken_out_while_the_disk_failed_is_blotted_out_later(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Never sent, and gone from the file once the disk works again."""
+    spool = host.process()
+    spool.put([Item(unit, 10, subjects=TextCodec().subjects(unit)) for unit in ("a@ann", "b@bob")])
+    with monkeypatch.context() as patched:
+        patched.setattr(Journal, "write", _refusing("database or disk is full"))
+        spool.take_out({"ann"})
+        spool.put(items("c"))
+    host.clock.advance(RETRY_SECONDS + 1)
+    spool.put(items("d"))
+    host.die(spool)
+
+    (path,) = host.folder.glob("*.spool")
+    assert [body for body in _content(path) if body] == ["b@bob", "c", "d"]
+
+
+def test_what_comes_back_after_the_end_is_left_to_the_next(host: Host) -> None:
+    """It stands in the file that is closed: another process sends it, so it is handed over and not lost."""
+    host.again = True
+    spool = host.process()
+    spool.put(items("abc"))
+    taken = spool.take(2)
+    spool.leave(taken)
+    first = spool.end()
+    spool.close()
+    spool.give_back(taken)
+    second = spool.end()
+    adopted = host.process()
+    adopt(adopted)
+
+    assert (first.handed_over, first.lost) == (1, [])
+    assert (second.handed_over, second.lost) == (2, [])
+    assert names(adopted.take(9)) == ["a", "b", "c"]
 
 
 def _refusing(words: str) -> Callable[..., None]:
@@ -590,7 +678,11 @@ def test_a_really_full_disk(host: Host, monkeypatch: pytest.MonkeyPatch) -> None
     spool.put([Item("x" * 50_000, 50_000)])
 
     assert [len(name) for name in names(spool.take(9))] == [1, 50_000]
-    assert spool._journal is None
+    assert names(spool.end().lost) == []
+    host.die(spool)
+    second = host.process()
+    adopt(second)
+    assert names(second.take(9)) == ["a"]
 
 
 def test_a_quota_that_is_used_up(host: Host) -> None:
@@ -601,13 +693,14 @@ def test_a_quota_that_is_used_up(host: Host) -> None:
         spool = host.process(max_items=5000, max_bytes=10**9)
         spool.put(items("a"))
         spool.put([Item("x" * 1000, 1000) for _ in range(1000)])
-        in_memory_only = host.files() == [] and len(spool) == 1001
+        kept = len(spool) == 1001
         spool.settle(spool.take(1001))
+        removed = host.files() == []
         host.clock.advance(RETRY_SECONDS + 1)
         spool.put(items("b"))
         written = spool.end().handed_over == 1
         spool.close()
-        return in_memory_only and written
+        return kept and removed and written
 
     right = in_a_child(child)
     next_one = host.process()
