@@ -18,8 +18,14 @@ from types import MappingProxyType
 
 # Gone, but no loss: what nobody wants ("undefined", known only after it was kept; "other_kind", a duration
 # kept as metric and timer, of which one is sent; "session_limited", by the vendor; "zero", by the settings),
-# and what goes along with a later item ("carried").
-NO_LOSS = frozenset({"undefined", "other_kind", "session_limited", "zero", "carried"})
+# what goes along with a later item ("carried"), and what came about before, or must not come about any more
+# ("already_merged", "merged_elsewhere": an id that is somebody's).
+NO_LOSS = frozenset(
+    {
+        *("undefined", "other_kind", "session_limited", "zero", "carried"),
+        *("already_merged", "merged_elsewhere"),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ import logging
 import os
 import secrets
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
@@ -58,8 +58,24 @@ class Register:
         with self._lock:
             if len(self._own) < MOST_NAMES:
                 self._own.add(self._hash(name, self._own_salt))
-            error = self._try(lambda path: self._append(path, name))
+            error = self._try(lambda path: self._append(path, [name]))
         self._tell(error)
+
+    def claim(self, name: str, *others: str) -> bool:
+        """
+        Register a name and others along with it, unless it is registered: True for one caller in all processes.
+
+        False as well when that cannot be written down, or there is no room. Never raises.
+        """
+        with self._lock:
+            if self._path is None:
+                return self._claim_here(name, others)
+            claimed: list[bool] = []
+            error = self._try(
+                lambda path: claimed.append(self._append(path, [name, *others], unless_registered=True))
+            )
+        self._tell(error)
+        return claimed == [True]
 
     def refresh(self) -> None:
         """Learn what other processes have registered. Never raises."""
@@ -91,19 +107,33 @@ class Register:
             text += " do not learn what this one registers, nor it what they do"
             self._notices.say("register", logging.ERROR, text, self._vendor, error)
 
-    def _append(self, path: Path, name: str) -> None:
+    def _claim_here(self, name: str, others: Sequence[str]) -> bool:
+        if name in self or len(self._own) > MOST_NAMES - len(others) - 1:
+            return False
+        self._own.update(self._hash(one, self._own_salt) for one in (name, *others))
+        return True
+
+    def _append(self, path: Path, names: Sequence[str], *, unless_registered: bool = False) -> bool:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _locked(path) as file:
             if os.fstat(file).st_size < _HEAD:  # new, or its maker died over it
                 os.ftruncate(file, 0)
                 os.pwrite(file, _MAGIC + secrets.token_bytes(_SIZE), 0)
+            if unless_registered:
+                self._take_in(file)  # nobody adds to it while it is locked
+                if names[0] in self:
+                    return False
             content = os.pread(file, _HEAD, 0)
             self._check(content)
             whole = (os.fstat(file).st_size - _HEAD) // _SIZE
-            if whole >= MOST_NAMES:
+            if whole + len(names) > MOST_NAMES:
                 raise SpoolError(f"it holds {MOST_NAMES} names")
-            os.pwrite(file, self._hash(name, content[-_SIZE:]), _HEAD + whole * _SIZE)
+            hashes = b"".join(self._hash(name, content[-_SIZE:]) for name in names)
+            os.pwrite(file, hashes, _HEAD + whole * _SIZE)
             os.fsync(file)
+            if unless_registered:
+                self._take_in(file)
+        return True
 
     def _read(self, path: Path) -> None:
         try:
@@ -114,17 +144,25 @@ class Register:
             return
         file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:  # without a lock: what is there does not change, and half a hash at the end does not count
-            content = os.pread(file, _HEAD + MOST_NAMES * _SIZE, 0)
+            self._take_in(file)
         finally:
             os.close(file)
-        self._check(content)
-        salt, body = content[len(_MAGIC) : _HEAD], content[_HEAD:]
-        ends = range(_SIZE, len(body) + 1, _SIZE)
-        hashes = {body[end - _SIZE : end] for end in ends}
-        if salt != self._salt:
+
+    def _take_in(self, file: int) -> None:
+        """Learn what the file holds, from where it was read last if it is still the same one."""
+        head = os.pread(file, _HEAD, 0)
+        self._check(head)
+        inode, read = os.fstat(file).st_ino, _HEAD
+        is_longer = os.fstat(file).st_size >= self._seen[1] >= _HEAD
+        if is_longer and (inode, head[len(_MAGIC) :]) == (self._seen[0], self._salt):
+            read = self._seen[1]
+        else:
             self._hashes = set()  # a moment without is better than a moment with the wrong salt
-        self._salt, self._hashes = salt, hashes
-        self._seen = (status.st_ino, status.st_size)
+        body = os.pread(file, _HEAD + MOST_NAMES * _SIZE - read, read)
+        ends = range(_SIZE, len(body) + 1, _SIZE)
+        self._salt = head[len(_MAGIC) :]
+        self._hashes.update(body[end - _SIZE : end] for end in ends)
+        self._seen = (inode, read + len(ends) * _SIZE)
 
     @staticmethod
     def _check(content: bytes) -> None:

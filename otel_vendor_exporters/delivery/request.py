@@ -18,7 +18,8 @@ U = TypeVar("U")  # the vendor's unit: the smallest thing it counts
 
 
 _MOST_WORDS = 100
-_LIVES_ON = frozenset({"carried"})  # dropped, and its amount goes along with a later item
+# Dropped, and nothing is missing: its amount goes along with a later item, or it came about before.
+_LIVES_ON = frozenset({"carried", "already_merged"})
 
 
 def _empty() -> Mapping[str, Any]:  # a default that dataclasses accept and nobody can change

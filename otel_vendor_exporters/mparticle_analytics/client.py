@@ -27,6 +27,7 @@ from otel_vendor_exporters.delivery.shared import SharedDestinations
 from otel_vendor_exporters.delivery.spool import MemorySpool, Spool
 from otel_vendor_exporters.delivery.transport import Network, Transport
 from otel_vendor_exporters.mparticle_analytics.codec import UnitCodec
+from otel_vendor_exporters.mparticle_analytics.merges import Merges
 from otel_vendor_exporters.mparticle_analytics.project import Project
 from otel_vendor_exporters.mparticle_analytics.settings import AnalyticsSettings
 from otel_vendor_exporters.mparticle_analytics.units import REMOVALS, Unit
@@ -198,7 +199,7 @@ def _destination(settings: AnalyticsSettings, clock: Clock) -> Destination:
     notices = Notices(logging.getLogger(f"otel_vendor_exporters.{_VENDOR}"), clock)
     suppressed = suppressed_by(settings, notices)
     users = Users(suppressed)
-    project = Project(settings, users, suppressed, notices)
+    project = Project(settings, users, suppressed, Merges(merged_by(settings, notices)), notices)
     most_per_second = settings.most_per_second
     proxy = None if settings.proxy is None else settings.proxy.reveal()
 
@@ -224,7 +225,16 @@ def _destination(settings: AnalyticsSettings, clock: Clock) -> Destination:
 
 def suppressed_by(settings: AnalyticsSettings, notices: Notices) -> Register:
     """Whom nothing may be told of; with a spool folder all processes that use it know."""
-    path = None if settings.spool_dir is None else _folder(settings.spool_dir) / f"{_VENDOR}.{SUPPRESSED}"
+    return _register(SUPPRESSED, settings, notices)
+
+
+def merged_by(settings: AnalyticsSettings, notices: Notices) -> Register:
+    """Which anonymous ids were merged; with a spool folder all processes that use it know."""
+    return _register("merged", settings, notices)
+
+
+def _register(end: str, settings: AnalyticsSettings, notices: Notices) -> Register:
+    path = None if settings.spool_dir is None else _folder(settings.spool_dir) / f"{_VENDOR}.{end}"
     return Register(_VENDOR, (settings.base_url, settings.api_key.reveal()), path, notices)
 
 

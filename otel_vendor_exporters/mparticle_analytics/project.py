@@ -20,6 +20,7 @@ from otel_vendor_exporters.delivery.register import Register
 from otel_vendor_exporters.delivery.request import Item, Outcome, Parcel, Reply, Request, Verdict
 from otel_vendor_exporters.delivery.vendor import Packed
 from otel_vendor_exporters.mparticle_analytics.answers import Answer, Doubt, answer_to, told
+from otel_vendor_exporters.mparticle_analytics.merges import Merges
 from otel_vendor_exporters.mparticle_analytics.packing import Limits, pack
 from otel_vendor_exporters.mparticle_analytics.settings import AnalyticsSettings
 from otel_vendor_exporters.mparticle_analytics.units import REMOVALS, Kind, Unit
@@ -35,10 +36,16 @@ class Project:
     name = "mparticle_analytics"
 
     def __init__(
-        self, settings: AnalyticsSettings, users: Users, suppressed: Register, notices: Notices
+        self,
+        settings: AnalyticsSettings,
+        users: Users,
+        suppressed: Register,
+        merges: Merges,
+        notices: Notices,
     ) -> None:
         self._users = users
         self._suppressed = suppressed
+        self._merges = merges
         self._notices = notices
         self._events_again = settings.duplicates == "allow"
         api_key = settings.api_key.reveal()
@@ -58,6 +65,7 @@ class Project:
         """A process of its own: nobody is somebody else here, and nothing was refused yet."""
         self._start()
         self._suppressed.renew_after_fork()
+        self._merges.renew_after_fork()
         self._users.renew_after_fork()
 
     def prepare(self, timeout_seconds: float, *, hurry: bool) -> float:  # noqa: ARG002  delivery's words
@@ -65,12 +73,16 @@ class Project:
         return 0.0
 
     def pack(self, items: Sequence[Item[Unit]]) -> Packed[Unit]:
-        """Batches and calls for `items`, without those of suppressed users."""
+        """Batches and calls for `items`, without suppressed users and ids that are merged already."""
         self._suppressed.refresh()
-        silenced = [item for item in items if self._is_silenced(item.unit)]
-        if silenced:
-            gone = {id(item) for item in silenced}
-            items = [item for item in items if id(item) not in gone]
+        reasons = [self._objection(item.unit) for item in items]
+        withheld = [
+            Verdict([item], Outcome.DROPPED, reason)
+            for item, reason in zip(items, reasons, strict=True)
+            if reason is not None
+        ]
+        if withheld:
+            items = [item for item, reason in zip(items, reasons, strict=True) if reason is None]
         doubt = self._doubt
         loads, too_large = pack(
             [item.unit for item in items], self._limits, alone=doubt.suspects, probe=bool(doubt.refused)
@@ -80,9 +92,7 @@ class Project:
             held = [items[index] for index in load.units]
             parcels.append(Parcel(held, None, float(len(held)), load.users))
         verdicts = [Verdict([items[index]], Outcome.REFUSED, "too_large") for index in too_large]
-        if silenced:
-            verdicts.append(Verdict(silenced, Outcome.DROPPED, "suppressed"))
-        return Packed(parcels, verdicts)
+        return Packed(parcels, [*verdicts, *withheld])
 
     def request(self, parcel: Parcel[Unit]) -> Request | None:
         """The request with the key; None if one of its users was suppressed since it was packed."""
@@ -102,12 +112,21 @@ class Project:
             text = "%s: %s; what waits is kept and slowly tried again"
             self._notices.say("key", logging.ERROR, text, self.name, answer.words)
         if answer.outcome is Outcome.DELIVERED:
+            for unit in units:
+                if unit.kind is Kind.ALIAS:
+                    self._merges.came_about(unit)
             return [Verdict(parcel.items, answer.outcome)]
         if answer.outcome in (Outcome.REFUSED, Outcome.DROPPED):
             self._forget_merges(units)
         wait = policy.retry_after_seconds(reply, datetime.now(timezone.utc))
         reason = self._reason(answer, units)
         return [Verdict(parcel.items, answer.outcome, reason, answer.words, wait or None)]
+
+    def _objection(self, unit: Unit) -> str | None:
+        """Why a unit must not leave."""
+        if self._is_silenced(unit):
+            return "suppressed"
+        return self._merges.objection(unit) if unit.kind is Kind.ALIAS else None
 
     def _is_silenced(self, unit: Unit) -> bool:
         return unit.kind not in REMOVALS and any(map(self._users.is_suppressed, unit.users))

@@ -54,6 +54,28 @@ def test_what_one_adds_the_others_know_after_a_refresh(path: Path) -> None:
         assert "bob" not in each
 
 
+@pytest.mark.parametrize("on_disk", [True, False])
+def test_a_name_is_claimed_once(path: Path, *, on_disk: bool) -> None:
+    """The first who claims it has it, and the names that go with it are known to the others from then on."""
+    one = register(path if on_disk else None)
+    other = register(path) if on_disk else one
+
+    assert one.claim("ann", "ann of one")
+    assert not other.claim("ann", "ann of other")
+    assert other.claim("bob")
+    assert "ann of one" in other
+    assert "ann of other" not in other
+    one.refresh()
+    assert "bob" in one
+
+
+def test_what_cannot_be_written_down_is_not_claimed(path: Path) -> None:
+    """A folder that is none, and a file that is full: nobody has the name."""
+    path.parent.write_bytes(b"")
+
+    assert not register(path).claim("ann")
+
+
 def test_accounts_do_not_share_names(path: Path) -> None:
     """One file, but a name is registered for its account alone."""
     register(path, "key 1").add("ann")

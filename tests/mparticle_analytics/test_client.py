@@ -119,6 +119,18 @@ def test_A11_an_alias_is_sent_once(service: Service, client: AnalyticsClient) ->
     assert service.kinds == ["alias", "alias"]
 
 
+def test_A11_what_memory_forgets_is_not_merged_into_somebody_else(
+    service: Service, client: AnalyticsClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Past the bound of what is remembered of users an id is not taken for a new one."""
+    monkeypatch.setattr(client._destination.users, "_most", 2)
+    for anonymous, user in (("a1", "u1"), ("a2", "u2"), ("a3", "u3")):
+        client.alias(anonymous, user)
+
+    assert client.alias("a1", "u2").dropped == {"merged_elsewhere": 1}
+    assert service.kinds.count("alias") == 3
+
+
 def test_A12_a_deleted_users_waiting_items_are_gone(service: Service, client: AnalyticsClient) -> None:
     """During an outage they are taken out and counted; the call itself and the others go out after it."""
     service.fails = in_turn(Answer(503, headers={"Retry-After": "1"}))

@@ -51,6 +51,58 @@ def test_what_a_killed_process_left_is_sent_by_the_next(service: Service, tmp_pa
     assert list((tmp_path / "spool").glob("*.spool")) == []
 
 
+LOGIN = """
+import sys
+sys.path.insert(0, {root!r})
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk._logs.export import SimpleLogRecordProcessor
+from otel_vendor_exporters.mparticle_analytics import MParticleAnalyticsLogExporter
+exporter = MParticleAnalyticsLogExporter(**{settings!r})
+provider = LoggerProvider()
+provider.add_log_record_processor(SimpleLogRecordProcessor(exporter))
+for attributes in ({{"session.id": "s1"}}, {{"session.id": "s1", "user.id": {user!r}}}):
+    provider.get_logger("shop").emit(event_name="seen", attributes=attributes)
+provider.shutdown()
+"""
+
+
+def test_A11_an_anonymous_id_is_merged_into_one_user_by_all_processes(
+    service: Service, tmp_path: Path
+) -> None:
+    """After a restart neither the same user's alias is repeated nor another user merged into the first."""
+    settings = {**service.settings, "spool_dir": str(tmp_path)}
+    for user in ("u1", "u1", "u2"):
+        script = LOGIN.format(root=str(ROOT), settings=settings, user=user)
+        subprocess.run([sys.executable, "-W", "error", "-c", script], check=True, timeout=30)
+
+    aliases = [
+        (call.body["previousId"], call.body["newId"]) for call in service.accepted if call.kind == "alias"
+    ]
+    assert aliases == [("s1", "u1")]
+    with AnalyticsClient(**settings) as client:
+        client.alias("s1", "u1").raise_for_losses()
+        assert client.ledger().lost == 0
+    with AnalyticsClient(**settings) as client:
+        assert client.alias("s1", "u3").dropped == {"merged_elsewhere": 1}
+        assert client.ledger().lost == 0
+    assert service.kinds.count("alias") == 1
+    assert not [path for path in tmp_path.iterdir() if b"s1" in path.read_bytes()]
+
+
+def test_A11_a_waiting_alias_is_sent_by_who_inherits_it(service: Service, tmp_path: Path) -> None:
+    """It was claimed by the process that died over it; that does not stand in its way."""
+    settings = {**service.settings, "spool_dir": str(tmp_path)}
+    service.fails = lambda: Answer(503, headers={"Retry-After": "300"})
+    with AnalyticsClient(**{**settings, "timeout": 1.0}) as client:
+        client.alias("s1", "u1")
+    service.fails = lambda: None
+    with AnalyticsClient(**settings) as client:
+        client.track(AnalyticsEvent("new", "d"))
+        assert client.flush(10)
+
+    assert service.kinds.count("alias") == 1
+
+
 def test_A12_a_user_deleted_by_one_process_is_not_told_of_by_another(
     service: Service, tmp_path: Path
 ) -> None:
