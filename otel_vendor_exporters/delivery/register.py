@@ -63,7 +63,7 @@ class Register:
 
     def claim(self, name: str, *others: str) -> bool:
         """
-        Register a name and others along with it, unless it is registered: True for one caller in all processes.
+        Register a name and others with it, unless it is registered: True for one caller in all processes.
 
         False as well when that cannot be written down, or there is no room. Never raises.
         """
@@ -91,7 +91,7 @@ class Register:
         text = json.dumps([self._vendor, *self._account, name])
         return blake2b(text.encode(), digest_size=_SIZE, salt=salt).digest()
 
-    def _try(self, act: Callable[[Path], None]) -> SpoolError | None:
+    def _try(self, act: Callable[[Path], object]) -> SpoolError | None:
         if self._path is None:
             return None
         try:

@@ -1,9 +1,9 @@
 """
 Merges: which anonymous ids were merged into whom, for good and for all processes that use one spool folder.
 
-Asked on the sender's thread before an alias leaves, since it may touch the disk. A register holds hashes: of an
-anonymous id as soon as somebody claims it, of the pair it was claimed for, and of the pair when the merge came
-about. So a claim that never came about is made good by whoever inherits the alias, and by nobody else.
+Asked on the sender's thread before an alias leaves, since it may touch the disk. A register holds hashes: of
+an anonymous id as soon as somebody claims it, of the pair it was claimed for, and of the pair when the merge
+came about. So a claim that never came about is made good by whoever inherits the alias, and by nobody else.
 Rule: an anonymous id is merged into one user at most; where that cannot be known, it is not merged.
 """
 

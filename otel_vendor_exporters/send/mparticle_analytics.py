@@ -14,7 +14,8 @@ from typing import Any
 from otel_vendor_exporters.delivery.clock import Clock
 from otel_vendor_exporters.delivery.notices import Notices
 from otel_vendor_exporters.delivery.request import Item
-from otel_vendor_exporters.mparticle_analytics.client import suppressed_by
+from otel_vendor_exporters.mparticle_analytics.client import merged_by, suppressed_by
+from otel_vendor_exporters.mparticle_analytics.merges import Merges
 from otel_vendor_exporters.mparticle_analytics.project import Project
 from otel_vendor_exporters.mparticle_analytics.settings import AnalyticsSettings
 from otel_vendor_exporters.mparticle_analytics.units import Unit
@@ -63,7 +64,7 @@ def _sent(unit: Unit, silenced: str | None = None) -> Sent:
     suppressed = suppressed_by(settings, notices)
     if silenced is not None:
         suppressed.add(silenced)  # first: nothing of theirs is to follow it
-    project = Project(settings, Users(suppressed), suppressed, notices)
+    project = Project(settings, Users(suppressed), suppressed, Merges(merged_by(settings, notices)), notices)
 
     def item() -> Item[Unit]:
         return Item(unit, len(unit.content))
