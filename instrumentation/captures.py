@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial, singledispatchmethod
+from itertools import islice
 from string import Formatter
 from typing import Any, Final, TypeAlias
 
@@ -21,7 +22,7 @@ from opentelemetry.metrics import _internal as _metrics_global
 from opentelemetry.util.types import AttributeValue
 
 from instrumentation.redaction import REDACTED, cut
-from instrumentation.showing import LONGEST_NAME, SHOWING, type_name
+from instrumentation.showing import LONGEST_NAME, MOST_NODES, SHOWING, type_name
 
 SCOPE: Final = "instrumentation.decorators"
 RESULT: Final = "result"
@@ -176,7 +177,7 @@ class Capture:
 
     def _guarded(self, read: Callable[[], Mapping[str, object]]) -> dict[str, AttributeValue]:
         try:
-            return {name: shown(name, value) for name, value in read().items()}
+            return {name: shown(name, value) for name, value in islice(read().items(), MOST_NODES)}
         except Exception as fault:  # noqa: BLE001 - application code
             self._site.report("attributes", fault)
             return {}

@@ -11,13 +11,14 @@ import logging
 import re
 from collections.abc import Iterable, Mapping
 from fnmatch import translate
+from itertools import islice
 from typing import Any, Final
 
 from opentelemetry._logs import SeverityNumber
 
 from instrumentation.captures import Site
-from instrumentation.redaction import SECRETS, Secrets
-from instrumentation.showing import SHOWING, Showing, exception_attributes
+from instrumentation.redaction import SECRETS, Secrets, cut
+from instrumentation.showing import LONGEST_NAME, MOST_NODES, SHOWING, Showing, exception_attributes
 from otel_vendor_exporters.attributes import VisitorFields
 
 CAPTURED: Final = "_otel_captured"  # where a record carries what `ContextFilter` captured
@@ -102,7 +103,7 @@ class Extras:
             self._open = (SECRETS.generation, set())
         known_as_open = self._open[1]
         found: dict[str, Any] = {}
-        for name, value in extras.items():
+        for name, value in islice(extras.items(), MOST_NODES):
             if name in known_as_open and type(value) in _PLAIN_TYPES:
                 found[name] = self.showing.text(value) if type(value) is str else value
                 continue
@@ -163,7 +164,7 @@ def event_name_of(extras: dict[str, Any]) -> str | None:
     for key in EVENT_KEYS:
         value = extras.get(key)
         if isinstance(value, str) and value:
-            name = name or value
+            name = name or cut(value, LONGEST_NAME)
             del extras[key]
     return name
 

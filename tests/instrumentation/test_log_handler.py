@@ -33,6 +33,7 @@ from opentelemetry.sdk._logs.export import (
 
 from instrumentation import ContextFilter, EventHandler, redact, visitor
 from instrumentation.captures import Site
+from instrumentation.log_records import Extras
 from instrumentation.redaction import SECRETS
 from otel_vendor_exporters.visitor import VisitorLogProcessor
 from tests.instrumentation.conftest import Telemetry
@@ -381,6 +382,17 @@ def test_secrets_in_extras_and_exceptions_are_hidden(sink: Sink) -> None:
     }
     assert "t-1" not in stack
     assert sink.only().body == "pin: [redacted]"
+
+
+def test_what_a_call_says_is_bounded(sink: Sink) -> None:
+    """Of long messages, names, texts and of many attributes, the beginning is told."""
+    logger_to(sink).info("x" * 100_000, extra={"event": "E" * 1000})
+    many = {f"a{number}": number for number in range(5000)}
+
+    record = sink.only()
+    assert record.event_name == "E" * 248 + "...[cut]"
+    assert record.body == "x" * 8184 + "...[cut]"
+    assert len(Extras(Site("x"), None, (), ()).shown(many)) == 1000
 
 
 def test_names_that_become_secrets_later_are_hidden(sink: Sink, monkeypatch: pytest.MonkeyPatch) -> None:
