@@ -75,6 +75,7 @@ class Page:
         conditions: Conditions,
         mpulse: MPulseApp,
         settings: Callable[[], list[str]],
+        clear: Callable[[], None],
         keys: frozenset[str] = frozenset(),
     ) -> None:
         """`keys` are the sandbox's own: masked wherever they stand in a path."""
@@ -82,6 +83,7 @@ class Page:
         self._conditions = conditions
         self._mpulse = mpulse
         self._settings = settings
+        self._forget = clear
         self._keys = keys
         self._board = Board(inbox, keys)
         self.routes: Mapping[tuple[str, str], Route] = {
@@ -194,7 +196,7 @@ class Page:
         return _GONE if found is None else _json(found)
 
     def _clear(self, _: Request) -> Answer:
-        self._inbox.clear()
+        self._forget()
         return Answer(204)
 
     def _become(self, request: Request) -> Answer:

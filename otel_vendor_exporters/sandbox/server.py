@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from email.utils import formatdate
 from types import TracebackType
-from typing import TypedDict
+from typing import Any, TypedDict
 from urllib.parse import urlsplit
 
 from otel_vendor_exporters.sandbox.conditions import Conditions
@@ -99,7 +99,9 @@ class Sandbox:
         self._faults = FaultQueue(kind for vendor in self._vendors for kind in vendor.kinds)
         self._conditions = Conditions(self._vendors)
         self._keys = frozenset(filter(None, self._own_keys()))
-        self._page = Page(self.inbox, self._conditions, self.mpulse, self._settings_lines, self._keys)
+        self._page = Page(
+            self.inbox, self._conditions, self.mpulse, self._settings_lines, self._clear, self._keys
+        )
         self._address = (host, port)
         self._listener: Listener | None = None
 
@@ -277,6 +279,15 @@ class Sandbox:
             there_is = ", ".join(" ".join(known) for known in (*_SIDE_API, *self._page.routes))
             return Answer(404, f"there is {there_is}".encode(), _TEXT)
         return handler(self, request)
+
+    def _clear(self) -> None:
+        """Forget what arrived and what vendors learned of it; how they are at present stays."""
+        self.inbox.clear()
+        for vendor in self._vendors:
+            app: Any = vendor  # each vendor has switches of a type of its own
+            switches = app.switches
+            vendor.reset()
+            app.switches = switches
 
     def _own_keys(self) -> tuple[str, ...]:
         of_mparticle = self.mparticle

@@ -111,6 +111,19 @@ def test_requests_are_found_by_the_ids_of_their_users(sandbox: Sandbox, wire: Wi
     assert found == {"ada-1": 1, "ada@example": 1, "ada-2": 1, "ada-3": 1, "nobody": 0}
 
 
+def test_clear_forgets_learned_names_and_keeps_conditions(sandbox: Sandbox, wire: Wire) -> None:
+    """The page begins anew; a fault that is played goes on."""
+    wire.beacon({"t_other": "Unheard|1"})
+    sandbox.become("mpulse", "crumb_expired")
+    assert "Unheard" in sandbox.mpulse.learned.timers
+
+    wire.ask("POST", "/sandbox/clear")
+
+    assert not sandbox.mpulse.learned.timers
+    assert sandbox.received.records == ()
+    assert sandbox.mpulse.switches.expire_crumbs
+
+
 def track(wire: Wire, user: str) -> None:
     key = wire.sandbox.mparticle_analytics.api_key
     content = {"apiKey": key, "eventName": "Paid", "eventUniqueId": user}
