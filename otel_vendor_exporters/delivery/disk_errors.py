@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from otel_vendor_exporters.delivery.lifetime import no_fork
 from otel_vendor_exporters.errors import SpoolError
 
 # https://www.sqlite.org/rescode.html: SQLITE_CORRUPT and SQLITE_NOTADB, and what SQLite says of them; and
@@ -31,9 +32,10 @@ def is_damage(error: BaseException) -> bool:
 
 @contextmanager
 def disk_errors() -> Iterator[None]:
-    """Turn what the disk says into SpoolError, in words without paths of the user's."""
+    """Turn what the disk says into SpoolError, in words without paths of the user's; no fork in between."""
     try:
-        yield
+        with no_fork:
+            yield
     except sqlite3.Error as error:
         raise (DamagedError if is_damage(error) else SpoolError)(str(error)) from error
     except OSError as error:

@@ -12,6 +12,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from otel_vendor_exporters.delivery import lifetime
 from otel_vendor_exporters.errors import SpoolError
 
 try:
@@ -29,6 +30,7 @@ class FileLock:
     def __init__(self, path: Path, descriptor: int) -> None:
         self._path = path
         self._descriptor = descriptor
+        lifetime.register(self)
 
     @classmethod
     def take(cls, spool: Path, *, create: bool = False) -> FileLock | None:
@@ -57,13 +59,20 @@ class FileLock:
         if unlink:
             with suppress(OSError):  # the folder is not ours to change
                 self._path.unlink()
-        with suppress(OSError):
-            os.close(self._descriptor)
+        self.abandon()
 
     def abandon(self) -> None:
-        """In a forked child: close our descriptor; the parent's lock stays."""
+        """In a forked child: close our descriptor; the parent's lock stays. Idempotent."""
+        descriptor, self._descriptor = self._descriptor, -1
         with suppress(OSError):
-            os.close(self._descriptor)
+            os.close(descriptor)
+
+    def renew_after_fork(self) -> None:
+        """The lock is the parent's, whoever was about to take or hand over what it stands for."""
+        self.abandon()
+
+    def end_at_exit(self) -> None:
+        """The system ends it."""
 
 
 def lock_for_a_moment(descriptor: int, most_wait_seconds: float) -> None:

@@ -28,6 +28,7 @@ from typing import Any, NamedTuple
 
 from otel_vendor_exporters.delivery.disk_errors import OTHER_KIND, DamagedError, disk_errors, is_damage
 from otel_vendor_exporters.delivery.file_lock import FileLock
+from otel_vendor_exporters.delivery.lifetime import no_fork
 from otel_vendor_exporters.errors import SpoolError
 
 SCHEMA_VERSION = 1
@@ -213,13 +214,15 @@ class Journal:
     def close(self) -> None:
         """Leave the files to whoever adopts them; empty ones are removed. Never raises."""
         empty = False
-        with suppress(sqlite3.Error):
-            empty = self._connection.execute("SELECT 1 FROM segments LIMIT 1").fetchone() is None
-        self._end(unlink=empty)
+        with no_fork:
+            with suppress(sqlite3.Error):
+                empty = self._connection.execute("SELECT 1 FROM segments LIMIT 1").fetchone() is None
+            self._end(unlink=empty)
 
     def remove(self) -> None:
         """Give the files up with all that is in them. Never raises."""
-        self._end(unlink=True)
+        with no_fork:
+            self._end(unlink=True)
 
     def _end(self, *, unlink: bool) -> None:
         with suppress(sqlite3.Error):

@@ -1,7 +1,9 @@
 """
 Lifetime: what lives in this process is renewed in a forked child, and ended when the interpreter ends.
 
-Holds nobody alive. Rule: the fault of one is no reason to forget the others.
+Holds nobody alive. A fork waits, for a while, until no other thread is inside SQLite: a lock of SQLite's that
+is held at that moment would be held in the child for ever.
+Rule: the fault of one is no reason to forget the others.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import atexit
 import logging
 import os
+import threading
 import weakref
 from collections.abc import Callable
 from typing import Protocol
@@ -28,6 +31,52 @@ class Living(Protocol):
         ...
 
 
+MOST_WAIT_SECONDS = 2.0  # of a fork for those inside, and of those who want in for a fork
+
+
+class NoFork:
+    """`with` it, this process is not forked by other threads. Any thread may enter, also within itself."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()  # with a lock that a finalizer may take again
+        self._inside: dict[int, int] = {}  # by thread: how deep
+        self._forks = 0
+
+    def __enter__(self) -> None:
+        me = threading.get_ident()
+        with self._changed:
+            if self._forks and me not in self._inside:
+                self._changed.wait_for(lambda: not self._forks, MOST_WAIT_SECONDS)
+            self._inside[me] = self._inside.get(me, 0) + 1
+
+    def __exit__(self, *_: object) -> None:
+        me = threading.get_ident()
+        with self._changed:
+            depth = self._inside.pop(me, 0) - 1
+            if depth > 0:
+                self._inside[me] = depth
+            elif self._forks:
+                self._changed.notify_all()
+
+    def before_fork(self) -> None:
+        """Wait until no other thread is inside, and let nobody in."""
+        me = threading.get_ident()
+        with self._changed:
+            self._forks += 1
+            self._changed.wait_for(lambda: self._inside.keys() <= {me}, MOST_WAIT_SECONDS)
+
+    def after_fork(self) -> None:
+        """In the parent: go on."""
+        with self._changed:
+            self._forks -= 1
+            self._changed.notify_all()
+
+    def renew_after_fork(self) -> None:
+        """In the child: nobody is inside, and no thread of the parent holds the lock."""
+        NoFork.__init__(self)
+
+
+no_fork = NoFork()
 _all: weakref.WeakSet[Living] = weakref.WeakSet()
 
 
@@ -45,6 +94,7 @@ def _each(act: Callable[[Living], None]) -> None:
 
 
 def _renew_all_after_fork() -> None:
+    no_fork.renew_after_fork()
     _each(lambda one: one.renew_after_fork())
 
 
@@ -54,4 +104,8 @@ def _end_all_at_exit() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_all_after_fork)
+    os.register_at_fork(
+        before=no_fork.before_fork,
+        after_in_parent=no_fork.after_fork,
+        after_in_child=_renew_all_after_fork,
+    )

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from otel_vendor_exporters.delivery import lifetime
+from otel_vendor_exporters.delivery.disk_errors import disk_errors
+from otel_vendor_exporters.delivery.file_lock import FileLock
 from tests.delivery.fakes import NumbersServer, Ways
 from tests.delivery.loopback import GUARD_SECONDS, HANG, Answer
 
@@ -107,6 +112,96 @@ def test_a_fork_while_everything_is_busy(ways: Ways) -> None:
 
     assert (rights, flushed) == ([True] * 10, True)
     assert arrived == [-1] * 10 + list(range(kept))
+
+
+def test_a_fork_while_threads_write_to_the_disk(ways: Ways, tmp_path: Path) -> None:
+    """SQLite's own locks are free in every child: none hangs, and each writes down its own."""
+    way = ways("http://127.0.0.1:9", spool_dir=tmp_path, max_items=2000)
+    stop = threading.Event()
+
+    def work() -> None:
+        while not stop.is_set():
+            way.keep(range(20))
+
+    busy = [threading.Thread(target=work) for _ in range(3)]
+    for thread in busy:
+        thread.start()
+    try:
+        rights = [in_a_child(lambda: _in_time(lambda: way.keep([1]))) for _ in range(40)]
+    finally:
+        stop.set()
+        for thread in busy:
+            thread.join(GUARD_SECONDS)
+
+    assert rights == [True] * 40
+
+
+def _in_time(act: Callable[[], bool]) -> bool:
+    signal.alarm(5)  # ends the process
+    return act()
+
+
+def test_a_child_does_not_keep_the_lock_of_an_estate(tmp_path: Path) -> None:
+    """A child that is forked in the middle of an adoption holds up nobody, however long it lives."""
+    path = tmp_path / "numbers-1-a.spool"
+    lock = FileLock.take(path, create=True)
+    assert lock is not None
+    context = multiprocessing.get_context("fork")
+    ready, done = context.Event(), context.Event()
+    child = context.Process(target=lambda: ready.set() or done.wait(GUARD_SECONDS))
+    child.start()
+    ready.wait(GUARD_SECONDS)
+    lock.release()
+    again = FileLock.take(path)
+    done.set()
+    child.join(GUARD_SECONDS)
+
+    assert again is not None
+    again.release()
+
+
+def test_a_fork_waits_for_who_is_at_the_disk() -> None:
+    """A child is not made while another thread may hold a lock of SQLite's."""
+    at_the_disk = threading.Event()
+
+    def write() -> None:
+        with disk_errors():
+            at_the_disk.set()
+            time.sleep(0.2)
+            at_the_disk.clear()
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    at_the_disk.wait(GUARD_SECONDS)
+    right = in_a_child(lambda: not at_the_disk.is_set())
+    thread.join(GUARD_SECONDS)
+
+    assert right
+
+
+def test_a_fork_waits_for_a_while_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread that stays inside does not hold up a fork for ever, nor does the child wait for it."""
+    monkeypatch.setattr(lifetime, "MOST_WAIT_SECONDS", 0.05)
+    inside, stop = threading.Event(), threading.Event()
+
+    def stay() -> None:
+        with lifetime.no_fork:
+            inside.set()
+            stop.wait(GUARD_SECONDS)
+
+    thread = threading.Thread(target=stay)
+    thread.start()
+    inside.wait(GUARD_SECONDS)
+
+    def child() -> bool:
+        with lifetime.no_fork:
+            return True
+
+    right = in_a_child(child)
+    stop.set()
+    thread.join(GUARD_SECONDS)
+
+    assert right
 
 
 def test_a_child_of_a_delivery_that_was_shut_down(ways: Ways) -> None:
