@@ -14,8 +14,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-_BATCH_PATH = re.compile(r"Path '\[(\d+)\]")
-_POSITION = re.compile(r"line 1, position (\d+)")
+_BATCH_PATH = re.compile(r"Path '\[(\d{1,9})\]")
+_POSITION = re.compile(r"line 1, position (\d{1,9})\b")
 
 
 def error_messages(body: bytes) -> tuple[str, ...]:
@@ -26,7 +26,7 @@ def error_messages(body: bytes) -> tuple[str, ...]:
     """
     try:
         answer: Any = json.loads(body)  # Any: it is whatever the server wrote
-    except ValueError:
+    except (ValueError, RecursionError):
         return ()
     errors = answer.get("errors") if isinstance(answer, dict) else None
     if not isinstance(errors, list):
@@ -42,9 +42,9 @@ def batch_index(message: str, bodies: Sequence[bytes]) -> int | None:
     Errors in a batch name its index. Errors in an event name a path within the event, and the position in the
     whole body, counted in characters from 1, that reading had come to.
     """
-    named = _BATCH_PATH.search(message)
+    named = _BATCH_PATH.findall(message)
     if named:
-        index = int(named[1])
+        index = int(named[-1])  # the last: a value quoted before it may look the same
         return index if index < len(bodies) else None
     position = _POSITION.search(message)
     return _index_at(int(position[1]) - 1, bodies) if position else None

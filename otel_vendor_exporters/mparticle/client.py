@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import atexit
 import logging
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -141,8 +142,13 @@ class EventsClient(_Client):
         waiting = iter(batches)
         while some := list(islice(waiting, _MOST_AT_ONCE)):
             sealed = [_sealed(batch) for batch in some]
-            sent = iter(self._send([one.batches for one in sealed if one is not None], timeout_seconds))
-            receipts += [Receipt(refused={"too_large": 1}) if one is None else next(sent) for one in sealed]
+            sent = self._send([one.batches for one in sealed], timeout_seconds)
+            receipts += [
+                replace(receipt, refused={**receipt.refused, **one.dropped}) if one.dropped else receipt
+                for receipt, one in zip(sent, sealed, strict=True)
+            ]
+            for one in sealed:
+                self._destination.delivery.ledger.saw(0, one.dropped, one.left_out)
         return tuple(receipts)
 
     def __enter__(self) -> EventsClient:
@@ -178,12 +184,14 @@ class PixelClient(_Client):
         self.close()
 
 
-def _sealed(batch: Batch) -> Sealed | None:
-    """None for a batch with no room for events beside what it says of the user."""
+def _sealed(batch: Batch) -> Sealed:
+    """The batch in its parts; what no part has room for is counted, as is what is no batch at all."""
+    if not isinstance(batch, Batch):
+        return Sealed(dropped=Counter(no_batch=1))
     try:
         return seal_batch(batch, new_id)
     except EncodingError:
-        return None
+        return Sealed(dropped=Counter(too_large=1))
 
 
 def _destination(settings: MParticleSettings, way: str, clock: Clock) -> Destination:

@@ -162,7 +162,7 @@ class Breadcrumb(DetailedEvent):
 
     WHERE: ClassVar[str] = "breadcrumb"
 
-    label: str
+    label: Filled
     session_number: Int32 | None = None
 
 
@@ -176,7 +176,7 @@ class NetworkPerformance(DetailedEvent):
 
     WHERE: ClassVar[str] = "network_performance"
 
-    url: str
+    url: Filled
     response_code: Int64
     http_verb: str | None = None
     time_elapsed: Int32 | None = None  # milliseconds

@@ -208,17 +208,20 @@ def _words(reply: Reply, messages: Sequence[str]) -> str:
     return ": ".join([*words, *(readable(message) for message in messages[:1])])
 
 
-# Newtonsoft's messages quote values so; names of fields and of its own tokens stay.
-_DATA = re.compile(
-    r"""(?<!field\ )"[^"]*"
-      | (?<=string\ )'[^']*'
-      | (?<=:\ )(?!StartObject|StartArray|Null|Boolean|Integer|Float).*?(?=\.\ Path\ )
+# How Newtonsoft's and mParticle's own messages begin and end; what stands between may be a user's.
+_BEGINNING = re.compile(
+    r"""Error\ converting\ value|Error\ reading\ \w+\.\ Unexpected\ token:\ \w+
+      | Could\ not\ convert\ string\ to\ [\w.]+|JSON\ integer|Input\ string
+      | Required\ [\w ]+?\ "\w+"\ is\ missing(?:\ or\ empty)?|Unexpected\ (?:character|token|end)
     """,
     re.VERBOSE,
 )
+_END = re.compile(r"Path '[\w.\[\]-]*'(?:, line \d+)?(?:, position \d+)?\.?$")
 
 
 def readable(message: str) -> str:
-    """What mParticle says, for a log: one line, without the values that it quotes from the user's data."""
-    line = " ".join("".join(one if one.isprintable() else " " for one in message[:2000]).split())
-    return _DATA.sub("…", line)[:200]
+    """What mParticle says, for a log: which field it is about and what is wrong, without any user's data."""
+    line = message.strip()
+    begins, ends = _BEGINNING.match(line), _END.search(line)
+    words = [begins[0] if begins else "", "…", ends[0] if ends else ""]
+    return " ".join(word for word in words if word)[:200]

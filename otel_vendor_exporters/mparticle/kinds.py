@@ -201,7 +201,10 @@ def _commerce_event(told: Told, data: Data) -> None:
 
 def _breadcrumb(told: Told, data: Data) -> None:
     label, told.body = told.body, None
-    data["label"] = "" if label is None else value_text(label)
+    text = "" if label is None else value_text(label)
+    if not text:  # mParticle would refuse the whole batch for it
+        raise EncodingError("breadcrumb.label is empty", field="breadcrumb.label")
+    data["label"] = text
 
 
 def _session_end(told: Told, data: Data) -> None:
@@ -212,7 +215,7 @@ def _network_performance(told: Told, data: Data) -> None:
     url, status = told.only(_URLS), told.only(_STATUSES)
     if url is not None and not told.keeps_query:
         url = text_of(url).partition("?")[0].partition("#")[0]
-    if url is None:
+    if not url:
         raise EncodingError("network_performance.url is missing", field="network_performance.url")
     _add(
         data,

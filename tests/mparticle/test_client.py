@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,10 +14,13 @@ from otel_vendor_exporters.delivery.request import Receipt
 from otel_vendor_exporters.errors import ConfigurationError, RefusedError
 from otel_vendor_exporters.mparticle import (
     Batch,
+    CommerceEvent,
     CustomEvent,
     EventsClient,
     PixelClient,
     PixelEvent,
+    Product,
+    ProductAction,
     ScreenView,
     UserIdentities,
 )
@@ -75,7 +79,7 @@ def test_T08_a_batch_that_is_refused_takes_no_other_with_it(sandbox: Sandbox, cl
     receipts = client.upload_many([batch_of("a", "1"), batch_of("b", "2"), batch_of("c", "3")])
 
     assert receipts[0] == receipts[2] == Receipt(delivered=1)
-    assert receipts[1] == Receipt(refused={"bad_batch": 1}, words=("No …. Path '[1].events'.",))
+    assert receipts[1] == Receipt(refused={"bad_batch": 1}, words=("… Path '[1].events'.",))
     with pytest.raises(RefusedError, match="bad_batch"):
         receipts[1].raise_for_losses()
 
@@ -158,6 +162,24 @@ def test_an_endless_batch_goes_out_in_parts(sandbox: Sandbox, client: EventsClie
     assert [len(batch.events) for batch in received.batches] == [100, 100, 50]
     names = [event.data["event_name"] for event in received.user(customer_id="ann").events]
     assert names == [f"Event {number}" for number in range(250)]
+
+
+def test_what_no_part_has_room_for_is_in_the_receipt(sandbox: Sandbox, client: EventsClient) -> None:
+    """And what is no batch at all is refused alone."""
+    products = [Product(id=str(number), name="n" * 50) for number in range(2500)]
+    large = CommerceEvent(
+        timestamp_unixtime_ms=now_unix_ms(),
+        product_action=ProductAction(action="purchase", products=products),
+    )
+    small = CustomEvent(event_name="fits", custom_event_type="other", timestamp_unixtime_ms=now_unix_ms())
+    batch = replace(batch_of("ann"), events=[small, large])
+
+    fits, no_batch = client.upload_many([batch, None])  # type: ignore[list-item]  # as callers do
+
+    assert (fits.delivered, sum(fits.refused.values())) == (1, 1)
+    assert no_batch.refused == {"no_batch": 1}
+    with pytest.raises(RefusedError):
+        fits.raise_for_losses()
 
 
 def test_historical_data_goes_its_own_way(sandbox: Sandbox) -> None:
