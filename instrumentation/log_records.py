@@ -164,7 +164,7 @@ def event_name_of(extras: dict[str, Any]) -> str | None:
     for key in EVENT_KEYS:
         value = extras.get(key)
         if isinstance(value, str) and value:
-            name = name or cut(value, LONGEST_NAME)
+            name = name or (value if len(value) <= LONGEST_NAME else cut(value, LONGEST_NAME))
             del extras[key]
     return name
 
