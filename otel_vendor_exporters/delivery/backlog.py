@@ -16,7 +16,7 @@ from otel_vendor_exporters.delivery.estate import Estate
 from otel_vendor_exporters.delivery.ledger import NO_LOSS, Ledger
 from otel_vendor_exporters.delivery.notices import Notices
 from otel_vendor_exporters.delivery.request import Item, Outcome, U, Verdict
-from otel_vendor_exporters.delivery.spool import Put, Spool
+from otel_vendor_exporters.delivery.spool import Inherited, Put, Spool
 
 
 class Backlog(Generic[U]):
@@ -129,21 +129,31 @@ class Backlog(Generic[U]):
         try:
             estate = self._spool.claim()
             if estate is not None:
-                with lock:
-                    self._inherit(estate)
+                try:
+                    self._adopt(estate, lock)
+                finally:
+                    estate.leave()
         except Exception as fault:  # noqa: BLE001  a foreign file must not end the thread that sends
             text = "%s: a fault in this library: files of dead processes cannot be adopted"
             self._notices.note("adoption", logging.ERROR, text, self._name, error=fault)
 
-    def _inherit(self, estate: Estate) -> None:
-        found = self._spool.inherit(estate)
-        if found.items:
-            self._ledger.recover(found.items)
-            self._count_gone("ambiguous", found.ambiguous)
-            self._count_gone("unreadable", found.unreadable)
+    def _adopt(self, estate: Estate, lock: AbstractContextManager[Any]) -> None:
+        waiting = 0
+        for portion in self._spool.portions(estate):
+            with lock:
+                found = self._spool.inherit(estate, portion)
+                if found is None:
+                    break
+                self._recover(found)
+                waiting += found.items - found.ambiguous - found.unreadable
+        if waiting:
             text = "%s: %d items of a process that has ended are sent now"
-            waiting = found.items - found.ambiguous - found.unreadable
             self._notices.note("inherited", logging.INFO, text, self._name, waiting)
+
+    def _recover(self, found: Inherited[U]) -> None:
+        self._ledger.recover(found.items)
+        self._count_gone("ambiguous", found.ambiguous)
+        self._count_gone("unreadable", found.unreadable)
         self._note(found.put)
 
     def _count_gone(self, reason: str, count: int) -> None:

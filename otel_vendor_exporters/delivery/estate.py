@@ -1,8 +1,8 @@
 """
 Estates: spool files whose process has ended. A living process with the same label adopts them.
 
-Rule: a file is either adopted whole, set aside and said, or left as it is. Nothing of it is sent before it is
-the adopter's own, on the adopter's own disk.
+Rule: a file is either adopted as far as there is room, or set aside and said, or left as it is. Nothing of it
+is sent before it is the adopter's own, on the adopter's own disk.
 """
 
 from __future__ import annotations
@@ -10,15 +10,17 @@ from __future__ import annotations
 import logging
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Generic
 
 from otel_vendor_exporters.delivery.codec import Codec
 from otel_vendor_exporters.delivery.disk_errors import DamagedError, disk_errors
 from otel_vendor_exporters.delivery.file_lock import FileLock
 from otel_vendor_exporters.delivery.journal import (
+    MOST_IN_A_SEGMENT,
     SUFFIX,
     Entry,
     Label,
@@ -27,60 +29,84 @@ from otel_vendor_exporters.delivery.journal import (
     entries_of,
     read,
     remove,
+    settle,
 )
 from otel_vendor_exporters.delivery.notices import Notices
 from otel_vendor_exporters.delivery.request import Item, U
 from otel_vendor_exporters.errors import SpoolError
 
 DAMAGED = ".damaged"
-
-
-@dataclass(slots=True)
-class Unsent:
-    """How many items of dead processes are not sent, and why."""
-
-    ambiguous: int = 0  # in flight when the process died, to a vendor who would count them twice
-    unreadable: int = 0
+_PARTS = 256  # segments, at most, that are adopted in one transaction
 
 
 @dataclass(frozen=True, slots=True)
+class Part(Generic[U]):
+    """A segment of an estate: its items that are to be sent, as they are and as they stand there."""
+
+    block: int
+    origin: str
+    pairs: Sequence[tuple[Item[U], bytes]]
+    ambiguous: int  # in flight when the process died, to a vendor who would count them twice
+    unreadable: int
+
+
+@dataclass(slots=True)
 class Estate:
-    """A dead process's file under our lock."""
+    """A dead process's file under our lock. What is adopted of it is gone from it by `leave`."""
 
     path: Path
     segments: Sequence[tuple[Segment, bytes]]  # with the marks of their items
     lock: FileLock
+    adopted: list[int] = field(default_factory=list)  # blocks
 
-    def remove(self) -> None:
-        """Everything in it is ours now."""
-        remove(self.path)
-        self.lock.release(unlink=True)
+    def portions(self, codec: Codec[U], *, again: bool) -> Iterator[Sequence[Part[U]]]:
+        """What is to be adopted, newest first, some hundred items at a time. Never raises."""
+        portion: list[Part[U]] = []
+        for segment, marks in reversed(self.segments):
+            origin = segment.origin or f"{self.path.name} {segment.block}"
+            portion.append(_part(segment, marks, origin, codec, again=again))
+            if sum(len(part.pairs) for part in portion) >= MOST_IN_A_SEGMENT // 2 or len(portion) >= _PARTS:
+                yield portion
+                portion = []
+        if portion:
+            yield portion
 
     def leave(self) -> None:
-        """Leave it to another time."""
+        """Remove it when everything in it is ours now; else leave the rest to another time or another."""
+        if len(self.adopted) == len(self.segments):
+            remove(self.path)
+            self.lock.release(unlink=True)
+            return
+        if self.adopted:
+            try:
+                settle(self.path, self.adopted)
+            except SpoolError:
+                _held.append(self.lock)  # what is ours must not be adopted again while we live
+                return
         self.lock.release()
 
 
-def items_of(
-    segment: Segment, marks: bytes, codec: Codec[U], unsent: Unsent, *, again: bool
-) -> list[Item[U]]:
-    """The items of a segment that are to be sent; others that waited are counted. Never raises."""
+_held: list[FileLock] = []
+
+
+def _part(segment: Segment, marks: bytes, origin: str, codec: Codec[U], *, again: bool) -> Part[U]:
+    """What of a segment is to be sent; others that waited are counted."""
     try:
         entries = entries_of(segment.body)
     except ValueError:
-        unsent.unreadable += 1
-        return []
-    items: list[Item[U]] = []
+        return Part(segment.block, origin, (), 0, 1)
+    pairs: list[tuple[Item[U], bytes]] = []
+    ambiguous = unreadable = 0
     for entry, mark in zip(entries, marks, strict=False):
         if mark == Mark.SETTLED or entry.is_blot:
             continue
         if mark == Mark.IN_FLIGHT and not again:
-            unsent.ambiguous += 1
+            ambiguous += 1
         elif (item := _item(entry, segment, codec)) is None:
-            unsent.unreadable += 1
+            unreadable += 1
         else:
-            items.append(item)
-    return items
+            pairs.append((item, entry.body))
+    return Part(segment.block, origin, pairs, ambiguous, unreadable)
 
 
 def _item(entry: Entry, segment: Segment, codec: Codec[U]) -> Item[U] | None:
@@ -179,7 +205,7 @@ def _opened(path: Path, label: Label, lock: FileLock, notices: Notices) -> Estat
     if not content.whole:
         _set_aside(path, label, notices, f"only {len(content.segments)} segments could be read")
     if not content.segments:
-        estate.remove()
+        estate.leave()
         return None
     return estate
 

@@ -299,6 +299,18 @@ def _segment(row: tuple[Any, ...]) -> Segment:
     return segment
 
 
+def settle(path: Path, blocks: Iterable[int]) -> None:
+    """Mark all items of these blocks of a file under our lock as settled. Raises SpoolError."""
+    with disk_errors():
+        flags = os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW
+        descriptor = os.open(_beside(path, MARKS), flags, 0o600)
+        try:
+            for block in blocks:
+                os.pwrite(descriptor, bytes([Mark.SETTLED]) * MOST_IN_A_SEGMENT, block * MOST_IN_A_SEGMENT)
+        finally:
+            os.close(descriptor)
+
+
 def remove(path: Path) -> None:
     """Remove a spool file and those beside it, but for the lock. Never raises."""
     for end in ("", MARKS, "-wal", "-shm"):

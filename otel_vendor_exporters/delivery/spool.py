@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Generic, Protocol
 from otel_vendor_exporters.delivery.request import Item, U
 
 if TYPE_CHECKING:
-    from otel_vendor_exporters.delivery.estate import Estate
+    from otel_vendor_exporters.delivery.estate import Estate, Part
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,11 @@ class Inherited(Generic[U]):
 
 
 class Spool(Protocol[U]):
-    """What `Delivery` asks of a spool. Not thread-safe, but for `claim`: its owner holds the lock."""
+    """
+    What `Delivery` asks of a spool.
+
+    Not thread-safe, but for `claim` and `portions`: its owner holds the lock.
+    """
 
     def __len__(self) -> int: ...
     def put(self, items: Iterable[Item[U]]) -> Put[U]: ...
@@ -68,7 +72,8 @@ class Spool(Protocol[U]):
     def abandon(self) -> None: ...
     def seconds_until_claim(self, now: float) -> float | None: ...
     def claim(self) -> Estate | None: ...
-    def inherit(self, estate: Estate) -> Inherited[U]: ...
+    def portions(self, estate: Estate) -> Iterator[Sequence[Part[U]]]: ...
+    def inherit(self, estate: Estate, portion: Sequence[Part[U]]) -> Inherited[U] | None: ...
 
 
 class MemorySpool(Generic[U]):
@@ -180,10 +185,12 @@ class MemorySpool(Generic[U]):
         """None: nobody leaves anything to a memory."""
         return None
 
-    def inherit(self, estate: Estate) -> Inherited[U]:
+    def portions(self, estate: Estate) -> Iterator[Sequence[Part[U]]]:  # noqa: ARG002  none comes
+        """None: nobody leaves anything to a memory."""
+        return iter(())
+
+    def inherit(self, estate: Estate, portion: Sequence[Part[U]]) -> None:
         """Leave it to another."""
-        estate.leave()
-        return Inherited()
 
     # For the durable twin
 
@@ -191,6 +198,11 @@ class MemorySpool(Generic[U]):
     def is_empty(self) -> bool:
         """Whether nothing waits and nothing is under way."""
         return not (self._taken or len(self))
+
+    def has_room_for(self, items: int, size_bytes: int) -> bool:
+        """Whether nobody would have to make room for so many more."""
+        count = len(self) + self._taken + items
+        return count <= self._max_items and self._bytes + size_bytes <= self._max_bytes
 
     def waiting(self) -> Iterator[Item[U]]:
         """Everything that waits, oldest first within its lane."""

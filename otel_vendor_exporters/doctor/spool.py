@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from otel_vendor_exporters.delivery.disk_spool import Disk
 from otel_vendor_exporters.delivery.spool_files import SpoolFile, spool_files
+from otel_vendor_exporters.delivery.spool_writing import Disk
 from otel_vendor_exporters.doctor.report import Finding, Level, counted
 from otel_vendor_exporters.errors import SpoolError
 

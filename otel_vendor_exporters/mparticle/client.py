@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 
 from otel_vendor_exporters.delivery.clock import Clock
-from otel_vendor_exporters.delivery.disk_spool import Disk, DiskSpool
+from otel_vendor_exporters.delivery.disk_spool import DiskSpool
 from otel_vendor_exporters.delivery.journal import Label
 from otel_vendor_exporters.delivery.ledger import Counts
 from otel_vendor_exporters.delivery.notices import Notices
@@ -25,6 +25,7 @@ from otel_vendor_exporters.delivery.request import Receipt, Ticket
 from otel_vendor_exporters.delivery.sender import Delivery, Vendor
 from otel_vendor_exporters.delivery.shared import SharedDestinations
 from otel_vendor_exporters.delivery.spool import MemorySpool, Spool
+from otel_vendor_exporters.delivery.spool_writing import Disk
 from otel_vendor_exporters.delivery.transport import Network, Transport
 from otel_vendor_exporters.errors import EncodingError
 from otel_vendor_exporters.mparticle.batching import Sealed, seal_batch

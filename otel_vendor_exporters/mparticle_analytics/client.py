@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from otel_vendor_exporters.delivery.clock import Clock
-from otel_vendor_exporters.delivery.disk_spool import Disk, DiskSpool
+from otel_vendor_exporters.delivery.disk_spool import DiskSpool
 from otel_vendor_exporters.delivery.journal import Label
 from otel_vendor_exporters.delivery.ledger import Counts
 from otel_vendor_exporters.delivery.notices import Notices
@@ -25,6 +25,7 @@ from otel_vendor_exporters.delivery.request import Item, Receipt, Ticket
 from otel_vendor_exporters.delivery.sender import Delivery
 from otel_vendor_exporters.delivery.shared import SharedDestinations
 from otel_vendor_exporters.delivery.spool import MemorySpool, Spool
+from otel_vendor_exporters.delivery.spool_writing import Disk
 from otel_vendor_exporters.delivery.transport import Network, Transport
 from otel_vendor_exporters.mparticle_analytics.codec import UnitCodec
 from otel_vendor_exporters.mparticle_analytics.merges import Merges
@@ -239,7 +240,7 @@ def _register(end: str, settings: AnalyticsSettings, notices: Notices) -> Regist
 
 
 def _folder(spool_dir: str) -> Path:
-    return Path(spool_dir).expanduser()
+    return Path(spool_dir).expanduser().absolute()
 
 
 def disk_for(settings: AnalyticsSettings) -> Disk[Unit] | None:

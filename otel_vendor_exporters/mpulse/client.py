@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 from otel_vendor_exporters import attributes as names
 from otel_vendor_exporters.delivery.clock import Clock
-from otel_vendor_exporters.delivery.disk_spool import Disk, DiskSpool
+from otel_vendor_exporters.delivery.disk_spool import DiskSpool
 from otel_vendor_exporters.delivery.journal import Label
 from otel_vendor_exporters.delivery.ledger import NO_LOSS, Counts
 from otel_vendor_exporters.delivery.notices import Notices
@@ -26,6 +26,7 @@ from otel_vendor_exporters.delivery.request import Item, Outcome, Receipt, Ticke
 from otel_vendor_exporters.delivery.sender import Delivery
 from otel_vendor_exporters.delivery.shared import SharedDestinations
 from otel_vendor_exporters.delivery.spool import MemorySpool, Spool
+from otel_vendor_exporters.delivery.spool_writing import Disk
 from otel_vendor_exporters.delivery.transport import Network, Transport
 from otel_vendor_exporters.errors import EncodingError
 from otel_vendor_exporters.mpulse import budget

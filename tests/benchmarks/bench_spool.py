@@ -21,11 +21,12 @@ from opentelemetry.sdk.trace import ReadableSpan
 
 from otel_vendor_exporters.delivery.clock import Clock
 from otel_vendor_exporters.delivery.codec import BytesCodec
-from otel_vendor_exporters.delivery.disk_spool import Disk, DiskSpool
+from otel_vendor_exporters.delivery.disk_spool import DiskSpool
 from otel_vendor_exporters.delivery.journal import Label
 from otel_vendor_exporters.delivery.notices import Notices
 from otel_vendor_exporters.delivery.request import Item
 from otel_vendor_exporters.delivery.spool import MemorySpool
+from otel_vendor_exporters.delivery.spool_writing import Disk
 from otel_vendor_exporters.mpulse import MPulseSpanExporter
 from tests.benchmarks.bench_mpulse import BATCH, SPANS, best_of, keywords_for, rate, sink, spans_with
 

@@ -14,12 +14,13 @@ from typing import Any
 
 from otel_vendor_exporters.delivery import policy
 from otel_vendor_exporters.delivery.clock import Clock
-from otel_vendor_exporters.delivery.disk_spool import Disk, DiskSpool
+from otel_vendor_exporters.delivery.disk_spool import DiskSpool
 from otel_vendor_exporters.delivery.journal import Label
 from otel_vendor_exporters.delivery.notices import Notices
 from otel_vendor_exporters.delivery.request import Item, Outcome, Parcel, Reply, Request, Ticket, Verdict
 from otel_vendor_exporters.delivery.sender import Delivery, Packed
 from otel_vendor_exporters.delivery.spool import MemorySpool, Spool
+from otel_vendor_exporters.delivery.spool_writing import Disk
 from otel_vendor_exporters.delivery.transport import Transport
 from tests.delivery.loopback import GUARD_SECONDS, Answer, Loopback, Received, http
 

@@ -82,7 +82,7 @@ def test_a_file_with_other_content_holds_up_nobody(host: Host, spoil: Callable[[
 def test_mutated_files_hold_up_nobody(host: Host) -> None:
     """Whichever bytes of a file are others, a look at the folder ends, raises nothing and adopts the rest."""
     left = host.process()
-    left.put([*items([f"item {number}" for number in range(60)]), *firsts("k:1")])  # type: ignore[arg-type]
+    left.put([*items([f"item {number}" for number in range(60)]), *firsts("k:1")])
     host.die(left)
     content = {path.name: path.read_bytes() for path in host.folder.iterdir()}
     (name,) = (name for name in content if name.endswith(".spool"))
@@ -91,7 +91,7 @@ def test_mutated_files_hold_up_nobody(host: Host) -> None:
     for _ in range(MUTATIONS):
         shutil.rmtree(host.folder)
         good = host.process()
-        good.put(items(["good"]))  # type: ignore[arg-type]
+        good.put(items(["good"]))
         host.die(good)
         for each, body in content.items():
             (host.folder / each).write_bytes(body)

@@ -7,7 +7,7 @@ import os
 import resource
 import sqlite3
 import stat
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,14 @@ import pytest
 from otel_vendor_exporters.delivery import journal
 from otel_vendor_exporters.delivery.codec import BytesCodec
 from otel_vendor_exporters.delivery.disk_errors import disk_errors
-from otel_vendor_exporters.delivery.disk_spool import RETRY_SECONDS, Disk, DiskSpool
+from otel_vendor_exporters.delivery.disk_spool import DiskSpool
+from otel_vendor_exporters.delivery.estate import Estate
 from otel_vendor_exporters.delivery.file_lock import FileLock
 from otel_vendor_exporters.delivery.journal import Journal, Label
 from otel_vendor_exporters.delivery.notices import Notices
 from otel_vendor_exporters.delivery.request import Item
-from otel_vendor_exporters.delivery.spool import Inherited, MemorySpool
+from otel_vendor_exporters.delivery.spool import Inherited, MemorySpool, Put
+from otel_vendor_exporters.delivery.spool_writing import RETRY_SECONDS, Disk
 from tests.delivery.fakes import FakeClock
 from tests.delivery.test_processes import in_a_child
 
@@ -95,7 +97,7 @@ def host(tmp_path: Path, clock: FakeClock) -> Iterator[Host]:
     made.close()
 
 
-def items(names: str, size: int = 10) -> list[Item[str]]:
+def items(names: Iterable[str], size: int = 10) -> list[Item[str]]:
     return [Item(name, size) for name in names]
 
 
@@ -112,8 +114,27 @@ def adopt(spool: DiskSpool[str]) -> list[Inherited[str]]:
     """Adopt everything there is."""
     found = []
     while (estate := spool.claim()) is not None:
-        found.append(spool.inherit(estate))
+        one = inherit(spool, estate)
+        if not one.items:
+            break  # it was left
+        found.append(one)
     return found
+
+
+def inherit(spool: DiskSpool[str], estate: Estate) -> Inherited[str]:
+    """Adopt of an estate what there is room for."""
+    found: list[Inherited[str]] = []
+    for portion in spool.portions(estate):
+        one = spool.inherit(estate, portion)
+        if one is None:
+            break
+        found.append(one)
+    estate.leave()
+    evicted = [item for one in found for item in one.put.evicted]
+    put = Put(sum(one.put.merged for one in found), evicted)
+    counts = [(one.items, one.ambiguous, one.unreadable) for one in found]
+    total, ambiguous, unreadable = (sum(column) for column in zip((0, 0, 0), *counts, strict=True))
+    return Inherited(total, ambiguous, unreadable, put)
 
 
 # What outlives the process
@@ -285,21 +306,41 @@ def test_nothing_is_written_before_there_is_something(host: Host) -> None:
     assert not host.folder.exists()
 
 
-def test_adopted_items_obey_the_bounds(host: Host) -> None:
-    """The oldest make room, in memory and on disk."""
+def test_only_what_fits_is_adopted(host: Host) -> None:
+    """The rest stays on disk, and is adopted once there is room, each item once."""
+    first = host.process(max_items=2000, max_bytes=10**6)
+    first.put(items([str(number) for number in range(1200)]))
+    host.die(first)
+    second = host.process(max_items=1000, max_bytes=10**6)
+    second.put(items("gh"))
+
+    (found,) = adopt(second)
+    taken = second.take(99_999)
+    second.settle(taken)
+    (rest,) = adopt(second)
+
+    assert (found.put.evicted, rest.put.evicted) == ([], [])
+    assert 0 < found.items <= 998
+    assert found.items + rest.items == 1200
+    both = names(taken) + names(second.take(99_999))
+    assert sorted(both) == sorted([*map(str, range(1200)), "g", "h"])
+    assert both[found.items :][:2] == ["g", "h"]
+
+
+def test_what_can_never_fit_obeys_the_bounds(host: Host) -> None:
+    """Of a process with a larger queue: the oldest make room, in memory and on disk."""
     first = host.process()
     first.put(items("abcdef"))
     host.die(first)
     second = host.process(max_items=4)
-    second.put(items("g"))
 
     (found,) = adopt(second)
     host.die(second)
     third = host.process()
     adopt(third)
 
-    assert names(found.put.evicted) == ["a", "b", "c"]
-    assert names(third.take(99)) == ["d", "e", "f", "g"]
+    assert names(found.put.evicted) == ["a", "b"]
+    assert names(third.take(99)) == ["c", "d", "e", "f"]
 
 
 def test_an_adoption_that_was_cut_short_doubles_nothing(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -312,7 +353,7 @@ def test_an_adoption_that_was_cut_short_doubles_nothing(host: Host, monkeypatch:
     assert estate is not None
     with monkeypatch.context() as patched:
         patched.setattr("otel_vendor_exporters.delivery.estate.remove", lambda path: None)
-        second.inherit(replace(estate, lock=_Unlinked(estate.lock)))
+        inherit(second, replace(estate, lock=_Unlinked(estate.lock)))
     host.die(second)
     left = [name for name in host.files() if name.endswith(".spool")]
 
@@ -439,6 +480,22 @@ def test_links_are_not_followed(host: Host, tmp_path: Path) -> None:
     path.symlink_to(tmp_path / "elsewhere")
 
     assert adopt(host.process()) == []
+
+
+def test_a_relative_folder_is_the_one_at_construction(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An application that changes its working directory later has its file where it said."""
+    monkeypatch.chdir(tmp_path)
+    host.folder = Path("here")
+    spool = host.process()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+
+    spool.put(items("a"))
+
+    assert list((tmp_path / "here").glob("*.spool"))
+    assert not (tmp_path / "elsewhere" / "here").exists()
 
 
 # Troubles
@@ -798,7 +855,7 @@ def test_a_forked_child_has_nothing_of_it(host: Host) -> None:
 def still_ours_items(host: Host, estate: Any) -> list[Item[str]]:
     """Adopt the one estate there is, and look."""
     spool = host.process()
-    spool.inherit(estate)
+    inherit(spool, estate)
     taken = spool.take(9)
     spool.settle(taken)
     return taken

@@ -13,11 +13,12 @@ from hypothesis import settings
 from hypothesis import strategies as some
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from otel_vendor_exporters.delivery.disk_spool import Disk, DiskSpool
+from otel_vendor_exporters.delivery.disk_spool import DiskSpool
 from otel_vendor_exporters.delivery.journal import Label
 from otel_vendor_exporters.delivery.notices import Notices
 from otel_vendor_exporters.delivery.request import Item
 from otel_vendor_exporters.delivery.spool import MemorySpool, Put
+from otel_vendor_exporters.delivery.spool_writing import Disk
 from tests.delivery.fakes import FakeClock
 
 MAX_ITEMS = 40
@@ -125,7 +126,11 @@ class SpoolMachine(RuleBasedStateMachine):
         self.spool = self._process()
         evicted: set[int] = set()
         while (estate := self.spool.claim()) is not None:
-            evicted |= _numbers(self.spool.inherit(estate).put.evicted)
+            for portion in self.spool.portions(estate):
+                inherited = self.spool.inherit(estate, portion)
+                assert inherited is not None or not self.spool._memory.is_empty
+                evicted |= _numbers(inherited.put.evicted) if inherited else set()
+            estate.leave()
         found = [number for item in self.spool._memory.waiting() for number in item.unit[1]]
         assert len(found) == len(set(found))
         assert expected <= set(found) | evicted

@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import pytest
@@ -149,7 +148,12 @@ def test_a_child_does_not_keep_the_lock_of_an_estate(tmp_path: Path) -> None:
     assert lock is not None
     context = multiprocessing.get_context("fork")
     ready, done = context.Event(), context.Event()
-    child = context.Process(target=_wait_for, args=(ready, done))
+
+    def live() -> None:
+        ready.set()
+        done.wait(GUARD_SECONDS)
+
+    child = context.Process(target=live)
     child.start()
     ready.wait(GUARD_SECONDS)
     lock.release()
@@ -281,8 +285,3 @@ def test_exit_is_not_held_up(answer: Answer) -> None:
     assert done.returncode == 0
     assert "exit after 0 items delivered, refused {}, dropped {}, 5 still waiting" in done.stderr
     assert "Traceback" not in done.stderr
-
-
-def _wait_for(ready: Event, done: Event) -> None:
-    ready.set()
-    done.wait(GUARD_SECONDS)

@@ -13,13 +13,14 @@ from pathlib import Path
 import pytest
 
 from otel_vendor_exporters.delivery.codec import BytesCodec
-from otel_vendor_exporters.delivery.disk_spool import Disk, DiskSpool
+from otel_vendor_exporters.delivery.disk_spool import DiskSpool
 from otel_vendor_exporters.delivery.journal import Label
 from otel_vendor_exporters.delivery.notices import Notices
 from otel_vendor_exporters.delivery.policy import outcome_of
 from otel_vendor_exporters.delivery.request import Item, Parcel, Reply, Request, Verdict
 from otel_vendor_exporters.delivery.sender import Delivery, Packed
 from otel_vendor_exporters.delivery.spool import MemorySpool, Spool
+from otel_vendor_exporters.delivery.spool_writing import Disk
 from otel_vendor_exporters.delivery.transport import Transport
 from tests.delivery.fakes import FastClock
 from tests.delivery.loopback import RESET, Answer, Loopback, Received, http

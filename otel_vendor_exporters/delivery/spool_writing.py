@@ -1,0 +1,294 @@
+"""
+Spool writing: how the file of a durable spool follows its memory.
+
+One transaction for each change. When the disk fails, what stands in the file stays there, and what is new is
+in memory only; a minute later the file is tried again, with all that it missed.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Generic
+
+from otel_vendor_exporters.delivery.clock import Clock
+from otel_vendor_exporters.delivery.codec import Codec
+from otel_vendor_exporters.delivery.disk_errors import DamagedError
+from otel_vendor_exporters.delivery.journal import (
+    MOST_IN_A_SEGMENT,
+    Changes,
+    Journal,
+    Label,
+    Mark,
+    Segment,
+    joined,
+)
+from otel_vendor_exporters.delivery.notices import Notices
+from otel_vendor_exporters.delivery.request import Item, U
+from otel_vendor_exporters.delivery.spool import MemorySpool, Put
+from otel_vendor_exporters.errors import SpoolError
+
+RETRY_SECONDS = 60.0  # after the disk failed
+_GONE_AT_ONCE = 64  # segments deleted in one transaction, once all their items are settled
+_SETTLED_AT_ONCE = 256  # items marked as settled together, where they were marked as in flight before;
+_SENT_TWICE_AT_MOST = 64  # and where they were not, so that they would be sent again
+_PLACES = 1 << 48  # a row is the number of the journal times this, and the item's place in it
+
+
+@dataclass(frozen=True, slots=True)
+class Disk(Generic[U]):
+    """
+    Where and how a vendor's items are written down.
+
+    `folder` becomes absolute: the application may change its working directory. `again`: whether what was in
+    flight when a process died is sent again.
+    """
+
+    folder: Path
+    label: Label
+    codec: Codec[U]
+    again: bool
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "folder", self.folder.absolute())
+
+
+def _block(row: int) -> int:
+    return row % _PLACES // MOST_IN_A_SEGMENT
+
+
+def _body(pairs: Iterable[tuple[Item[U], bytes]]) -> bytes:
+    return joined((item.expires_at_unix_ms, item.size_bytes, body) for item, body in pairs)
+
+
+def _by_block(rows: Sequence[int]) -> Mapping[int, int]:
+    """How many rows of each block."""
+    if not rows:
+        return {}
+    first, last = _block(min(rows)), _block(max(rows))
+    return {first: len(rows)} if first == last else Counter(map(_block, rows))
+
+
+class SpoolWriting(Generic[U]):
+    """What `DiskSpool` writes down, and when. Not thread-safe: its owner holds the lock."""
+
+    def __init__(self, disk: Disk[U], memory: MemorySpool[U], clock: Clock, notices: Notices) -> None:
+        self._disk = disk
+        self._memory = memory
+        self._clock = clock
+        self._notices = notices
+        self._journal: Journal | None = None
+        self._scan_at = clock.monotonic()
+        self._open_at: float | None = self._scan_at  # when to try the disk; None while it works
+        self._settled_at_once = _SENT_TWICE_AT_MOST if disk.again else _SETTLED_AT_ONCE
+        self._origins: set[str] | None = None  # of adopted segments in our file, during an adoption
+        self._closed = False
+        self._is_left_behind = False  # the file is closed, with what was not settled
+        self._journals = 0  # opened so far; rows of earlier ones mean nothing any more
+        self._start_anew()
+
+    def _start_anew(self) -> None:
+        self._free: list[int] = []  # blocks to use again
+        self._next_block = 0
+        self._newest, self._oldest = 0, 0  # ages: new segments count up, adopted ones down
+        self._living: dict[int, int] = {}  # by block: items that are not settled
+        self._gone: list[int] = []  # blocks without such, to be deleted
+        self._settled: list[int] = []  # rows to be marked so
+        self._left: set[int] = set()  # rows marked as in flight
+        # While the disk fails:
+        self._unwritten: list[Item[U]] = []  # got rows, in a transaction that is not over
+        self._stale: dict[int, Item[U]] = {}  # by row: items that have grown since they were written
+        self._blots: dict[int, set[int]] = {}  # by block: places whose content must not be read again
+
+    def _follow(self, items: Sequence[Item[U]], put: Put[U]) -> None:
+        """Write what `put` did with `items`: kept, merged into others, or made room."""
+        writable = self._can_write()
+        if self._journal is None:
+            return
+        absorbed = [lost for _, lost in put.absorbed]
+        dead = {id(item) for item in (*put.evicted, *absorbed)}
+        grown = {
+            item.row: item for item, _ in put.absorbed if id(item) not in dead and self._is_in_file(item)
+        }
+        # What merges stands alone in its segment, so that both sides of a merge are one transaction.
+        for row in self._rows_of(absorbed):
+            del self._living[_block(row)]
+            self._gone.append(_block(row))
+            self._stale.pop(row, None)
+        self._stale.update(grown)
+        fresh = [item for item in items if not (self._is_in_file(item) or id(item) in dead)]
+        if writable:
+            self._write(Changes(new=self._segments(fresh)))
+        if self._open_at is not None:  # what could not be deleted
+            self._settled += self._rows_of(absorbed)
+        self._forget(put.evicted)
+        self._mark_settled()
+
+    def _segments(self, items: Sequence[Item[U]], *, older: bool = False) -> list[Segment]:
+        """Segments for items, which get their rows. `older` than all there are, or newer."""
+        return self._grouped(self._encoded(items), older=older)
+
+    def _grouped(
+        self, pairs: Sequence[tuple[Item[U], bytes]], origin: str | None = None, *, older: bool
+    ) -> list[Segment]:
+        groups = [[pair] for pair in pairs if pair[0].first]
+        others = [pair for pair in pairs if not pair[0].first]
+        groups += [others[at : at + MOST_IN_A_SEGMENT] for at in range(0, len(others), MOST_IN_A_SEGMENT)]
+        return [self._segment(group, origin, older=older) for group in groups]
+
+    def _segment(self, pairs: Sequence[tuple[Item[U], bytes]], origin: str | None, *, older: bool) -> Segment:
+        block = self._free.pop() if self._free else self._next_block
+        self._next_block = max(self._next_block, block + 1)
+        row = self._journals * _PLACES + block * MOST_IN_A_SEGMENT
+        for index, (item, _) in enumerate(pairs):
+            item.row = row + index
+            self._unwritten.append(item)
+        self._living[block] = len(pairs)
+        self._oldest -= older
+        self._newest += not older
+        age = self._oldest if older else self._newest
+        return Segment(block, age, pairs[0][0].first, origin, _body(pairs))
+
+    def _encoded(self, items: Sequence[Item[U]]) -> list[tuple[Item[U], bytes]]:
+        """Items with their bodies; one that cannot be written stays in memory only."""
+        encode = self._disk.codec.encode
+        try:
+            return [(item, encode(item.unit)) for item in items]
+        except Exception as fault:  # noqa: BLE001  a fault of ours must not reach the application
+            if len(items) > 1:
+                return [pair for item in items for pair in self._encoded([item])]
+            text = "%s: a fault in this library: an item cannot be written to the disk"
+            self._notices.note("fault", logging.ERROR, text, self._disk.label.vendor, error=fault)
+            return []
+
+    def _write_without(self, items: Iterable[Item[U]], changes: Changes) -> None:
+        """Write the changes, and blot out items that must not be read again, in one transaction."""
+        for row in self._rows_of(items):
+            self._blots.setdefault(_block(row), set()).add(row % MOST_IN_A_SEGMENT)
+            self._stale.pop(row, None)
+        self._write(changes)
+
+    def _forget(self, items: Iterable[Item[U]]) -> None:
+        """Items are settled: in the marks, and when a segment has no others it is deleted."""
+        rows = self._rows_of(items)
+        if self._left:
+            self._left.difference_update(rows)
+        for row in rows if self._stale else ():
+            self._stale.pop(row, None)
+        self._settled += rows
+        if len(self._settled) >= self._settled_at_once or self._memory.is_empty:
+            self._mark_settled()
+        for block, count in _by_block(rows).items():
+            self._living[block] -= count
+            if not self._living[block]:
+                del self._living[block]
+                self._gone.append(block)
+        if len(self._gone) >= _GONE_AT_ONCE or (self._gone and self._memory.is_empty):
+            self._write(Changes())
+
+    def _rows_of(self, items: Iterable[Item[U]]) -> list[int]:
+        if self._journal is None:
+            return []
+        start = self._journals * _PLACES
+        return [item.row for item in items if item.row >= start]
+
+    def _is_in_file(self, item: Item[U]) -> bool:
+        is_there = self._journal is not None or self._is_left_behind
+        return is_there and item.row >= self._journals * _PLACES
+
+    def _mark(self, rows: Sequence[int], mark: Mark) -> bool:
+        """Whether that could be written, as far as there is a file."""
+        if self._journal is None or not rows:
+            return True
+        try:
+            self._journal.mark([row % _PLACES for row in rows], mark)
+        except SpoolError as error:
+            self._fail(error)
+            return False
+        return True
+
+    def _mark_settled(self) -> None:
+        settled, self._settled = self._settled, []
+        if not self._mark(settled, Mark.SETTLED):
+            self._settled += settled
+
+    def _write(self, changes: Changes) -> None:
+        """Write the changes, with all that has not been written yet, in one transaction."""
+        if self._gone:
+            self._mark_settled()  # before a block can be used again
+        if self._open_at is not None and not self._living:
+            self._give_up()  # nothing in the file is of use
+        if self._open_at is not None or self._journal is None:
+            return
+        try:
+            self._journal.write(self._pending(self._journal, changes))
+        except SpoolError as error:
+            self._undo(changes)
+            self._fail(error)
+        else:
+            self._free += self._gone
+            self._gone, self._unwritten = [], []
+            self._stale, self._blots = {}, {}
+
+    def _pending(self, journal: Journal, changes: Changes) -> Changes:
+        """The changes, and what has grown, is to be blotted out or is gone."""
+        if not (self._stale or self._blots):
+            return replace(changes, gone=self._gone)
+        blots = {block: places for block, places in self._blots.items() if block in self._living}
+        bodies = [(journal.body_without(block, places), block) for block, places in blots.items()]
+        bodies += [(_body(self._encoded([item])), _block(row)) for row, item in self._stale.items()]
+        return replace(changes, changed=bodies, gone=self._gone)
+
+    def _undo(self, changes: Changes) -> None:
+        """The new segments are not in the file: their items are in memory only."""
+        for item in self._unwritten:
+            item.row = 0
+        self._unwritten = []
+        for segment in changes.new:
+            del self._living[segment.block]
+            self._free.append(segment.block)
+
+    def _can_write(self) -> bool:
+        """Whether there is a file and the disk takes it: tried again a while after the disk failed."""
+        if self._open_at is None:
+            return True
+        now = self._clock.monotonic()
+        if self._closed or now < self._open_at:
+            return False
+        if self._journal is not None and not self._journal.path.exists():
+            self._give_up()  # somebody has removed it
+        try:
+            self._journal = self._journal or self._new_journal()
+        except SpoolError as error:
+            self._fail(error)
+            return False
+        self._open_at = None
+        waiting = [item for item in self._memory.waiting() if not self._is_in_file(item)]
+        self._write(Changes(new=self._segments(waiting)))
+        if self._open_at is None:
+            text = "%s: what waits is written to the disk again"
+            self._notices.note_over("spool", text, self._disk.label.vendor)
+        return self._open_at is None
+
+    def _new_journal(self) -> Journal:
+        journal = Journal.create(self._disk.folder, self._disk.label)
+        self._journals += 1
+        self._start_anew()
+        return journal
+
+    def _fail(self, error: SpoolError) -> None:
+        """What stands in the file stays there; what is new is in memory only, until the disk works again."""
+        if isinstance(error, DamagedError):
+            self._give_up()
+        self._open_at = self._clock.monotonic() + RETRY_SECONDS
+        text = "%s: the spool folder cannot be written (%s): what is new waits in memory only"
+        self._notices.note("spool", logging.ERROR, text, self._disk.label.vendor, error)
+
+    def _give_up(self) -> None:
+        """The file is of no use any more: what waits is in memory, and will be written to another."""
+        if self._journal is not None:
+            self._journal.remove()
+            self._journal = None
