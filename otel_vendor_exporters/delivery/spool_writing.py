@@ -222,6 +222,7 @@ class SpoolWriting(Generic[U]):
         if self._open_at is not None and not self._living:
             self._give_up()  # nothing in the file is of use
         if self._open_at is not None or self._journal is None:
+            self._undo(changes)
             return
         try:
             self._journal.write(self._pending(self._journal, changes))

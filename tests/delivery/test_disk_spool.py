@@ -649,6 +649,45 @@ def test_a_failed_write_takes_nothing_from_the_disk(
     assert names(second.take(9)) == ["k:1", "b", "c"]
 
 
+def test_marks_that_cannot_be_written(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is settled is marked later; what leaves, and must not come twice, has no file any more."""
+    spool = host.process()
+    spool.put(items([str(number) for number in range(3)]))
+    with monkeypatch.context() as patched:
+        patched.setattr(Journal, "mark", _refusing_marks)
+        taken = spool.take(1)
+        spool.leave(taken)
+        spool.settle(taken)
+        during = host.files()
+    host.clock.advance(RETRY_SECONDS + 1)
+    spool.put(items("x"))
+    host.die(spool)
+    second = host.process()
+    adopt(second)
+
+    assert during == []
+    assert names(second.take(9)) == ["1", "2", "x"]
+
+
+def test_new_items_when_the_marks_before_them_fail(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They wait in memory, and are not taken for written."""
+    host.again = True
+    spool = host.process()
+    spool.put(items("abc"))
+    with monkeypatch.context() as patched:
+        patched.setattr(Journal, "mark", _refusing_marks)
+        spool.settle(spool.take(3))
+        spool.put(items("d"))
+        lost = names(spool.end().lost)
+
+    assert lost == ["d"]
+
+
+def _refusing_marks(self: Journal, places: Sequence[int], mark: journal.Mark) -> None:
+    with disk_errors():
+        raise OSError(5, "Input/output error")
+
+
 def test_what_merged_while_the_disk_failed_comes_back_once(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:

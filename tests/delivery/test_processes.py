@@ -18,7 +18,7 @@ import pytest
 from otel_vendor_exporters.delivery import lifetime
 from otel_vendor_exporters.delivery.disk_errors import disk_errors
 from otel_vendor_exporters.delivery.file_lock import FileLock
-from tests.delivery.fakes import NumbersServer, Ways
+from tests.delivery.fakes import NumbersCodec, NumbersServer, Ways
 from tests.delivery.loopback import GUARD_SECONDS, HANG, Answer
 
 # Forking with threads, which newer versions of Python warn of, is what these tests are about.
@@ -112,6 +112,83 @@ def test_a_fork_while_everything_is_busy(ways: Ways) -> None:
 
     assert (rights, flushed) == ([True] * 10, True)
     assert arrived == [-1] * 10 + list(range(kept))
+
+
+def left_behind(ways: Ways, url: str, folder: Path, numbers: range) -> None:
+    """A process that was killed while these numbers waited."""
+
+    def child() -> bool:
+        way = ways(url, spool_dir=folder)
+        way.vendor.use(prepare=lambda timeout_seconds, hurry: 60.0)
+        way.keep(numbers)
+        os.kill(os.getpid(), 9)
+        return False
+
+    assert not in_a_child(child)
+
+
+def test_nobody_waits_for_an_adoption(ways: Ways, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a dead process left is read without the lock that the application needs."""
+    reading, go_on = threading.Event(), threading.Event()
+
+    def decode(self: NumbersCodec, body: bytes) -> int:
+        reading.set()
+        assert go_on.wait(GUARD_SECONDS)
+        return int(body)
+
+    monkeypatch.setattr(NumbersCodec, "decode", decode)
+    with NumbersServer() as server:
+        left_behind(ways, server.url, tmp_path, range(1000))
+        way = ways(server.url, spool_dir=tmp_path)
+        way.keep([1000])
+        assert reading.wait(GUARD_SECONDS)
+        kept = in_time(lambda: way.keep([1001]))
+        go_on.set()
+        way.delivery.flush(GUARD_SECONDS)
+
+    assert kept
+    assert sorted(server.numbers) == list(range(1002))
+    assert way.delivery.ledger.counts().recovered == 1000
+
+
+def in_time(act: Callable[[], object]) -> bool:
+    """Whether it takes no longer than two seconds."""
+    thread = threading.Thread(target=act)
+    thread.start()
+    thread.join(2.0)
+    return not thread.is_alive()
+
+
+def test_what_returns_after_the_shutdown_is_handed_over(ways: Ways, tmp_path: Path) -> None:
+    """It is delivered by the next process, and not counted as dropped by this one."""
+    go_on = threading.Event()
+
+    def late(numbers: list[int]) -> Answer:
+        go_on.wait(GUARD_SECONDS)
+        return Answer(503)
+
+    with NumbersServer(late) as server:
+        way = ways(server.url, spool_dir=tmp_path)
+        way.keep([1, 2])
+        server.until_received(1)
+        way.delivery.shutdown(0.05)
+        go_on.set()
+        wait_until(lambda: way.delivery.ledger.counts().in_flight == 0)
+        counts = way.delivery.ledger.counts()
+        server.answer = lambda numbers: None
+        following = ways(server.url, spool_dir=tmp_path)
+        following.keep([3])
+        following.delivery.flush(GUARD_SECONDS)
+
+    assert (counts.handed_over, dict(counts.dropped)) == (2, {})
+    assert sorted(server.numbers) == [1, 2, 3]
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    """Return as soon as it is true."""
+    deadline = time.monotonic() + GUARD_SECONDS
+    while not true() and time.monotonic() < deadline:
+        time.sleep(0.01)
 
 
 def test_a_fork_while_threads_write_to_the_disk(ways: Ways, tmp_path: Path) -> None:
