@@ -62,7 +62,7 @@ OWN_LAYERS: dict[str, tuple[set[str], ...]] = {
     "mparticle_analytics": (
         {"settings", "texts", "units"},
         {"users", "wire"},
-        {"answers", "codec", "context", "properties"},
+        {"answers", "codec", "context", "merges", "properties"},
         {"mapping", "packing"},
         {"project"},
         {"client"},

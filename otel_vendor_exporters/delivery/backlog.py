@@ -87,6 +87,8 @@ class Backlog(Generic[U]):
         for item in items:
             if item.ticket is not None:
                 item.ticket.refuse(reason, verdict.words)
+            if item.on_loss is not None:
+                item.on_loss(reason)
         self._say("refused", reason, len(items), verdict.words)
 
     def take_out(self, subjects: Collection[str], reason: str) -> int:
@@ -173,6 +175,8 @@ class Backlog(Generic[U]):
         for item in items:
             if item.ticket is not None:
                 item.ticket.drop(reason, words)
+            if item.on_loss is not None:
+                item.on_loss(reason)
         self._say("dropped", reason, len(items), words)
 
     def _say(self, done: str, reason: str, count: int, words: str) -> None:

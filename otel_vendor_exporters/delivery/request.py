@@ -6,7 +6,7 @@ Pure. Nothing here knows a vendor.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from types import MappingProxyType
@@ -32,12 +32,14 @@ class Item(Generic[U]):
 
     `expires_at_unix_ms` is None for what never gets too old. Items with equal `merge_key` become one while
     they wait. Items with `first` leave before the others. `subjects` are whose data it is, for those who
-    want theirs taken out. `ticket` belongs to a caller who waits for the outcome. `row` is the durable
-    spool's.
+    want theirs taken out. `ticket` belongs to a caller who waits for the outcome. `on_loss` is called with
+    the reason when the item is refused or dropped: under a lock, so it is quick and raises nothing.
+    `row` is the durable spool's.
     """
 
     __slots__ = (
-        *("expires_at_unix_ms", "first", "merge_key", "row", "size_bytes", "subjects", "ticket", "unit"),
+        *("expires_at_unix_ms", "first", "merge_key", "on_loss", "row", "size_bytes", "subjects"),
+        *("ticket", "unit"),
     )
 
     def __init__(
@@ -50,6 +52,7 @@ class Item(Generic[U]):
         first: bool = False,
         subjects: tuple[str, ...] = (),
         ticket: Ticket | None = None,
+        on_loss: Callable[[str], None] | None = None,
     ) -> None:
         self.unit = unit
         self.size_bytes = size_bytes
@@ -58,6 +61,7 @@ class Item(Generic[U]):
         self.first = first
         self.subjects = subjects
         self.ticket = ticket
+        self.on_loss = on_loss
         self.row = 0
 
 

@@ -12,6 +12,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from otel_vendor_exporters.delivery.clock import Clock
@@ -32,10 +33,11 @@ from otel_vendor_exporters.mparticle_analytics.merges import Merges
 from otel_vendor_exporters.mparticle_analytics.project import Project
 from otel_vendor_exporters.mparticle_analytics.settings import AnalyticsSettings
 from otel_vendor_exporters.mparticle_analytics.units import REMOVALS, Unit
-from otel_vendor_exporters.mparticle_analytics.users import Users
+from otel_vendor_exporters.mparticle_analytics.users import REMEMBERED, Users
 from otel_vendor_exporters.mparticle_analytics.wire import Alias, AnalyticsEvent, Delete, Identify, Suppress
 
 SUPPRESSED = "suppressed"  # the ledger's word for what is not sent because its user is not to be told of
+CLOSED = "closed"  # and for what came after the end
 _VENDOR = "mparticle_analytics"
 _CODEC = UnitCodec()
 _ITEM_BYTES = 300  # about what an item takes in memory beside its content
@@ -54,12 +56,18 @@ class Destination:
     def keep(self, units: Sequence[Unit], ticket: Ticket | None = None) -> bool:
         """Keep units for sending and return at once; False when shut down."""
         expires = self.clock.unix_ms() + self.settings.max_age * 1000
-        return self.delivery.keep([_item(unit, expires, ticket) for unit in units])
+        kept = self.delivery.keep([_item(unit, expires, ticket, self.users) for unit in units])
+        if not kept:
+            for unit in units:
+                self.users.take_back(unit, CLOSED)
+        return kept
 
     def silence(self, user_id: str) -> int:
-        """Send nothing more of this user, nor what waits; how many items that were."""
-        self.users.suppress(user_id)
-        return self.delivery.take_out({user_id}, SUPPRESSED)
+        """Send nothing more of this user, under any id known to be theirs, nor what waits; how many items."""
+        ids = self.users.ids_of(user_id)
+        for id_ in ids:
+            self.users.suppress(id_)
+        return self.delivery.take_out(ids, SUPPRESSED)
 
     def release(self, timeout_seconds: float) -> None:
         """Leave: send what waits within the deadline; the last user ends the destination."""
@@ -181,7 +189,9 @@ class AnalyticsClient:
     def _send(self, units: Sequence[Unit], timeout_seconds: float | None) -> Receipt:
         ticket = Ticket(expected=len(units))
         if not self._open or not self._destination.keep(units, ticket):
-            return Receipt(dropped={"closed": len(units)})
+            for unit in units:
+                self._destination.users.take_back(unit, CLOSED)
+            return Receipt(dropped={CLOSED: len(units)})
         timeout = self._seconds(timeout_seconds)
         if timeout > 0:
             self._destination.delivery.wait_for(ticket, timeout)
@@ -261,7 +271,7 @@ def _fingerprint(settings: AnalyticsSettings) -> tuple[str, str]:
     return settings.api_key.reveal(), settings.base_url
 
 
-def _item(unit: Unit, expires_at_unix_ms: float, ticket: Ticket | None) -> Item[Unit]:
+def _item(unit: Unit, expires_at_unix_ms: float, ticket: Ticket | None, users: Users) -> Item[Unit]:
     """
     A removal never gets too old, leaves before what waits of others, and makes room last.
 
@@ -275,4 +285,5 @@ def _item(unit: Unit, expires_at_unix_ms: float, ticket: Ticket | None) -> Item[
         first=is_removal,
         subjects=_CODEC.subjects(unit),
         ticket=ticket,
+        on_loss=partial(users.take_back, unit) if unit.kind in REMEMBERED else None,
     )

@@ -220,6 +220,8 @@ class EventMapping:
         elif ids.anonymous is not None:
             if not fits(ids.anonymous) or has_lone_surrogate(ids.anonymous):
                 mapped.left_out["bad_anonymous_id"] += 1
+            elif self._users.is_suppressed(ids.anonymous):
+                mapped.left_out["suppressed"] += 1
             elif self._users.becomes_known(ids.anonymous, ids.user, always=self._merges_always):
                 mapped.units.append(Alias(ids.anonymous, ids.user).unit())
 

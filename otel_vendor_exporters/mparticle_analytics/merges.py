@@ -13,10 +13,11 @@ import json
 
 from otel_vendor_exporters.delivery.register import Register
 from otel_vendor_exporters.mparticle_analytics.units import Unit
+from otel_vendor_exporters.mparticle_analytics.users import ALREADY_MERGED, MERGED_ELSEWHERE
 
-ALREADY_MERGED = "already_merged"  # the ledger's word for an alias that came about before
-MERGED_ELSEWHERE = "merged_elsewhere"  # and for one whose anonymous id was merged into somebody else
-UNREMEMBERED = "merge_not_remembered"  # and for one that could not be written down: later ones may be
+UNREMEMBERED = (
+    "merge_not_remembered"  # the ledger's word for an alias that could not be written down: later ones may be
+)
 
 
 class Merges:

@@ -7,7 +7,6 @@ remembers what a refusal may mean.
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 import uuid
@@ -116,8 +115,6 @@ class Project:
                 if unit.kind is Kind.ALIAS:
                     self._merges.came_about(unit)
             return [Verdict(parcel.items, answer.outcome)]
-        if answer.outcome in (Outcome.REFUSED, Outcome.DROPPED):
-            self._forget_merges(units)
         wait = policy.retry_after_seconds(reply, datetime.now(timezone.utc))
         reason = self._reason(answer, units)
         return [Verdict(parcel.items, answer.outcome, reason, answer.words, wait or None)]
@@ -140,8 +137,3 @@ class Project:
             if len(self._culprits) < _MOST_CULPRITS:
                 self._culprits.add(culprit)
             return culprit if culprit in self._culprits else answer.reason
-
-    def _forget_merges(self, units: Sequence[Unit]) -> None:
-        for unit in units:
-            if unit.kind is Kind.ALIAS:
-                self._users.forget_merge(json.loads(unit.content)["previousId"])

@@ -8,14 +8,20 @@ Rule: an anonymous id is merged into one user at most, since there is no call to
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
+from otel_vendor_exporters.mparticle_analytics.units import Kind, Unit
+
 K = TypeVar("K")
 V = TypeVar("V")
 MOST_REMEMBERED = 50_000  # anonymous ids, known users, and attributes of users, each
+REMEMBERED = frozenset({Kind.ALIAS, Kind.IDENTIFY})  # what is not sent twice, unless it was lost
+ALREADY_MERGED = "already_merged"  # the ledger's word for an alias that came about before
+MERGED_ELSEWHERE = "merged_elsewhere"  # and for one whose anonymous id was merged into somebody else
 
 
 class Names(Protocol):
@@ -105,18 +111,42 @@ class Users:
             self._merge(one)
             return None
 
-    def forget_merge(self, previous_id: str) -> None:
-        """The merge did not come about: it may be tried again."""
+    def take_back(self, unit: Unit, reason: str) -> None:
+        """A call was lost: what it would have told is not told, and may be tried again."""
+        if unit.kind is Kind.ALIAS:
+            self._take_back_merge(unit.users[0], unit.users[1], reason)
+        elif unit.kind is Kind.IDENTIFY:
+            user_id, texts = unit.users[0], json.loads(unit.content)["properties"]
+            with self._lock:
+                for name, text in texts.items():
+                    if self._told.get((user_id, name)) == hash(text):
+                        del self._told[user_id, name]
+
+    def _take_back_merge(self, previous_id: str, new_id: str, reason: str) -> None:
         with self._lock:
-            self._anonymous.pop(previous_id, None)
+            one = self._anonymous.get(previous_id)
+            if one is None or one.user != new_id or reason == ALREADY_MERGED:
+                return
+            one.merged = False
+            if reason == MERGED_ELSEWHERE:
+                one.user = ""
+
+    def ids_of(self, user_id: str) -> set[str]:
+        """The user's id, and the anonymous ones that are known here to be theirs."""
+        with self._lock:
+            return {user_id, *(id_ for id_, one in self._anonymous.items() if one.user == user_id)}
 
     def suppress(self, user_id: str) -> None:
         """From now on nothing more is to be sent of this user."""
         self._suppressed.add(user_id)
 
     def is_suppressed(self, user_id: str) -> bool:
-        """Whether nothing may be sent of this user."""
-        return user_id in self._suppressed
+        """Whether nothing may be sent under this id: its user is suppressed, or whose it is known to be."""
+        if user_id in self._suppressed:
+            return True
+        one = self._anonymous.get(user_id)
+        user = None if one is None else one.user or None  # "" is nobody
+        return user is not None and user in self._suppressed
 
     def _anonymous_one(self, anonymous_id: str) -> _Anonymous:
         one = self._anonymous.get(anonymous_id)

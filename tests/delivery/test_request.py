@@ -55,6 +55,7 @@ def test_an_item_asks_for_nothing_special() -> None:
         "merge_key": None,
         "subjects": (),
         "ticket": None,
+        "on_loss": None,
         "row": 0,
     }
 

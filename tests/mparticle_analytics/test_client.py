@@ -152,6 +152,44 @@ def test_A12_a_deleted_users_waiting_items_are_gone(service: Service, client: An
     assert Counter(service.kinds)["delete"] == 1
 
 
+def test_A12_a_deleted_users_anonymous_items_are_gone(service: Service, client: AnalyticsClient) -> None:
+    """What waits under an id that was merged into them, and what comes under it later."""
+    client.alias("anon", "user47")
+    service.fails = lambda: Answer(503, headers={"Retry-After": "1"})
+    for user in ("anon", "user47", "other"):
+        client.track(AnalyticsEvent("seen", user), timeout_seconds=0)
+    service.until_called(2)
+    client.flush(0.05)
+
+    removal = client.delete("user47", timeout_seconds=0)
+    service.fails = lambda: None
+    assert client.flush(10)
+
+    assert removal.removed == 2
+    assert client.track(AnalyticsEvent("later", "anon")).dropped == {"suppressed": 1}
+    assert service.events == [("other", "seen")]
+
+
+def test_A11_an_alias_that_was_lost_is_sent_when_it_is_repeated(service: Service) -> None:
+    """One that had to make room, and one that came after the end: the client tells no success."""
+    with AnalyticsClient(**service.settings, max_queue_items=1) as client:
+        service.fails = lambda: Answer(503, headers={"Retry-After": "1"})
+        client.alias("a1", "u1", timeout_seconds=0)
+        client.track(AnalyticsEvent("seen", "other"), timeout_seconds=0)
+        service.until_called(1)
+        client.track(AnalyticsEvent("seen", "other"), timeout_seconds=0)
+        assert client.ledger().dropped["queue_full"] >= 1
+        service.fails = lambda: None
+        assert client.flush(10)
+        client.alias("a1", "u1").raise_for_losses()
+        closed = AnalyticsClient(**service.settings, max_queue_items=1)
+        closed.close()
+        assert closed.alias("a2", "u2").dropped == {"closed": 1}
+        assert client.alias("a2", "u2").delivered == 1
+
+    assert service.kinds.count("alias") == 2
+
+
 def test_A12_a_waiting_deletion_is_not_taken_out_by_a_suppression(
     service: Service, client: AnalyticsClient
 ) -> None:

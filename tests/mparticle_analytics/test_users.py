@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from otel_vendor_exporters.mparticle_analytics.users import Users
+from otel_vendor_exporters.mparticle_analytics.wire import Alias, Identify
 
 
 def test_only_what_changed_is_told() -> None:
@@ -59,13 +60,45 @@ def test_A11_a_known_user_is_nobodys_anonymous_id() -> None:
 
 
 def test_A11_a_merge_that_failed_may_be_tried_again() -> None:
-    """When the call was not accepted, the next one goes out."""
+    """When the call was lost, the next one goes out; not when it was lost because it came about before."""
+    users, alias = Users(set()), Alias("anon", "u1").unit()
+    users.anonymous_sent("anon")
+    users.becomes_known("anon", "u1")
+
+    users.take_back(alias, "already_merged")
+    assert not users.becomes_known("anon", "u1")
+    users.take_back(alias, "queue_full")
+    assert users.becomes_known("anon", "u1")
+    users.take_back(alias, "merged_elsewhere")
+    assert not users.becomes_known("anon", "u1")
+
+
+def test_A10_attributes_that_were_lost_are_told_again() -> None:
+    """Only those: what was told anew since then is told."""
+    users, lost = Users(set()), Identify("u", {"plan": "pro", "age": 23}).unit()
+    users.changed("u", {"plan": "pro", "age": "23"})
+    users.changed("u", {"age": "24"})
+
+    users.take_back(lost, "expired")
+
+    assert users.changed("u", {"plan": "pro", "age": "24"}) == {"plan": "pro"}
+
+
+def test_A12_who_is_suppressed_is_so_under_every_id() -> None:
+    """Also under the anonymous ids that were merged into them, and those that became known to be theirs."""
     users = Users(set())
-    users.merge("anon", "u1")
+    users.merge("anon", "u")
+    users.becomes_known("unused", "u")
+    users.becomes_known("another", "v")
 
-    users.forget_merge("anon")
-
-    assert users.merge("anon", "u1") is None
+    assert users.ids_of("u") == {"u", "anon", "unused"}
+    users.suppress("u")
+    assert [users.is_suppressed(one) for one in ("anon", "unused", "another", "v")] == [
+        True,
+        True,
+        False,
+        False,
+    ]
 
 
 def test_A12_suppression_outlives_a_fork() -> None:
