@@ -33,7 +33,7 @@ class Item(Generic[U]):
     `expires_at_unix_ms` is None for what never gets too old. Items with equal `merge_key` become one while
     they wait. Items with `first` leave before the others. `subjects` are whose data it is, for those who
     want theirs taken out. `ticket` belongs to a caller who waits for the outcome. `on_loss` is called with
-    the reason when the item is refused or dropped: under a lock, so it is quick and raises nothing.
+        the reason when the item is refused or dropped: under a lock, so it is quick and raises nothing.
     `row` is the durable spool's.
     """
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from urllib.parse import parse_qs
 
@@ -19,6 +19,7 @@ from otel_vendor_exporters.delivery.request import Outcome, Reply
 from otel_vendor_exporters.mparticle_analytics.units import EVENTS, Kind, Unit
 
 MOST_TRIES = 3  # of a unit that nobody else's can vouch for: one at once, the others a minute or more apart
+RECENT_SECONDS = 300.0  # so long the key is taken to be right that was accepted
 _MOST_PROVEN = 100  # bounded memory: some may never be tried again
 _MOST_WORDS = 200
 _MOST_NAME = 60
@@ -40,14 +41,23 @@ class Doubt:
     """
     What is not known about a 400: whether it means the key or what was sent.
 
-    `refused` are the users whose single units were answered 400 since anything was accepted; two of them mean
-    the key. `proven` are those since whose refusal something was accepted: it was not the key. `tries` counts
+    `proven_at` is when the key was last found right, in monotonic seconds; soon after it a 400 means what was
+    sent. `at_once` are the users whose units were refused for that since: so that a key which is withdrawn
+    costs few. `refused` are the users whose single units were answered 400 since anything was accepted; two of
+    them mean the key. `proven` are those since whose refusal something was accepted: it was not the key. `tries` counts
     refusals in a row.
     """
 
     refused: frozenset[str] = frozenset()
     proven: frozenset[str] = frozenset()
     tries: int = 0
+    proven_at: float | None = None
+    at_once: tuple[str, ...] = ()
+
+    def is_clear(self, user: str, now: float) -> bool:
+        """Whether a 400 for a unit of this user alone is that unit's fault."""
+        is_recent = self.proven_at is not None and now - self.proven_at < RECENT_SECONDS
+        return is_recent and len(self.at_once) < MOST_TRIES and {user}.issuperset(self.at_once)
 
     @property
     def is_key(self) -> bool:
@@ -59,19 +69,22 @@ class Doubt:
         """Users whose units are to be sent alone."""
         return self.refused | self.proven
 
-    def after_acceptance(self) -> Doubt:
+    def after_acceptance(self, now: float) -> Doubt:
         """The key was looked at, and found right."""
-        if not self.refused:
-            return self
-        return Doubt(proven=self.suspects if len(self.proven) < _MOST_PROVEN else self.refused)
+        return Doubt(proven=self.suspects if len(self.proven) < _MOST_PROVEN else self.refused, proven_at=now)
 
     def after_refusal(self, user: str) -> Doubt:
         """A single unit of this user was answered 400."""
-        return Doubt(self.refused | {user}, self.proven, self.tries + 1)
+        return replace(self, refused=self.refused | {user}, tries=self.tries + 1)
+
+    def after_clear_refusal(self, user: str) -> Doubt:
+        """A single unit of this user was answered 400, and it was its own fault."""
+        return replace(self, at_once=(*self.at_once, user))
 
     def without(self, user: str) -> Doubt:
         """The unit that was in question is gone."""
-        return Doubt(self.refused - {user}, self.proven - {user})
+        refused, proven = self.refused - {user}, self.proven - {user}
+        return Doubt(refused, proven, proven_at=self.proven_at, at_once=self.at_once)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +97,11 @@ class Answer:
     doubt: Doubt
 
 
-def answer_to(units: Sequence[Unit], reply: Reply, doubt: Doubt, *, events_again: bool) -> Answer:
+def answer_to(
+    units: Sequence[Unit], reply: Reply, doubt: Doubt, *, events_again: bool, now: float = 0.0
+) -> Answer:
     """
-    What `reply` means for `units`, which were one request.
+    What `reply` means for `units`, which were one request; `now` is in monotonic seconds.
 
     `events_again`: whether events whose answer never came are sent again; calls always are, because they
     have the same effect twice.
@@ -97,11 +112,11 @@ def answer_to(units: Sequence[Unit], reply: Reply, doubt: Doubt, *, events_again
         return Answer(outcome, "ambiguous", reply.words or reply.failure.value, doubt)
     words = _words(reply)
     if reply.status == 400:
-        return _bad_request(units, words, doubt)
+        return _bad_request(units, words, doubt, now)
     if outcome is Outcome.DIVIDE and len(units) == 1:
         outcome, words = Outcome.REFUSED, f"{told(units[0])}: {words}"
     if outcome is Outcome.DELIVERED or reply.status == 422:
-        doubt = doubt.after_acceptance()
+        doubt = doubt.after_acceptance(now)
     return Answer(outcome, f"http_{reply.status}", words, doubt)
 
 
@@ -119,10 +134,12 @@ def event_name(unit: Unit) -> str:
     return str(json.loads(unit.content)["eventName"])
 
 
-def _bad_request(units: Sequence[Unit], words: str, doubt: Doubt) -> Answer:
+def _bad_request(units: Sequence[Unit], words: str, doubt: Doubt, now: float) -> Answer:
     """
-    Malformed, or the key: a unit alone is kept until something else is accepted, and then refused.
+    Malformed, or the key: a unit alone is refused if the key was found right a moment ago.
 
+    Otherwise, and when a second user's is refused without anything accepted in between, it is kept until
+    something else is accepted, and then refused.
     If nobody else's unit shows the key to be right or wrong, it is given up after some slow tries, because
     the next one may be fine.
     """
@@ -131,6 +148,8 @@ def _bad_request(units: Sequence[Unit], words: str, doubt: Doubt) -> Answer:
         return Answer(Outcome.DIVIDE, "http_400", words, doubt)
     if len(units) == 1 and user in doubt.proven:
         return Answer(Outcome.REFUSED, "http_400", alone, doubt.without(user))
+    if len(units) == 1 and doubt.is_clear(user, now):
+        return Answer(Outcome.REFUSED, "http_400", alone, doubt.after_clear_refusal(user))
     doubt = doubt.after_refusal(user)
     if doubt.is_key:
         return Answer(Outcome.LATER_SLOWLY, "http_400", f"{words}, whatever is sent: check api_key", doubt)

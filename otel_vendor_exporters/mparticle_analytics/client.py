@@ -210,7 +210,8 @@ def _destination(settings: AnalyticsSettings, clock: Clock) -> Destination:
     notices = Notices(logging.getLogger(f"otel_vendor_exporters.{_VENDOR}"), clock)
     suppressed = suppressed_by(settings, notices)
     users = Users(suppressed)
-    project = Project(settings, users, suppressed, Merges(merged_by(settings, notices)), notices)
+    merges = Merges(merged_by(settings, notices))
+    project = Project(settings, users, suppressed, merges, notices, clock)
     most_per_second = settings.most_per_second
     proxy = None if settings.proxy is None else settings.proxy.reveal()
 

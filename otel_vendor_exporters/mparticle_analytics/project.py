@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 
 from otel_vendor_exporters.delivery import policy
+from otel_vendor_exporters.delivery.clock import Clock
 from otel_vendor_exporters.delivery.notices import Notices
 from otel_vendor_exporters.delivery.register import Register
 from otel_vendor_exporters.delivery.request import Item, Outcome, Parcel, Reply, Request, Verdict
@@ -41,11 +42,13 @@ class Project:
         suppressed: Register,
         merges: Merges,
         notices: Notices,
+        clock: Clock,
     ) -> None:
         self._users = users
         self._suppressed = suppressed
         self._merges = merges
         self._notices = notices
+        self._clock = clock
         self._events_again = settings.duplicates == "allow"
         api_key = settings.api_key.reveal()
         self._address = Address(settings.base_url, api_key, settings.key_in, settings.user_agent)
@@ -105,7 +108,13 @@ class Project:
         """Settle the parcel, or have it divided, kept or probed."""
         units = [item.unit for item in parcel.items]
         with self._lock:
-            answer = answer_to(units, reply, self._doubt, events_again=self._events_again)
+            answer = answer_to(
+                units,
+                reply,
+                self._doubt,
+                events_again=self._events_again,
+                now=self._clock.monotonic(),
+            )
             self._doubt = answer.doubt
         if answer.doubt.is_key:  # delivery has told of the first refusal, when it could still be the data
             text = "%s: %s; what waits is kept and slowly tried again"

@@ -64,7 +64,8 @@ def _sent(unit: Unit, silenced: str | None = None) -> Sent:
     suppressed = suppressed_by(settings, notices)
     if silenced is not None:
         suppressed.add(silenced)  # first: nothing of theirs is to follow it
-    project = Project(settings, Users(suppressed), suppressed, Merges(merged_by(settings, notices)), notices)
+    merges = Merges(merged_by(settings, notices))
+    project = Project(settings, Users(suppressed), suppressed, merges, notices, clock)
 
     def item() -> Item[Unit]:
         return Item(unit, len(unit.content))

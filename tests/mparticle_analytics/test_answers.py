@@ -103,7 +103,7 @@ def test_A14_what_was_refused_while_the_key_was_right_is_refused(status: int) ->
 
     assert (first.outcome, last.outcome) == (Outcome.LATER, Outcome.REFUSED)
     assert last.words == "event 'Paid': HTTP 400"
-    assert following.outcome is Outcome.LATER  # the next one of the same user is a new question
+    assert following.outcome is Outcome.REFUSED  # the key was right a moment ago
 
 
 def test_A14_two_malformed_units_of_two_users_are_both_refused() -> None:
@@ -113,7 +113,39 @@ def test_A14_two_malformed_units_of_two_users_are_both_refused() -> None:
     found = answers(([a], 400), ([b], 400), ([c], 200), ([a], 400), ([b], 400))
 
     assert [one.outcome for one in found[3:]] == [Outcome.REFUSED, Outcome.REFUSED]
-    assert found[-1].doubt == Doubt()
+    assert (found[-1].doubt.refused, found[-1].doubt.proven) == (frozenset(), frozenset())
+
+
+def test_A14_while_the_key_is_known_to_be_right_a_malformed_unit_is_refused_at_once() -> None:
+    """Nothing waits for it; but after a second user's refusal, or a long time, the key is in doubt."""
+    a, b, c = event("a"), event("b"), event("c")
+
+    found = answers(([b], 200), ([a, b], 400), ([a], 400), ([b], 200), ([c], 400), ([b], 400), ([a], 400))
+    long_ago = answer_to([a], Reply(status=400), found[0].doubt, events_again=True, now=301.0)
+
+    assert [one.outcome for one in found[1:]] == [
+        Outcome.DIVIDE,
+        Outcome.REFUSED,
+        Outcome.DELIVERED,
+        Outcome.REFUSED,
+        Outcome.LATER,
+        Outcome.LATER_SLOWLY,
+    ]
+    assert found[-1].doubt.is_key
+    assert long_ago.outcome is Outcome.LATER
+
+
+def test_A14_a_key_that_is_withdrawn_costs_a_lone_user_little() -> None:
+    """A few units are refused, then the others are kept."""
+    a = event("a")
+
+    found = answers(([a], 200), *[([a], 400)] * 5)
+
+    assert [one.outcome for one in found[1:]] == [
+        *[Outcome.REFUSED] * 3,
+        Outcome.LATER,
+        Outcome.LATER_SLOWLY,
+    ]
 
 
 def test_A14_an_outage_in_between_proves_nothing() -> None:

@@ -279,6 +279,15 @@ def test_A14_a_malformed_event_is_refused_once_the_key_is_proven(
     assert (receipt.delivered, receipt.refused) == (9, {"http_400 event 'e3'": 1})
 
 
+def test_A14_one_malformed_event_holds_nobody_back(service: Service, client: AnalyticsClient) -> None:
+    """Of one user's hundred the malformed one is refused at once; the others need no pause."""
+    service.refuses = lambda event: 400 if event["eventName"] == "e50" else 0
+    client.track(AnalyticsEvent("first", "u"))
+    receipt = client.track_many(events(100, users=1))
+
+    assert (receipt.delivered, receipt.refused) == (99, {"http_400 event 'e50'": 1})
+
+
 def test_A15_an_outage_ends(service: Service, client: AnalyticsClient) -> None:
     """Three times 503, then 200: delivered once."""
     service.fails = in_turn(*[Answer(503)] * 3)
