@@ -9,19 +9,24 @@ Rule: a refused request is taken apart until only the culprit is refused; what a
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from html import escape
 from types import MappingProxyType
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, quote_plus
 
 from otel_vendor_exporters.delivery import policy
 from otel_vendor_exporters.delivery.request import Outcome, Reply
 from otel_vendor_exporters.mparticle_analytics.units import EVENTS, Kind, Unit
+from otel_vendor_exporters.mparticle_analytics.wire import percent_encoded
 
 MOST_TRIES = 3  # of a unit that nobody else's can vouch for: one at once, the others a minute or more apart
 RECENT_SECONDS = 300.0  # so long the key is taken to be right that was accepted
 _MOST_PROVEN = 100  # bounded memory: some may never be tried again
 _MOST_WORDS = 200
+_MOST_READ = 4_096  # of a body, in bytes: what stands in the first words is read to its end
+_MOST_SHORT = 2
 _MOST_NAME = 60
 
 # Where delivery's own table says otherwise. What is refused whatever it holds is no fault of the data: the
@@ -43,9 +48,9 @@ class Doubt:
 
     `proven_at` is when the key was last found right, in monotonic seconds; soon after it a 400 means what was
     sent. `at_once` are the users whose units were refused for that since: so that a key which is withdrawn
-    costs few. `refused` are the users whose single units were answered 400 since anything was accepted; two of
-    them mean the key. `proven` are those since whose refusal something was accepted: it was not the key. `tries` counts
-    refusals in a row.
+    costs few. `refused` are the users whose single units were kept after a 400 since the last acceptance; two
+    of them mean the key. `proven` are those since whose refusal something was accepted: it was not the key.
+    `tries` counts refusals in a row.
     """
 
     refused: frozenset[str] = frozenset()
@@ -71,7 +76,8 @@ class Doubt:
 
     def after_acceptance(self, now: float) -> Doubt:
         """The key was looked at, and found right."""
-        return Doubt(proven=self.suspects if len(self.proven) < _MOST_PROVEN else self.refused, proven_at=now)
+        proven = self.suspects if len(self.proven) < _MOST_PROVEN else self.refused
+        return Doubt(proven=proven, proven_at=now)
 
     def after_refusal(self, user: str) -> Doubt:
         """A single unit of this user was answered 400."""
@@ -98,19 +104,25 @@ class Answer:
 
 
 def answer_to(
-    units: Sequence[Unit], reply: Reply, doubt: Doubt, *, events_again: bool, now: float = 0.0
+    units: Sequence[Unit],
+    reply: Reply,
+    doubt: Doubt,
+    *,
+    events_again: bool,
+    now: float = 0.0,
+    secrets: Iterable[str] = (),
 ) -> Answer:
     """
     What `reply` means for `units`, which were one request; `now` is in monotonic seconds.
 
     `events_again`: whether events whose answer never came are sent again; calls always are, because they
-    have the same effect twice.
+    have the same effect twice. `secrets` are no words for people, wherever the server repeats them.
     """
     again = events_again or not EVENTS.intersection(unit.kind for unit in units)
     outcome = policy.outcome_of(reply, send_again_when_ambiguous=again, table=MEANING_OF_STATUS)
     if reply.failure is not None:
         return Answer(outcome, "ambiguous", reply.words or reply.failure.value, doubt)
-    words = _words(reply)
+    words = words_of(reply, [*secrets, *(text for unit in units for text in _texts(unit))])
     if reply.status == 400:
         return _bad_request(units, words, doubt, now)
     if outcome is Outcome.DIVIDE and len(units) == 1:
@@ -159,8 +171,39 @@ def _bad_request(units: Sequence[Unit], words: str, doubt: Doubt, now: float) ->
     return Answer(outcome, "http_400", f"{alone}; it, or api_key, is wrong", doubt)
 
 
-def _words(reply: Reply) -> str:
-    """Status and one line of the body, which is the server's own and is not documented."""
-    line = reply.body[: 4 * _MOST_WORDS].decode("utf-8", "replace").strip().partition("\n")[0]
+def words_of(reply: Reply, secrets: Iterable[str]) -> str:
+    """Status and one line of the body, which is the server's own: with stars for what it repeats of ours."""
+    text = _without(reply.body[:_MOST_READ].decode("utf-8", "replace"), secrets)
+    line = text.strip().partition("\n")[0]
     line = "".join(one if one.isprintable() else " " for one in line)[:_MOST_WORDS].strip()
     return f"HTTP {reply.status}: {line}" if line else f"HTTP {reply.status}"
+
+
+def _without(text: str, secrets: Iterable[str]) -> str:
+    """`text` with stars for the secrets, in each writing a server may repeat them in; the longest first."""
+    if not text:
+        return text
+    writings = {one for secret in set(secrets) for one in _writings(secret) if one and one in text}
+    if not writings:
+        return text
+    longest_first = sorted(writings, key=len, reverse=True)
+    return re.sub("|".join(map(_pattern, longest_first)), "***", text)
+
+
+def _writings(secret: str) -> Iterator[str]:
+    yield from (secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1])
+    yield from (percent_encoded(secret), quote_plus(secret, errors="replace"), escape(secret))
+
+
+def _pattern(secret: str) -> str:
+    """A short text is one only where it stands alone: else nothing could be read any more."""
+    return re.escape(secret) if len(secret) > _MOST_SHORT else rf"(?<!\w){re.escape(secret)}(?!\w)"
+
+
+def _texts(unit: Unit) -> Iterator[str]:
+    """Ids and values of a unit, which are its users'."""
+    yield from unit.users
+    if unit.kind is Kind.GET_EVENT:
+        yield from parse_qs(unit.content.decode("ascii")).get("propertyValues", ())
+    else:
+        yield from json.loads(unit.content).get("properties", {}).values()

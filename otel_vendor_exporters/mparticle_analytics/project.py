@@ -114,6 +114,7 @@ class Project:
                 self._doubt,
                 events_again=self._events_again,
                 now=self._clock.monotonic(),
+                secrets=[self._address.api_key],
             )
             self._doubt = answer.doubt
         if answer.doubt.is_key:  # delivery has told of the first refusal, when it could still be the data

@@ -117,7 +117,7 @@ def test_A14_two_malformed_units_of_two_users_are_both_refused() -> None:
 
 
 def test_A14_while_the_key_is_known_to_be_right_a_malformed_unit_is_refused_at_once() -> None:
-    """Nothing waits for it; but after a second user's refusal, or a long time, the key is in doubt."""
+    """Nothing waits for it; a second user's refusal in a row, or a long time, puts the key in doubt."""
     a, b, c = event("a"), event("b"), event("c")
 
     found = answers(([b], 200), ([a, b], 400), ([a], 400), ([b], 200), ([c], 400), ([b], 400), ([a], 400))
@@ -167,6 +167,22 @@ def test_A14_a_lone_users_malformed_unit_does_not_stand_in_the_way_for_ever() ->
         Outcome.REFUSED,
         Outcome.LATER,
     ]
+
+
+def test_what_the_server_repeats_is_not_said_again() -> None:
+    """Neither the key nor ids nor values of users, in any writing; what else it says stays readable."""
+    unit = AnalyticsEvent("Paid", "bob@example.com", {"mail": 'b"ö@b c', "n": 2, "end": "x" * 255}).unit(NOW)
+    body = (
+        b'{"apiKey":"KEY-1","id":"bob@example.com","mail":"b\\"\xc3\xb6@b c",'
+        b'"u":"bob%40example.com b%22%C3%B6%40b%20c b\\"\\u00f6@b c","n":"2","at":"2024 odd end '
+    )
+
+    answer = answer_to(
+        [unit], Reply(status=422, body=body + b"x" * 255), Doubt(), events_again=True, secrets=["KEY-1"]
+    )
+
+    said = '{"apiKey":"***","id":"***","mail":"***","u":"*** *** ***","n":"***","at":"2024 odd end ***'
+    assert answer.words == f"event 'Paid': HTTP 422: {said}"
 
 
 def test_what_the_server_says_is_one_short_printable_line() -> None:

@@ -288,6 +288,22 @@ def test_A14_one_malformed_event_holds_nobody_back(service: Service, client: Ana
     assert (receipt.delivered, receipt.refused) == (99, {"http_400 event 'e50'": 1})
 
 
+@pytest.mark.parametrize("status", [400, 401, 422, 503])
+def test_the_log_names_neither_key_nor_user(
+    service: Service, caplog: pytest.LogCaptureFixture, status: int
+) -> None:
+    """A server that repeats what it was sent does not bring it into the log or the receipt."""
+    service.key = "SECRET-KEY"
+    service.fails = lambda: Answer(status, body=b'{"apiKey":"SECRET-KEY","u":"bob@example.com"}')
+    settings = {**service.settings, "api_key": "SECRET-KEY", "timeout": 1.0}
+    with AnalyticsClient(**settings) as client:
+        receipt = client.track(AnalyticsEvent("Paid", "bob@example.com"))
+
+    assert f"HTTP {status}" in caplog.text
+    assert "SECRET-KEY" not in caplog.text
+    assert "bob@" not in caplog.text + str(receipt.words)
+
+
 def test_A15_an_outage_ends(service: Service, client: AnalyticsClient) -> None:
     """Three times 503, then 200: delivered once."""
     service.fails = in_turn(*[Answer(503)] * 3)
