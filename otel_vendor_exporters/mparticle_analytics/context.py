@@ -51,7 +51,7 @@ class Context:
             if text:
                 pairs.append((name, text))
         body = log.body
-        if not self._tells_body or body is None or body == event_name:
+        if not self._tells_body or body is None or (isinstance(body, str) and body == event_name):
             return pairs
         if type(body) is str and len(body) <= SURELY_SHORT:
             pairs.append((_BODY, body))

@@ -99,17 +99,10 @@ class EventMapping:
         """An event for every record that is one; `process_user` is the id of what carries none."""
         mapped = Mapped()
         for record in records:
-            log = record.log_record
-            attributes = _plain(log.attributes)
-            name = log.event_name or attributes.get(names.EVENT_NAME)
-            if not name:
-                name = self._name_of_plain(attributes)
-            if name is None:
-                mapped.ignored["plain_log"] += 1
-                continue
-            extras = self._context.of_log(record, name)
-            time = log.timestamp or log.observed_timestamp
-            reason = self._add(mapped, name, time, attributes, _NOTHING, extras, process_user)
+            try:
+                reason = self._add_log(mapped, record, process_user)
+            except Exception as fault:  # noqa: BLE001  values run the application's code: the others go on
+                reason = _unfit(fault)
             if reason is None:
                 mapped.records += 1
             else:
@@ -120,13 +113,29 @@ class EventMapping:
         """An event for every event of a span; whose it is says the event, else its span."""
         mapped = Mapped()
         for span in spans:
-            reasons = list(self._add_events_of(span, mapped, process_user))
+            reasons: list[str | None] = []
+            try:
+                reasons.extend(self._add_events_of(span, mapped, process_user))
+            except Exception as fault:  # noqa: BLE001  values run the application's code: the others go on
+                reasons.append(_unfit(fault))
             if any(reason is None for reason in reasons):
                 mapped.records += 1
                 mapped.left_out.update(reason for reason in reasons if reason is not None)
             else:
                 mapped.ignored[reasons[0] or "" if reasons else "no_events"] += 1
         return mapped
+
+    def _add_log(self, mapped: Mapped, record: ReadableLogRecord, process_user: str) -> str | None:
+        log = record.log_record
+        attributes = _plain(log.attributes)
+        name = log.event_name or attributes.get(names.EVENT_NAME)
+        if not name:
+            name = self._name_of_plain(attributes)
+        if name is None:
+            return "plain_log"
+        extras = self._context.of_log(record, name)
+        time = log.timestamp or log.observed_timestamp
+        return self._add(mapped, name, time, attributes, _NOTHING, extras, process_user)
 
     def _add_events_of(self, span: ReadableSpan, mapped: Mapped, process_user: str) -> Iterator[str | None]:
         events = span.events
@@ -224,6 +233,10 @@ class EventMapping:
                 mapped.left_out["suppressed"] += 1
             elif self._users.becomes_known(ids.anonymous, ids.user, always=self._merges_always):
                 mapped.units.append(Alias(ids.anonymous, ids.user).unit())
+
+
+def _unfit(fault: Exception) -> str:
+    return f"unfit:{type(fault).__name__}"
 
 
 def _plain(attributes: Attributes) -> Mapping[str, object]:

@@ -319,6 +319,41 @@ def test_A12_nothing_is_sent_of_a_suppressed_user() -> None:
     assert (result.units, result.ignored) == ([], {"suppressed": 1})
 
 
+class Odd:
+    """A value as libraries for arrays have them: comparing it gives no truth."""
+
+    __hash__ = None  # type: ignore[assignment]  # as they have none
+
+    def __eq__(self, other: object) -> Any:
+        return self
+
+    def __bool__(self) -> bool:
+        raise ValueError("ambiguous")
+
+
+class Broken(dict[str, object]):
+    """A map whose members cannot be had."""
+
+    def items(self) -> Any:
+        raise RuntimeError("gone")
+
+
+def test_a_records_fault_costs_that_record_only() -> None:
+    """A body without a truth value is no fault at all; one that cannot be read is that record's."""
+    user = {"user.id": "u"}
+    records = log_records(
+        {"event_name": "a", "attributes": user},
+        {"event_name": "b", "attributes": user, "body": Odd()},
+        {"event_name": "c", "attributes": user, "body": Broken(a=1)},
+        {"event_name": "d", "attributes": user},
+    )
+
+    result = mapped(records)
+
+    assert [content["eventName"] for content in contents(result)] == ["a", "b", "d"]
+    assert result.ignored == {"unfit:RuntimeError": 1}
+
+
 def test_span_events_are_events() -> None:
     """Whose they are says the event, else its span; a span without events is none."""
     spans = [
