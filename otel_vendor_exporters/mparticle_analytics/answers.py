@@ -49,8 +49,8 @@ class Doubt:
     `proven_at` is when the key was last found right, in monotonic seconds; soon after it a 400 means what was
     sent. `at_once` are the users whose units were refused for that since: so that a key which is withdrawn
     costs few. `refused` are the users whose single units were kept after a 400 since anything was accepted;
-    two of them mean the key. `proven` are those since whose refusal something was accepted: not the key.
-    `tries` counts refusals in a row.
+    two of them mean the key. `proven` are those since whose refusal something was accepted: it was not the
+    key. `tries` counts refusals in a row.
     """
 
     refused: frozenset[str] = frozenset()

@@ -29,8 +29,15 @@ _BODY = "log.body"
 class Context:
     """Finds the chosen properties of a record's surroundings. Any thread may call."""
 
-    def __init__(self, chosen: Sequence[str]) -> None:
-        chosen = tuple(dict.fromkeys(chosen))  # no name twice
+    def __init__(
+        self,
+        chosen: Sequence[str],
+        lets: Callable[[str], bool] = lambda _: True,
+        lets_inner: Callable[[str], bool] = lambda _: True,
+    ) -> None:
+        """`lets` says of names whether they may be sent, `lets_inner` of dotted ones that come of maps."""
+        chosen = tuple(name for name in dict.fromkeys(chosen) if lets(name))  # no name twice
+        self._lets_inner = lets_inner
         own = {*_OF_LOG, *_OF_SPAN, _BODY, names.OTEL_SCOPE_NAME, names.OTEL_SCOPE_VERSION}
         self._of_resource = [name for name in chosen if name not in own]
         self._of_scope = [
@@ -56,7 +63,7 @@ class Context:
         if type(body) is str and len(body) <= SURELY_SHORT:
             pairs.append((_BODY, body))
         else:
-            pairs.extend(property_texts({_BODY: body}, Counter()).items())
+            pairs.extend(property_texts({_BODY: body}, Counter(), self._lets_inner).items())
         return pairs
 
     def of_span(self, span: ReadableSpan) -> list[tuple[str, str]]:
@@ -85,7 +92,7 @@ class Context:
         if scope is not None:
             of_scope = {names.OTEL_SCOPE_NAME: scope.name, names.OTEL_SCOPE_VERSION: scope.version or None}
             chosen.update({name: of_scope[name] for name in self._of_scope})
-        return tuple(property_texts(chosen, Counter()).items())
+        return tuple(property_texts(chosen, Counter(), self._lets_inner).items())
 
 
 def _trace_id(of: object) -> str:

@@ -9,11 +9,11 @@ Rule: the JSON is the same as that of `wire.AnalyticsEvent` with the same proper
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 
 from otel_vendor_exporters import attributes as names
-from otel_vendor_exporters.mparticle_analytics.settings import NOT_SENT, AnalyticsSettings
+from otel_vendor_exporters.mparticle_analytics.settings import NOT_SENT, PERSONAL, AnalyticsSettings
 from otel_vendor_exporters.mparticle_analytics.texts import (
     MOST_PROPERTIES,
     SURELY_SHORT,
@@ -35,7 +35,9 @@ class Properties:
 
     def __init__(self, settings: AnalyticsSettings) -> None:
         self._allow = settings.allow_attributes or ("*",)
-        self._deny = settings.deny_attributes + (() if settings.allow_attributes else NOT_SENT)
+        self._never = settings.deny_attributes
+        self._named = settings.allow_attributes
+        self._deny = self._never + (() if settings.allow_attributes else NOT_SENT)
         self._consumed = frozenset((*settings.user_id_from, *settings.anonymous_id_from, names.EVENT_NAME))
         self._starts: dict[str, str] = {}  # attribute name to `"name":`
         self._long: set[str] = set()  # names that may have to be cut, and may then be equal
@@ -95,10 +97,23 @@ class Properties:
 
     def _lets_inner(self, name: str) -> bool:
         """Whether a dotted name that comes of a map may be sent: it, or a map it is in, must be allowed."""
-        dots = [index for index, one in enumerate(name) if one == "."]
-        in_maps = (name[:dot] for dot in dots)
-        allowed = _matches(name, self._allow) or any(_matches(one, self._allow) for one in in_maps)
-        return allowed and not _matches(name, self._deny)
+        names_of_it = (name, *_maps_of(name))
+        allowed = any(_matches(one, self._allow) for one in names_of_it)
+        denied = _matches(name, self._deny) or any(_matches(one, self._never) for one in names_of_it)
+        return allowed and not denied and not self._is_personal(name)
+
+    def lets_context(self, name: str) -> bool:
+        """Whether a context property may be sent, which was chosen by its name."""
+        return not _matches(name, self._never)
+
+    def lets_in_context(self, name: str) -> bool:
+        """Whether a dotted name may be sent that comes of a map which is a context property."""
+        names_of_it = (name, *_maps_of(name))
+        return not any(_matches(one, self._never) for one in names_of_it) and not self._is_personal(name)
+
+    def _is_personal(self, name: str) -> bool:
+        """Whether a dotted name ends like personal data, in whatever map it is."""
+        return not _matches(name, self._named) and any(_matches(one, PERSONAL) for one in _tails_of(name))
 
     def _start(self, name: str) -> str:
         """The member's beginning, empty for what is not sent."""
@@ -125,6 +140,16 @@ def is_of_user(name: str) -> bool:
 
 def _bare(name: str) -> str:
     return name[len(names.MPARTICLE_USER_ATTRIBUTE_PREFIX) :]
+
+
+def _maps_of(name: str) -> Iterator[str]:
+    """The names of the maps that hold what has a dotted name."""
+    return (name[:index] for index, one in enumerate(name) if one == ".")
+
+
+def _tails_of(name: str) -> Iterator[str]:
+    """A dotted name as the maps that hold it would call it."""
+    return (name[index + 1 :] for index, one in enumerate(name) if one == ".")
 
 
 def _matches(name: str, globs: Iterable[str]) -> bool:

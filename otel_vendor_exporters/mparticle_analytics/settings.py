@@ -24,12 +24,12 @@ USER_AGENT = f"otel-vendor-exporters/{__version__} (python/{platform.python_vers
 NOTHING: Mapping[str, str] = MappingProxyType({})
 # What never leaves unless allow_attributes names it: who and where a person is, what headers, queries and
 # statements may hold of them; and what is of no use there: where in the source and the process it was made.
-NOT_SENT = (
+PERSONAL = (
     *("user.*", "enduser.*", "client.*", "http.client_ip", "net.peer.ip", "network.peer.address"),
     *("user_agent.original", "http.user_agent", "http.request.header.*", "http.response.header.*"),
     *("url.query", "db.query.text", "db.query.parameter.*", "db.statement"),
-    *("exception.stacktrace", "code.*", "thread.*"),
 )
+NOT_SENT = (*PERSONAL, "exception.stacktrace", "code.*", "thread.*")
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class AnalyticsSettings:
         default=(),
     )
     deny_attributes: tuple[str, ...] = setting(
-        "Attributes (globs) that are never sent as properties.", default=()
+        "Attributes and context properties (globs) that are never sent, nor what is in them.", default=()
     )
     context_properties: tuple[str, ...] = setting(
         "What else each event tells: resource attributes, otel.scope.name, otel.scope.version, log.body,"

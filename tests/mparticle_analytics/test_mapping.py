@@ -245,6 +245,41 @@ def test_personal_data_stays_here_unless_allowed() -> None:
     }
 
 
+MAPS = {"user.email": "b@e", "client": {"address": "1.2.3.4"}, "code": {"line": 1}, "sku": "A7"}
+
+
+def test_personal_data_stays_here_in_whatever_map_it_is() -> None:
+    """In attributes, in lists and in the body; what is only like technical names goes along."""
+    record = log_record(body=MAPS, req=MAPS, items=[MAPS], http={"request": {"header": {"a": "Bearer"}}})
+
+    told = {"code.line": "1", "sku": "A7"}
+    assert properties(record, context_properties="log.body") == {
+        f"{where}.{name}": text for where in ("req", "items.0", "log.body") for name, text in told.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("denied", "left"),
+    [
+        ("log.body", {"req.sku", "service.name"}),
+        ("log.body.*,req.s*", {"service.name"}),
+        ("req,service.name", {"log.body.sku"}),
+        ("*sku", {"service.name"}),
+    ],
+)
+def test_what_is_denied_is_not_sent_from_anywhere(denied: str, left: set[str]) -> None:
+    """Context properties and what is in maps: by its whole name, or by a map it is in."""
+    emitted = {"event_name": "a", "body": {"sku": "A7"}, "attributes": {"user.id": "u", "req": {"sku": "A7"}}}
+    record = log_records(emitted, resource={"service.name": "shop"})
+
+    assert properties(record, deny_attributes=denied).keys() == left
+
+
+def test_the_body_may_be_denied() -> None:
+    """A message can hold anything, so its name counts in the list too."""
+    assert properties(log_record(body="user bob@example.com"), deny_attributes="log.body") == {}
+
+
 def test_events_are_renamed() -> None:
     """By globs; the first match wins, and {name} is the original."""
     names = {"shop.order": "Order placed", "shop.*": "Shop: {name}"}
