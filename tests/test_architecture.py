@@ -60,7 +60,8 @@ LAYERS = (
 # Where the same words mean other things: a vendor with layers of its own.
 OWN_LAYERS: dict[str, tuple[set[str], ...]] = {
     "mparticle_analytics": (
-        {"settings", "texts", "units"},
+        {"texts", "units"},
+        {"settings"},
         {"users", "wire"},
         {"answers", "codec", "context", "merges", "properties"},
         {"mapping", "packing"},

@@ -16,12 +16,14 @@ from otel_vendor_exporters import __version__
 from otel_vendor_exporters import attributes as names
 from otel_vendor_exporters.addresses import check_proxy, check_url
 from otel_vendor_exporters.errors import ConfigurationError
+from otel_vendor_exporters.mparticle_analytics.texts import fits
 from otel_vendor_exporters.settings import Secret, first_conflict, read_settings, setting
 
 ENVIRONMENT_PREFIX = "OTEL_EXPORTER_MPARTICLE_ANALYTICS_"
 BASE_URL = "https://api.indicative.com/service"
 USER_AGENT = f"otel-vendor-exporters/{__version__} (python/{platform.python_version()})"
 NOTHING: Mapping[str, str] = MappingProxyType({})
+ANONYMOUS_ID_FROM = (names.ENDUSER_PSEUDO_ID, names.SESSION_ID)
 # What never leaves unless allow_attributes names it: who and where a person is, what headers, queries and
 # statements may hold of them; and what is of no use there: where in the source and the process it was made.
 PERSONAL = (
@@ -49,7 +51,7 @@ class AnalyticsSettings:
     )
     anonymous_id_from: tuple[str, ...] = setting(
         "Those of them that name a visitor nobody knows yet.",
-        default=(names.ENDUSER_PSEUDO_ID, names.SESSION_ID),
+        default=ANONYMOUS_ID_FROM,
     )
     anonymous: str = setting(
         "drop: what carries no id at all is not sent; send: it is, as anonymous_user.",
@@ -135,14 +137,32 @@ class AnalyticsSettings:
         if not self.user_agent.isascii() or not self.user_agent.isprintable():
             message = f"user_agent is {self.user_agent!r}: expected printable ASCII"
             raise ConfigurationError(message, setting="user_agent")
-        if self.anonymous_user is not None and len(self.anonymous_user) > 127:
-            message = f"anonymous_user has {len(self.anonymous_user)} characters: expected at most 127"
+        if self.anonymous_user is not None and not fits(self.anonymous_user):
+            message = f"anonymous_user has {len(self.anonymous_user)} characters: expected 1 to 255"
             raise ConfigurationError(message, setting="anonymous_user")
+        self._check_ids()
+        self._check_event_names()
         if 0 < self.events_per_second < self.processes:
             message = (
                 f"processes is {self.processes}: expected at most events_per_second, {self.events_per_second}"
             )
             raise ConfigurationError(message, setting="processes")
+
+    def _check_ids(self) -> None:
+        if not self.user_id_from:
+            message = "user_id_from is empty: expected attributes that hold the user's id"
+            raise ConfigurationError(message, setting="user_id_from")
+        unknown = [name for name in self.anonymous_id_from if name not in self.user_id_from]
+        # The default lists go together; who names another user_id_from need not empty this one.
+        if unknown and self.anonymous_id_from != ANONYMOUS_ID_FROM:
+            message = f"anonymous_id_from names {', '.join(unknown)}, which user_id_from does not"
+            raise ConfigurationError(message, setting="anonymous_id_from")
+
+    def _check_event_names(self) -> None:
+        for glob, name in self.event_names.items():
+            if not fits(name.replace("{name}", "x")):
+                message = f"event_names maps {glob!r} to a name that has not 1 to 255 characters"
+                raise ConfigurationError(message, setting="event_names")
 
     @classmethod
     def read(cls, **keywords: object) -> AnalyticsSettings:

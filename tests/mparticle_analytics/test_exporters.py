@@ -188,11 +188,15 @@ def test_what_the_sdk_measures_is_reported(service: Service) -> None:
 def test_a_fault_of_ours_never_reaches_the_application(
     logs: MParticleAnalyticsLogExporter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An exception in mapping is logged and counted, and export says FAILURE."""
+    """A record that is none costs itself; an exception outside of records is counted, and export fails."""
     broken: Any = object()
 
+    assert logs.export([broken, *emitted(("u", "a"))]) is LogRecordExportResult.SUCCESS
+    assert logs.ledger().ignored == {"unfit:AttributeError": 1}
+    assert logs.ledger().mapped == 1
+    monkeypatch.setattr(logs, "_mapping", None)
     assert logs.export([broken]) is LogRecordExportResult.FAILURE
-    assert logs.ledger().ignored == {"internal_error": 1}
+    assert logs.ledger().ignored["internal_error"] == 1
 
 
 def test_everything_can_come_from_the_environment(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
