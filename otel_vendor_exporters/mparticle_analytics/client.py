@@ -133,6 +133,7 @@ class AnalyticsClient:
         """Set properties of a user, which stay until they are set again."""
         identify = Identify(user_id, properties)
         self._note([identify])
+        self._destination.users.identified(user_id)
         return self._send([identify.unit()], timeout_seconds)
 
     def alias(self, previous_id: str, new_id: str, *, timeout_seconds: float | None = None) -> Receipt:
@@ -140,7 +141,8 @@ class AnalyticsClient:
         Merge an anonymous id's events and profile into a user's, which cannot be undone.
 
         The second time nothing is sent, and the receipt is empty. What would merge two known users is refused
-        as "known_user".
+        as "known_user": an id that records of this process name as a user's, or that something was merged
+        into; and two ids that both were identified.
         """
         unit = Alias(previous_id, new_id).unit()
         problem = self._destination.users.merge(previous_id, new_id)

@@ -191,6 +191,8 @@ class EventMapping:
             if not self._sends_anonymous:
                 return "anonymous"
             ids = _Ids(self._anonymous_user or process_user, False, None)
+        elif not ids.is_anonymous:
+            self._users.is_user(ids.user)
         if not fits(ids.user) or has_lone_surrogate(ids.user):
             return "bad_user_id"
         return "suppressed" if self._users.is_suppressed(ids.user) else ids

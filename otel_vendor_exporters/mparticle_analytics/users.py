@@ -53,7 +53,8 @@ class Users:
         self._lock = threading.Lock()
         self._told: dict[tuple[str, str], int] = {}  # (user, attribute) to hash of its text
         self._anonymous: dict[str, _Anonymous] = {}
-        self._known: dict[str, None] = {}  # the users something was merged into
+        self._known: dict[str, None] = {}  # users: something was merged into them, or a record named them
+        self._identified: dict[str, None] = {}  # whom the application's own calls identified
 
     def changed(self, user_id: str, texts: Mapping[str, str]) -> dict[str, str]:
         """Those of the attributes that Analytics was not told yet; it is assumed to be told now."""
@@ -104,12 +105,26 @@ class Users:
             one = self._anonymous_one(previous_id)
             if one.merged and one.user == new_id:
                 return "merged"
-            if one.merged or previous_id in self._known:
+            if one.merged or previous_id in self._known or self._are_identified(previous_id, new_id):
                 return "known_user"
             one.user = new_id
             one.was_sent = True
             self._merge(one)
             return None
+
+    def is_user(self, user_id: str) -> None:
+        """A record names somebody known by this id: it is nobody's anonymous one."""
+        if user_id not in self._known:  # as rarely
+            with self._lock:
+                _remember(self._known, user_id, None, self._most)
+
+    def identified(self, user_id: str) -> None:
+        """The application has said who this is; two of whom it has are two users."""
+        with self._lock:
+            _remember(self._identified, user_id, None, self._most)
+
+    def _are_identified(self, previous_id: str, new_id: str) -> bool:
+        return previous_id in self._identified and (new_id in self._identified or new_id in self._known)
 
     def take_back(self, unit: Unit, reason: str) -> None:
         """A call was lost: what it would have told is not told, and may be tried again."""

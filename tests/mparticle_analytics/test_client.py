@@ -12,10 +12,16 @@ import pytest
 
 from otel_vendor_exporters.delivery.request import Receipt
 from otel_vendor_exporters.errors import ConfigurationError, EncodingError, RefusedError, TransportError
-from otel_vendor_exporters.mparticle_analytics import AnalyticsClient, AnalyticsEvent, AnalyticsSettings
+from otel_vendor_exporters.mparticle_analytics import (
+    AnalyticsClient,
+    AnalyticsEvent,
+    AnalyticsSettings,
+    MParticleAnalyticsLogExporter,
+)
 from otel_vendor_exporters.mparticle_analytics.client import destination_for
 from tests.conftest import ForwardClock
 from tests.delivery.loopback import HANG, RESET, Answer
+from tests.mparticle_analytics.records import log_records
 from tests.mparticle_analytics.service import Service
 
 TIME_UNIX_MS = 1_700_000_000_123
@@ -168,6 +174,19 @@ def test_A12_a_deleted_users_anonymous_items_are_gone(service: Service, client: 
     assert removal.removed == 2
     assert client.track(AnalyticsEvent("later", "anon")).dropped == {"suppressed": 1}
     assert service.events == [("other", "seen")]
+
+
+def test_A11_two_known_users_are_not_merged(service: Service, client: AnalyticsClient) -> None:
+    """Neither two that were identified, nor one that a record named."""
+    for user in ("u1", "u2"):
+        client.identify(user, {"plan": "pro"})
+    logs = MParticleAnalyticsLogExporter(**service.settings)
+    logs.export(log_records({"event_name": "seen", "attributes": {"user.id": "u3"}}))
+
+    assert client.alias("u1", "u2").refused == {"known_user": 1}
+    assert client.alias("u3", "u4").refused == {"known_user": 1}
+    logs.shutdown()
+    assert "alias" not in service.kinds
 
 
 def test_A11_an_alias_that_was_lost_is_sent_when_it_is_repeated(service: Service) -> None:

@@ -59,6 +59,20 @@ def test_A11_a_known_user_is_nobodys_anonymous_id() -> None:
     assert not users.becomes_known("u1", "u2", always=True)
 
 
+def test_A11_two_users_that_were_named_or_identified_are_not_merged() -> None:
+    """Whoever a record names is no anonymous id; of those identified one may have been anonymous."""
+    users = Users(set())
+    users.is_user("u1")
+    for one in ("u2", "u3", "anon"):
+        users.identified(one)
+
+    assert users.merge("u1", "new") == "known_user"
+    assert users.merge("u2", "u1") == "known_user"
+    assert users.merge("u2", "u3") == "known_user"
+    assert not users.becomes_known("u1", "u2", always=True)
+    assert users.merge("anon", "new") is None
+
+
 def test_A11_a_merge_that_failed_may_be_tried_again() -> None:
     """When the call was lost, the next one goes out; not when it was lost because it came about before."""
     users, alias = Users(set()), Alias("anon", "u1").unit()
