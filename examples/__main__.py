@@ -30,8 +30,8 @@ def _server(command: str) -> Callable[[Sandbox], int]:
 
 
 def _vendor_down(sandbox: Sandbox) -> int:
-    """mPulse is overloaded when the first beacons come, and asks for a second of rest."""
-    sandbox.answer_next(503, times=3, on="beacon", headers={"Retry-After": "1"})
+    """mPulse is overloaded when the first beacon comes, and asks for some rest."""
+    sandbox.answer_next(503, on="beacon", headers={"Retry-After": "20"})
     return run(sandbox, "python examples/vendor_down.py")
 
 

@@ -13,7 +13,8 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from instrumentation import timed
 from otel_vendor_exporters.mpulse import MPulseSpanExporter
 
-exporter = MPulseSpanExporter(max_queue_items=1000, max_age=900)  # what is kept, and for how long, at most
+# What is kept, and for how long, at most; and how many requests are under way at once.
+exporter = MPulseSpanExporter(max_queue_items=1000, max_age=900, connections=1)
 provider = TracerProvider()
 provider.add_span_processor(BatchSpanProcessor(exporter))
 trace.set_tracer_provider(provider)
