@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from contextvars import Token
 from math import inf
@@ -201,7 +202,7 @@ class _EndScope:
         self.started = started
 
 
-class _EndProbe:
+class _EndProbe(ABC):
     """What the probes share that record at the end of a call and make nothing current."""
 
     part = ""
@@ -230,10 +231,10 @@ class _EndProbe:
             self._site.report(self.part, fault)
             return None
 
-    def suspend(self, scope: _EndScope) -> None:
+    def suspend(self, scope: _EndScope) -> None:  # noqa: B027 - right for all of them, not left out
         """Nothing was made current."""
 
-    def resume(self, scope: _EndScope) -> None:
+    def resume(self, scope: _EndScope) -> None:  # noqa: B027 - right for all of them, not left out
         """Nothing is to be made current."""
 
     def stop(self, scope: _EndScope, result: object, error: BaseException | None) -> None:
@@ -249,14 +250,17 @@ class _EndProbe:
         attributes = self._capture.of_whole(scope.arguments, result, error)
         return {**attributes, "error.type": type_name(error)} if isinstance(error, Exception) else attributes
 
+    @abstractmethod
     def _provider(self) -> Any:  # Any: each probe's own kind of provider
-        raise NotImplementedError
+        """Where the records go; None where no SDK is set up."""
 
+    @abstractmethod
     def _sink_of(self, provider: Any) -> Any:
-        raise NotImplementedError
+        """What of the provider takes them."""
 
+    @abstractmethod
     def _record(self, scope: _EndScope, result: object, error: BaseException | None) -> None:
-        raise NotImplementedError
+        """Write the record of a call that has ended."""
 
 
 class DurationProbe(_EndProbe):

@@ -41,13 +41,8 @@ class FileLock:
         flags = os.O_RDWR | os.O_NOFOLLOW | (os.O_CREAT if create else 0)
         descriptor = os.open(path, flags, 0o600)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.path.samestat(os.fstat(descriptor), path.stat()):
+            if _is_taken(descriptor, path):
                 return cls(path, descriptor)
-        except BlockingIOError:
-            pass  # somebody lives
-        except FileNotFoundError:
-            pass  # somebody was faster, and has removed it
         except BaseException:
             os.close(descriptor)
             raise
@@ -73,6 +68,15 @@ class FileLock:
 
     def end_at_exit(self) -> None:
         """The system ends it."""
+
+
+def _is_taken(descriptor: int, path: Path) -> bool:
+    """Whether the lock is now ours, and the file is the one that stands there."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except (BlockingIOError, FileNotFoundError):  # somebody lives, or was faster and has removed it
+        return False
 
 
 def lock_for_a_moment(descriptor: int, most_wait_seconds: float) -> None:

@@ -149,15 +149,14 @@ class Loopback:
         connection = plain
         line: Line | None = None
         try:
-            connection = self._tls.wrap_socket(plain, server_side=True) if self._tls else plain
-            with self._lock:
-                self._open = (self._open - {plain}) | {connection}
-            if self._closing.is_set():
-                return
-            line = Line(connection, self._closing)
-            self._handler(line)
-        except (OSError, ValueError):
-            pass  # the client has gone, or the server ends
+            with suppress(OSError, ValueError):  # the client goes, or the server ends
+                connection = self._tls.wrap_socket(plain, server_side=True) if self._tls else plain
+                with self._lock:
+                    self._open = (self._open - {plain}) | {connection}
+                if self._closing.is_set():
+                    return
+                line = Line(connection, self._closing)
+                self._handler(line)
         finally:
             with self._lock:
                 self._open.discard(connection)
