@@ -32,6 +32,7 @@ FITTING = {
     "opentelemetry-instrumentation": "0.66b2",
     "opentelemetry-distro": "0.66b1",
     "requests": "2.34.2",
+    "urllib3": "2.8.0",
     "wrapt": "2.5.2",
 }
 
@@ -70,6 +71,7 @@ def test_the_packages_that_are_installed() -> None:
         ("opentelemetry-api", "1.44.0", ("ERROR", "api_is_not_sdk")),
         ("opentelemetry-sdk", "1.38.0", ("ERROR", "unsupported")),
         ("opentelemetry-api", "2.0.0", ("ERROR", "unsupported")),
+        ("urllib3", "1.26.20", ("ERROR", "unsupported")),
         ("wrapt", "1.15.0", ("ERROR", "unsupported")),
         ("wrapt", "3.0", ("ERROR", "unsupported")),
         ("requests", "2.31.0", ("ERROR", "unsupported")),
@@ -103,7 +105,9 @@ def test_instrumentation_without_a_distribution() -> None:
 def test_what_is_needed_is_what_is_declared() -> None:
     """The versions that the doctor expects are those of pyproject.toml."""
     text = (Path(__file__).parent.parent / "pyproject.toml").read_text()
-    declared = re.findall(r'"([a-z-]+)>=([\d.]+)(?:,<([\d.]+))?"', text.partition("dependencies = [")[2])[:4]
+    declared = re.findall(r'"([a-z0-9-]+)>=([\d.]+)(?:,<([\d.]+))?"', text.partition("dependencies = [")[2])[
+        :5
+    ]
     needed = {
         name: (least, below) if below[0] < 99 else (least, ()) for name, (least, below) in NEEDED.items()
     }

@@ -22,6 +22,7 @@ NEEDED: Mapping[str, tuple[tuple[int, int], tuple[int, int]]] = {
     "opentelemetry-api": ((1, 39), (2, 0)),
     "opentelemetry-sdk": ((1, 39), (2, 0)),
     "requests": ((2, 32), (99, 0)),
+    "urllib3": ((2, 0), (3, 0)),
     "wrapt": ((1, 16), (3, 0)),
 }
 SET_THAT_FITS = "pip install --upgrade opentelemetry-sdk opentelemetry-distro opentelemetry-instrumentation"
