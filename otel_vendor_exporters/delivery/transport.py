@@ -236,7 +236,8 @@ _NEVER_AGAIN = Retry(total=False, redirect=False)  # made once: it is the same f
 
 def _reply(response: BaseHTTPResponse, deadline: float) -> Reply:
     if response.status == 204:  # what mPulse says to every beacon: nothing of it is ever read
-        response.drain_conn()
+        if not response.closed:
+            response.drain_conn()
         response.release_conn()
         return _NO_CONTENT
     headers = {name.lower(): value for name, value in response.headers.items()}

@@ -85,6 +85,40 @@ def test_keeps_its_connection(transport: Transport) -> None:
     assert (statuses, server.connections) == ([204, 200, 400, 204], 1)
 
 
+NO_CONTENT = b"HTTP/1.1 204 No Content\r\nDate: Sat, 21 Nov 2026 10:00:00 GMT\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("pieces", "connections"),
+    [
+        ((NO_CONTENT,), 1),
+        ((b"HTTP/1.1 204 \r\n\r\n",), 1),
+        ((b"HTTP/1.1 204\r\n\r\n",), 1),
+        ((NO_CONTENT[:7], NO_CONTENT[7:]), 1),
+        ((NO_CONTENT[:-2], NO_CONTENT[-2:]), 1),
+        ((b"HTTP/1.1 100 Continue\r\n\r\n" + NO_CONTENT,), 1),
+        ((NO_CONTENT[:-2] + b"connection: Keep-Alive\r\n\r\n",), 1),
+        ((NO_CONTENT[:-2] + b"Content-Length: 0\r\n\r\n",), 1),
+        ((NO_CONTENT[:-2] + b"Connection: close\r\n\r\n",), 2),
+        ((b"HTTP/1.0 204 No Content\r\n\r\n",), 2),
+        ((NO_CONTENT + b"a body that may not be",), 1),
+    ],
+)
+def test_every_form_of_204_is_one(transport: Transport, pieces: tuple[bytes, ...], connections: int) -> None:
+    """However mPulse's answer is cut and said, it is read whole, and the connection is kept if it may be."""
+
+    def handle(line: Line) -> None:
+        while line.request() is not None:
+            for piece in pieces:
+                line.send(piece)
+                time.sleep(0.02)  # so that it travels alone
+
+    with Loopback(handle) as server:
+        replies = [transport.send(posted(server.url), 5) for _ in range(2)]
+
+    assert (replies, server.connections) == ([Reply(status=204)] * 2, connections)
+
+
 def test_each_thread_has_its_connection_until_closed(transport: Transport) -> None:
     """After `close` a new connection is opened."""
     with serve(Answer(204)) as server:
