@@ -1,8 +1,8 @@
 """
 Connection: what happens to one request on its socket. Part of the door to `requests`, under `transport`.
 
-Three things that the pool does not do: the target is sent as it is, whether bytes have left is remembered,
-and the whole answer has one deadline, not each of its pieces.
+What the pool does not do: the target is sent as it is, whether bytes have left or come is remembered, and the
+whole answer has one deadline, not each of its pieces.
 """
 
 from __future__ import annotations
@@ -22,14 +22,19 @@ PASSAGE = ":passage"
 
 
 class Passage:
-    """One request on its way. `begun` once its bytes may have left; `deadline` in monotonic seconds."""
+    """
+    One request on its way; `deadline` is in monotonic seconds.
 
-    __slots__ = ("begun", "deadline", "target")
+    `begun` once its bytes may have left, `heard` once a byte has come back; `reused` on a connection that
+    was open before.
+    """
+
+    __slots__ = ("begun", "deadline", "heard", "reused", "target")
 
     def __init__(self, deadline: float, target: str = "/") -> None:
         self.deadline = deadline
         self.target = target
-        self.begun = False
+        self.begun = self.heard = self.reused = False
 
 
 @cache
@@ -43,6 +48,11 @@ def verbatim(connection_class: type[HTTPConnection]) -> type[HTTPConnection]:
 
     class Verbatim(connection_class):  # type: ignore[misc,valid-type]  # a base known at run time
         _passage = Passage(0.0)
+        _used = False
+
+        def connect(self) -> None:
+            self._used = False
+            super().connect()
 
         def request(
             self, method: str, url: str, body: Any = None, headers: Any = None, **options: Any
@@ -53,8 +63,9 @@ def verbatim(connection_class: type[HTTPConnection]) -> type[HTTPConnection]:
                 headers["User-Agent"] = SKIP_HEADER  # vendors read it; ours is said only where it is wanted
             if self.sock is None:
                 self.connect()
+            passage.reused, self._used = self._used, True
             passage.begun = True
-            self.response_class = _with_deadline(passage.deadline)
+            self.response_class = _answers_to(passage)
             super().request(method, url, body=body, headers=headers, **options)
 
         def putrequest(self, method: str, _url: str, *args: Any, **options: Any) -> None:
@@ -63,9 +74,9 @@ def verbatim(connection_class: type[HTTPConnection]) -> type[HTTPConnection]:
     return Verbatim
 
 
-def _with_deadline(deadline: float) -> Any:  # http.client calls it as a class
+def _answers_to(passage: Passage) -> Any:  # http.client calls it as a class
     def response(sock: socket.socket, *args: Any, **options: Any) -> HTTPResponse:
-        return _Answer(_Source(sock, deadline), *args, **options)  # type: ignore[arg-type]  # all it asks
+        return _Answer(_Source(sock, passage), *args, **options)  # type: ignore[arg-type]  # all it asks
 
     return response
 
@@ -102,31 +113,33 @@ def _is_plain_204(head: bytes) -> bool:
 class _Source:
     """What `http.client` reads an answer from."""
 
-    def __init__(self, sock: socket.socket, deadline: float) -> None:
+    def __init__(self, sock: socket.socket, passage: Passage) -> None:
         self._sock = sock
-        self._deadline = deadline
+        self._passage = passage
 
     def makefile(self, mode: str) -> io.BufferedReader:  # noqa: ARG002  always "rb"
-        return io.BufferedReader(_Reader(self._sock, self._deadline))
+        return io.BufferedReader(_Reader(self._sock, self._passage))
 
 
 class _Reader(io.RawIOBase):
     """Reads from a socket until the deadline."""
 
-    def __init__(self, sock: socket.socket, deadline: float) -> None:
+    def __init__(self, sock: socket.socket, passage: Passage) -> None:
         self._sock = sock
         self._raw = sock.makefile("rb", buffering=0)
-        self._deadline = deadline
+        self._passage = passage
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int | None:
-        left = self._deadline - monotonic()
+        left = self._passage.deadline - monotonic()
         if left <= 0:
             raise TimeoutError("the answer takes too long")
         self._sock.settimeout(left)
-        return self._raw.readinto(buffer)
+        count = self._raw.readinto(buffer)
+        self._passage.heard = self._passage.heard or bool(count)
+        return count
 
     def close(self) -> None:
         self._raw.close()

@@ -67,12 +67,17 @@ class Item(Generic[U]):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One HTTP request, complete with address and credentials: made at the moment of sending."""
+    """
+    One HTTP request, complete with address and credentials: made at the moment of sending.
+
+    `repeatable` says that it does no harm when it arrives twice.
+    """
 
     method: str
     url: str
     headers: Mapping[str, str] = field(default_factory=_empty)
     body: bytes | None = None
+    repeatable: bool = False
 
 
 class Failure(Enum):

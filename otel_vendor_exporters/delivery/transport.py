@@ -182,6 +182,13 @@ class _Line:
         if now - self._used_at > MAX_IDLE_SECONDS:
             self.close()
         passage = Passage(deadline=now + timeout_seconds)
+        reply, error = self._send(request, passage)
+        if request.repeatable and error is not None and _is_hang_up(passage, error):
+            reply, _ = self._send(request, Passage(passage.deadline))
+        self._used_at = monotonic()
+        return reply
+
+    def _send(self, request: Request, passage: Passage) -> tuple[Reply, Exception | None]:
         try:
             end_of_host = request.url.find("/", request.url.find("//") + 2)
             origin = self._origin(request.url[:end_of_host])
@@ -195,14 +202,13 @@ class _Line:
                 retries=_NEVER_AGAIN,
                 assert_same_host=False,
                 preload_content=False,
-                timeout=timeout_seconds,
+                timeout=max(passage.deadline - monotonic(), 0.001),
             )
-            return _reply(response, passage.deadline)
+            return _reply(response, passage.deadline), None
         except (requests.RequestException, HTTPError, OSError, ValueError) as error:
             sent = passage.begun and not any(map(_is_alert, _chain(error)))
-            return Reply(failure=Failure.NO_ANSWER if sent else Failure.NOT_SENT, words=_words_of(error))
-        finally:
-            self._used_at = monotonic()
+            failure = Failure.NO_ANSWER if sent else Failure.NOT_SENT
+            return Reply(failure=failure, words=_words_of(error)), error
 
     def close(self) -> None:
         self._origins = {}
@@ -276,6 +282,12 @@ _NOT_SENT = (
     ValueError,  # an address or a header that cannot be
     FileNotFoundError,  # a certificate file
 )
+
+
+def _is_hang_up(passage: Passage, error: Exception) -> bool:
+    """Whether a connection that was kept was closed when the request met it, before any byte of an answer."""
+    kept = passage.reused and not passage.heard
+    return kept and any(isinstance(one, ConnectionError) for one in _chain(error))
 
 
 def _is_alert(error: BaseException) -> bool:

@@ -65,7 +65,9 @@ class Feed:
     def request(self, parcel: Parcel[SealedBatch]) -> Request:
         """The batches as one JSON array, exactly as they were sealed."""
         body = b"[" + b",".join([item.unit.body for item in parcel.items]) + b"]"
-        return Request("POST", self._url, self._headers, body)
+        return Request(
+            "POST", self._url, self._headers, body, repeatable=True
+        )  # duplicates are removed there
 
     def judge(self, parcel: Parcel[SealedBatch], reply: Reply) -> Sequence[Verdict[SealedBatch]]:
         """What the answer means for each batch (contract: "Responses")."""

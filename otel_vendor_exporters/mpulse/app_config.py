@@ -90,7 +90,7 @@ def config_request(settings: MPulseSettings, current: AppConfig | None, now_unix
         pairs += [("r", ""), ("bcn", current.beacon_url_as_given)]
     query = "&".join(f"{name}={quote(value, safe='')}" for name, value in pairs)
     headers = {"User-Agent": settings.user_agent, "Accept": "application/json", "Accept-Encoding": "gzip"}
-    return Request("GET", f"{settings.resolved_config_url}?{query}", headers)
+    return Request("GET", f"{settings.resolved_config_url}?{query}", headers, repeatable=True)
 
 
 def sign(secret: str, api_key: str, now_unix_ms: int) -> str:

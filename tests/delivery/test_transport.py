@@ -364,6 +364,62 @@ def test_idle_connections_are_not_trusted(transport: Transport, monkeypatch: pyt
     assert server.connections == 3
 
 
+def hangs_up_on_the_second(seen: list[tuple[int, bytes]], last: Callable[[Line], None]) -> Loopback:
+    """Answers the first request of a connection, and meets the second with `last` and the end."""
+    numbers = iter(range(9))
+
+    def handle(line: Line) -> None:
+        number = next(numbers)
+        for answer in (lambda line: line.answer(Answer(200)), last):
+            request = line.request()
+            if request is None:
+                return
+            seen.append((number, request.body))
+            answer(line)
+
+    return Loopback(handle)
+
+
+@pytest.mark.parametrize("end", ["close", "reset"])
+@pytest.mark.parametrize("repeatable", [True, False])
+def test_what_may_be_repeated_goes_once_more_at_once(
+    transport: Transport, end: str, repeatable: bool
+) -> None:
+    """A kept connection that ends before any byte of the answer: once more on a new one, or no answer."""
+    seen: list[tuple[int, bytes]] = []
+
+    def last(line: Line) -> None:
+        if end == "reset":
+            line.reset()
+
+    with hangs_up_on_the_second(seen, last) as server:
+        request = Request("POST", server.url + "/", body=b"1", repeatable=repeatable)
+        replies = [transport.send(request, 5) for _ in range(2)]
+
+    expected = [(0, b"1"), (0, b"1"), (1, b"1")] if repeatable else [(0, b"1"), (0, b"1")]
+    assert [reply.failure for reply in replies] == [None, None if repeatable else Failure.NO_ANSWER]
+    assert seen == expected
+
+
+def test_an_answer_that_has_begun_is_not_asked_for_again(transport: Transport) -> None:
+    """The vendor was at work on it: whether it goes again is not decided here."""
+    seen: list[tuple[int, bytes]] = []
+    with hangs_up_on_the_second(seen, lambda line: line.send(b"HTTP/1.1 20")) as server:
+        request = Request("POST", server.url + "/", body=b"1", repeatable=True)
+        replies = [transport.send(request, 5) for _ in range(2)]
+
+    assert replies[1].failure is Failure.NO_ANSWER
+    assert seen == [(0, b"1"), (0, b"1")]
+
+
+def test_a_new_connection_that_ends_is_not_tried_again(transport: Transport) -> None:
+    """A server that closes every connection is not asked twice by one call."""
+    with raw(b"") as server:
+        reply = transport.send(Request("POST", server.url + "/", body=b"1", repeatable=True), 5)
+
+    assert (reply.failure, server.connections) == (Failure.NO_ANSWER, 1)
+
+
 # TLS
 
 
