@@ -52,6 +52,8 @@ def verbatim(connection_class: type[HTTPConnection]) -> type[HTTPConnection]:
 
         def connect(self) -> None:
             self._used = False
+            # A proxy's answer to CONNECT is read here, by the same class.
+            self.response_class = _answers_to(Passage(monotonic() + self.timeout))
             super().connect()
 
         def request(

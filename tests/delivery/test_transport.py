@@ -592,6 +592,18 @@ def test_a_proxy_that_refuses_the_tunnel_sent_nothing(tls: ssl.SSLContext) -> No
     assert (reply.failure, server.connections) == (Failure.NOT_SENT, 0)
 
 
+def test_a_proxy_that_drips_its_answer_has_one_deadline() -> None:
+    """However slowly it drips, the answer to CONNECT is waited for once; the vendor has seen nothing."""
+    with drips(b"HTTP/1.1 200 OK\r\nX-Long: ", b"x") as proxy:
+        transport = Transport(Network(proxy=proxy.url))
+        began = time.monotonic()
+        reply = transport.send(posted("https://vendor.invalid"), 0.3)
+        transport.close()
+
+    assert reply.failure is Failure.NOT_SENT
+    assert time.monotonic() - began < 2
+
+
 def test_a_proxy_that_is_not_there_sent_nothing() -> None:
     """Nobody listens at the proxy's address."""
     with serve(Answer(204)) as server:
