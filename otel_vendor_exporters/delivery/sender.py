@@ -33,6 +33,7 @@ __all__ = ["Delivery", "Packed", "Vendor"]
 
 MOST_PACKED_AT_ONCE = 2048
 NOT_READY_PAUSE_SECONDS = 0.05  # a request that could not be made: nothing failed, but nothing must spin
+LEAST_SECONDS_TO_TRY_AGAIN = 0.5  # at a shutdown; with less, the answer may come too late to be of use
 _FOREVER_SECONDS = 3600.0  # some platforms refuse to wait for longer
 
 
@@ -146,7 +147,8 @@ class Delivery(Generic[U]):
 
         def hopeless() -> bool:
             again = self._pace.failures > failures_before > 0
-            return again or self._pace.paused_until > deadline
+            least = LEAST_SECONDS_TO_TRY_AGAIN if self._pace.failures else 0.0
+            return again or self._pace.paused_until > deadline - least
 
         self._wait(deadline, done=self._is_idle, hopeless=hopeless)
         self._stop(deadline)

@@ -453,6 +453,25 @@ def test_shutdown_during_an_outage_tries_once(ways: Ways, clock: FakeClock, capl
     assert "numbers: shut down after 0 items delivered, refused {}, dropped {'shutdown': 3}" in caplog.text
 
 
+def test_shutdown_does_not_try_again_for_an_answer_that_would_come_too_late(
+    ways: Ways, clock: FakeClock
+) -> None:
+    """With a moment left after the pause nothing goes out: without an answer it would count as ambiguous."""
+
+    def once_shutting_down(numbers: list[int]) -> Answer:
+        while way.keep([]):
+            time.sleep(0.005)
+        return Answer(503, {"Retry-After": "2"})
+
+    with NumbersServer(once_shutting_down) as server:
+        way = ways(server.url, clock=clock, again=False)
+        way.keep(range(3))
+        way.delivery.shutdown(2.2)
+
+    assert len(server.received) == 1
+    assert way.counts() == {"accepted": 3, "dropped": {"shutdown": 3}}
+
+
 def test_shutdown_keeps_its_deadline_and_tells_what_is_in_flight(ways: Ways, caplog: Log) -> None:
     """A vendor that hangs does not hold up the end; what was under way is in the last line."""
     with NumbersServer(lambda numbers: HANG) as server:
