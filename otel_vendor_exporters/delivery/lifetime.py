@@ -31,6 +31,7 @@ class Living(Protocol):
         ...
 
 
+LEAST_SECONDS_AT_EXIT = 1.0  # of each destination: one that hangs does not take the others' turn
 MOST_WAIT_SECONDS = 2.0  # of a fork for those inside, and of those who want in for a fork
 
 
@@ -83,6 +84,24 @@ _all: weakref.WeakSet[Living] = weakref.WeakSet()
 def register(one: Living) -> None:
     """Have `one` renewed and ended as long as it lives."""
     _all.add(one)
+
+
+_exit_began: float | None = None  # monotonic seconds
+
+
+def deadline(seconds: float, now: float) -> float:
+    """
+    Until when somebody may be held up who gives so many `seconds` from `now` on, all in monotonic seconds.
+
+    At the interpreter's end all destinations share them, or several vendors that hang would add up: they have
+    been sending side by side since the first of them was waited for.
+    """
+    global _exit_began
+    if threading.main_thread().is_alive():
+        return now + seconds
+    if _exit_began is None:
+        _exit_began = now
+    return max(_exit_began + seconds, now + min(seconds, LEAST_SECONDS_AT_EXIT))
 
 
 def _each(act: Callable[[Living], None]) -> None:

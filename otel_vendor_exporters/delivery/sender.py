@@ -118,12 +118,12 @@ class Delivery(Generic[U]):
 
         Returns early, False, when the vendor is not to be asked again before the deadline.
         """
-        deadline = self._clock.monotonic() + timeout_seconds
+        deadline = lifetime.deadline(timeout_seconds, self._clock.monotonic())
         return self._wait(deadline, done=self._is_idle, hopeless=lambda: self._pace.paused_until > deadline)
 
     def wait_for(self, ticket: Ticket, timeout_seconds: float) -> None:
         """Wait until the items of `ticket` are settled, as long as `flush` would."""
-        deadline = self._clock.monotonic() + timeout_seconds
+        deadline = lifetime.deadline(timeout_seconds, self._clock.monotonic())
 
         def settled() -> bool:
             return ticket.settled >= ticket.expected
@@ -136,7 +136,7 @@ class Delivery(Generic[U]):
 
         During an outage there is one last try: a vendor that is down does not hold up the application.
         """
-        deadline = self._clock.monotonic() + timeout_seconds
+        deadline = lifetime.deadline(timeout_seconds, self._clock.monotonic())
         with self._lock:
             if self._closing_at is not None:
                 return

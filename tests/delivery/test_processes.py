@@ -343,6 +343,31 @@ def run(url: str, then: str = "", timeout: float = 5.0) -> subprocess.CompletedP
     return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
 
 
+SEVERAL = """
+import sys
+sys.path.insert(0, {root!r})
+from tests.delivery.fakes import Ways
+ways = [Ways()(url, timeout_seconds=3, per_parcel=1) for url in ({hangs!r}, {hangs!r}, {hangs!r}, {works!r})]
+for number, way in enumerate(ways):
+    way.keep([number, 10 + number])
+    {then}
+"""
+
+
+@pytest.mark.parametrize("then", ["pass", "__import__('atexit').register(way.delivery.shutdown, 3)"])
+def test_vendors_that_hang_do_not_add_up(then: str) -> None:
+    """At exit all destinations share the time of one, with a second each at least; what works delivers."""
+    root = str(Path(__file__).parent.parent.parent)
+    with NumbersServer() as works, NumbersServer(lambda numbers: HANG) as hangs:
+        script = SEVERAL.format(root=root, hangs=hangs.url, works=works.url, then=then)
+        began = time.monotonic()
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=30, check=False)
+        took = time.monotonic() - began
+
+    assert (done.returncode, sorted(works.numbers)) == (0, [3, 13])
+    assert took < 7  # 3 + 1 + 1 and the start; they would add up to 9
+
+
 @pytest.mark.parametrize("then", ["", "raise SystemExit(0)", "del way"])
 def test_exit_without_shutdown_delivers(then: str) -> None:
     """A program that ends without a word has its items delivered first."""
