@@ -10,14 +10,14 @@ from __future__ import annotations
 import re
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import cast, get_args
 from urllib.parse import unquote
 
 from otel_vendor_exporters.sandbox.exchange import Answer, Request, pairs_from, shown
-from otel_vendor_exporters.sandbox.inbox import Record
+from otel_vendor_exporters.sandbox.inbox import Record, Severity
 from otel_vendor_exporters.sandbox.mparticle_analytics_calls import (
     Json,
     Reading,
@@ -181,6 +181,7 @@ class MParticleAnalyticsApp:
         if action == "identify":
             if not self._is_heard(user_id, reading):
                 return _Kept()
+            self._directory.identify(user_id)
             return _Kept(user_id=user_id, properties=kept_properties(content.get("properties")))
         self._directory.suppress(user_id)
         return _Kept(user_id=user_id)
@@ -191,15 +192,9 @@ class MParticleAnalyticsApp:
             return _Kept()
         if not (self._is_heard(previous_id, reading) and self._is_heard(new_id, reading)):
             return _Kept()
-        if self._directory.is_known(previous_id):
-            sentence = (
-                f"`{shown(previous_id)}` is a user already known, and joining two users cannot be undone: "
-                "previousId must be an anonymous id."
-            )
-            reading.say("alias_of_known_user", sentence)
-        if not self._directory.join(previous_id, new_id):
-            sentence = f"`{shown(previous_id)}` and `{shown(new_id)}` are one user already: once is enough."
-            reading.say("alias_repeated", sentence, "warning")
+        for code, severity, sentence in _wrong_alias(self._directory, previous_id, new_id):
+            reading.say(code, sentence, severity)
+        self._directory.join(previous_id, new_id)
         return _Kept(user_id=new_id, previous_id=previous_id)
 
     def _is_heard(self, user_id: str, reading: Reading) -> bool:
@@ -270,6 +265,33 @@ def _address(path: str) -> _Address | None:
         return _Address("track", batch=True)
     action = "track" if found[3] == "event" else found[3]
     return _Address(cast("Action", action), key=None if found[4] is None else unquote(found[4]))
+
+
+def _wrong_alias(directory: Directory, previous_id: str, new_id: str) -> Iterator[tuple[str, Severity, str]]:
+    """
+    Why two ids should not be joined, the worst first and alone.
+
+    "Merges two user event streams and profiles", and no call undoes it. Whose an id is shows in what was told
+    before: newId is a user's, and so is what was joined to it; who was identified may still be anonymous.
+    """
+    previous, new = shown(previous_id), shown(new_id)
+    if directory.are_one(previous_id, new_id):
+        yield "alias_repeated", "warning", f"`{previous}` and `{new}` are one user already: once is enough."
+    elif directory.has_user(previous_id) and directory.has_user(new_id):
+        sentence = f"`{previous}` and `{new}` belong to two users already known, who are one now for ever."
+        yield "alias_of_two_users", "error", sentence
+    elif directory.has_user(previous_id):
+        sentence = (
+            f"`{previous}` belongs to a user already known, and joining two users cannot be undone: "
+            "previousId must be an anonymous id."
+        )
+        yield "alias_of_known_user", "error", sentence
+    elif directory.is_identified(previous_id) and directory.is_identified(new_id):
+        sentence = (
+            f"`{previous}` and `{new}` were both identified, and joining them cannot be undone: "
+            "see that the first names an anonymous visitor."
+        )
+        yield "alias_of_identified_users", "warning", sentence
 
 
 def _parsed(body: bytes, reading: Reading) -> Json | None:

@@ -66,7 +66,8 @@ class Directory:
     def __init__(self) -> None:
         self._parents: dict[str, str] = {}
         self._suppressed: set[str] = set()
-        self._known: set[str] = set()
+        self._users: set[str] = set()  # roots that an anonymous visitor was joined to
+        self._identified: set[str] = set()
 
     def root(self, id_: str) -> str:
         """The id that stands for all ids of a user."""
@@ -81,9 +82,22 @@ class Directory:
         """Whether data of this id, or of one it is joined to, is thrown away."""
         return self.root(id_) in self._suppressed
 
-    def is_known(self, id_: str) -> bool:
-        """Whether an anonymous visitor became this id before."""
-        return id_ in self._known
+    def has_user(self, id_: str) -> bool:
+        """Whether an anonymous visitor became this id, or one it is joined to, before."""
+        return self.root(id_) in self._users
+
+    def are_one(self, id_: str, other: str) -> bool:
+        """Whether two ids are one user already."""
+        return self.root(id_) == self.root(other)
+
+    def identify(self, id_: str) -> None:
+        """A profile is written under this id."""
+        if len(self._identified) < MAX_IDS:
+            self._identified.add(id_)
+
+    def is_identified(self, id_: str) -> bool:
+        """Whether a profile was written under this very id."""
+        return id_ in self._identified
 
     def suppress(self, id_: str) -> None:
         """Listen to this user no more."""
@@ -97,7 +111,7 @@ class Directory:
             return False
         if len(self._parents) < MAX_IDS:
             self._parents[previous_root] = new_root
-            self._known.add(new_id)
+            self._users.add(new_root)
         if previous_root in self._suppressed:
             self._suppressed.add(new_root)
         return True

@@ -71,6 +71,11 @@ _ANALYTICS = {
     "body_too_large": "Setting `max_body_bytes`.",
     "missing:eventUniqueId": "Attribute `user.id`, settings `user_id_from` and `anonymous`.",
     "alias_of_known_user": "Attribute `enduser.pseudo.id`, setting `alias`: join anonymous ids only.",
+    "alias_of_two_users": "Attribute `enduser.pseudo.id`, setting `alias`; and `spool_dir`, without which "
+    "each process remembers for itself what was merged.",
+    "alias_of_identified_users": "Attribute `enduser.pseudo.id`, setting `anonymous_id_from`: "
+    "join anonymous ids only.",
+    "alias_repeated": "Setting `spool_dir`: without it a process does not know what others merged.",
     "alias_to_itself": "Settings `user_id_from` and `anonymous_id_from` name the same id.",
     "suppressed_user": "Stop sending for this user; deletion cannot be undone.",
     "property_cut": "The property named here: shorten it, or setting `deny_attributes`.",

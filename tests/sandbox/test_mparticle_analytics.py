@@ -184,6 +184,46 @@ def test_A11_aliases_that_should_not_be(sandbox: Sandbox) -> None:
     assert user.ids == {"anon", "u", "v"}
 
 
+ALIASES: list[tuple[str, list[tuple[str, str]], tuple[str, ...]]] = [
+    ("of a visitor to a user", [("a", "u")], ()),
+    ("of two visitors to one user", [("a", "u"), ("b", "u")], ()),
+    ("of a user to another user", [("a", "u"), ("b", "v"), ("u", "v")], ("alias_of_two_users",)),
+    ("of a visitor of one user to another", [("a", "u"), ("b", "v"), ("a", "v")], ("alias_of_two_users",)),
+    ("of a visitor to a second user", [("a", "u"), ("a", "v")], ("alias_of_known_user",)),
+    ("of a user to a visitor", [("a", "u"), ("u", "a")], ("alias_repeated",)),
+    ("of a user identified to a visitor", [("identify", "u"), ("a", "u")], ()),
+    ("of a visitor identified to a user", [("identify", "a"), ("a", "u")], ()),
+    (
+        "of two who were identified",
+        [("identify", "u"), ("identify", "v"), ("u", "v")],
+        ("alias_of_identified_users",),
+    ),
+    (
+        "of two users, also identified",
+        [("a", "u"), ("b", "v"), ("identify", "u"), ("identify", "v"), ("u", "v")],
+        ("alias_of_two_users",),
+    ),
+]
+
+
+@pytest.mark.parametrize(("calls", "codes"), [row[1:] for row in ALIASES], ids=[row[0] for row in ALIASES])
+def test_A11_an_alias_that_makes_one_of_two_users_is_told(
+    sandbox: Sandbox, calls: list[tuple[str, str]], codes: tuple[str, ...]
+) -> None:
+    """Merging cannot be undone: users known to be two are an error, two who were identified a warning."""
+    for one, other in calls:
+        if one == "identify":
+            assert send(sandbox, "/identify", keyed(uniqueId=other, properties={})) == 200
+        else:
+            assert send(sandbox, "/alias", keyed(previousId=one, newId=other)) == 200
+
+    assert sandbox.received.codes == codes
+    severities = {"alias_of_two_users": "error", "alias_of_known_user": "error"}
+    assert [finding.severity for finding in sandbox.received.findings] == [
+        severities.get(code, "warning") for code in codes
+    ]
+
+
 def test_A16_the_rate_is_that_of_any_one_second(sandbox: Sandbox, clock: Clock) -> None:
     """The 251st event in a second is told; ordered, it is refused with 429."""
     hundred = keyed(events=[event()] * 100)
