@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from otel_vendor_exporters.delivery.codec import BytesCodec
-from otel_vendor_exporters.delivery.journal import Changes, Journal, Label, Mark, Segment, joined
+from otel_vendor_exporters.delivery.journal import Changes, Journal, Label, Mark
 from otel_vendor_exporters.delivery.request import Failure, Reply, Request
+from otel_vendor_exporters.delivery.segments import Segment, joined
 from otel_vendor_exporters.delivery.spool_writing import Disk
 from otel_vendor_exporters.doctor.code_names import CodeName, Kind, add_configured, scan
 from otel_vendor_exporters.doctor.declared import declared_in

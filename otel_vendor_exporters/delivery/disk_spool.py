@@ -16,9 +16,9 @@ from otel_vendor_exporters.delivery.estate import Estate, Part, next_estate
 from otel_vendor_exporters.delivery.journal import (
     Changes,
     Mark,
-    Segment,
 )
 from otel_vendor_exporters.delivery.request import Item, U
+from otel_vendor_exporters.delivery.segments import Segment
 from otel_vendor_exporters.delivery.spool import Ended, Inherited, Put
 from otel_vendor_exporters.delivery.spool_writing import SpoolWriting
 from otel_vendor_exporters.errors import SpoolError

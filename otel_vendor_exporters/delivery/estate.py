@@ -22,17 +22,15 @@ from otel_vendor_exporters.delivery.file_lock import FileLock
 from otel_vendor_exporters.delivery.journal import (
     MOST_IN_A_SEGMENT,
     SUFFIX,
-    Entry,
     Label,
     Mark,
-    Segment,
-    entries_of,
     read,
     remove,
     settle,
 )
 from otel_vendor_exporters.delivery.notices import Notices
 from otel_vendor_exporters.delivery.request import Item, U
+from otel_vendor_exporters.delivery.segments import Entry, Segment, entries_of
 from otel_vendor_exporters.errors import SpoolError
 
 DAMAGED = ".damaged"

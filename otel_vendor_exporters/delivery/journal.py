@@ -13,22 +13,21 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import json
-import math
 import os
 import secrets
 import sqlite3
-import struct
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from enum import IntEnum
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from otel_vendor_exporters.delivery.disk_errors import OTHER_KIND, DamagedError, disk_errors, is_damage
 from otel_vendor_exporters.delivery.file_lock import FileLock
 from otel_vendor_exporters.delivery.lifetime import no_fork
+from otel_vendor_exporters.delivery.segments import BLOT, Segment, entries_of, joined
 from otel_vendor_exporters.errors import SpoolError
 
 SCHEMA_VERSION = 1
@@ -38,7 +37,6 @@ MARKS = ".marks"
 MOST_IN_A_SEGMENT = 512
 _MOST_BLOCKS = 1 << 39  # times 512 that is the largest place there is, 2^48
 _CHECKPOINT_PAGES = 1000  # 16 MB of log; only then the disk itself is waited for
-_ENTRY = struct.Struct("<dII")  # expires_at_unix_ms or NaN, size_bytes, length of the body that follows
 
 _SCHEMA = (
     f"PRAGMA application_id = {APPLICATION_ID}",
@@ -82,32 +80,6 @@ class Label:
         return hashlib.blake2b(text.encode(), digest_size=16, salt=salt).digest()
 
 
-class Entry(NamedTuple):
-    """One item as it stands in a segment."""
-
-    expires_at_unix_ms: float | None
-    size_bytes: int
-    body: bytes
-
-    @property
-    def is_blot(self) -> bool:
-        """Whether it only keeps the place of an item that is no more."""
-        return self.size_bytes == 0 and not self.body
-
-
-_BLOT = Entry(None, 0, b"")
-
-
-class Segment(NamedTuple):
-    """One row: items that were kept together, in the order of age among the others."""
-
-    block: int
-    age: int
-    first: int
-    origin: str | None
-    body: bytes
-
-
 @dataclass(frozen=True, slots=True)
 class Changes:
     """What one transaction does: segments that are new, those with another body, and blocks that are gone."""
@@ -115,32 +87,6 @@ class Changes:
     new: Sequence[Segment] = ()
     changed: Sequence[tuple[bytes, int]] = ()
     gone: Sequence[int] = ()
-
-
-def joined(entries: Iterable[tuple[float | None, int, bytes]]) -> bytes:
-    """The body of a segment, of the columns of `Entry`."""
-    pieces: list[bytes] = []
-    add, pack = pieces.append, _ENTRY.pack
-    for expires, size_bytes, body in entries:
-        add(pack(math.nan if expires is None else expires, size_bytes, len(body)))
-        add(body)
-    return b"".join(pieces)
-
-
-def entries_of(body: bytes) -> list[Entry]:
-    """The items of a segment. Raises ValueError for what `joined` did not make."""
-    found: list[Entry] = []
-    at = 0
-    while at < len(body):
-        if len(body) - at < _ENTRY.size:
-            raise ValueError("a segment that breaks off")
-        expires, size_bytes, length = _ENTRY.unpack_from(body, at)
-        at += _ENTRY.size
-        if len(body) - at < length:
-            raise ValueError("a segment that breaks off")
-        found.append(Entry(None if math.isnan(expires) else expires, size_bytes, body[at : at + length]))
-        at += length
-    return found
 
 
 class Journal:
@@ -203,7 +149,7 @@ class Journal:
             entries = entries_of(found[0]) if found else []
         except ValueError as error:
             raise DamagedError(str(error)) from error
-        return joined(_BLOT if index in indexes else entry for index, entry in enumerate(entries))
+        return joined(BLOT if index in indexes else entry for index, entry in enumerate(entries))
 
     def origins(self) -> set[str]:
         """Where the adopted segments came from that are still here. Raises SpoolError."""

@@ -24,8 +24,8 @@ from otel_vendor_exporters.delivery.journal import (
     SUFFIX,
     Label,
     Mark,
-    entries_of,
 )
+from otel_vendor_exporters.delivery.segments import entries_of
 from otel_vendor_exporters.errors import SpoolError
 
 

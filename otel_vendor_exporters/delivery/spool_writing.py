@@ -23,11 +23,10 @@ from otel_vendor_exporters.delivery.journal import (
     Journal,
     Label,
     Mark,
-    Segment,
-    joined,
 )
 from otel_vendor_exporters.delivery.notices import Notices
 from otel_vendor_exporters.delivery.request import Item, U
+from otel_vendor_exporters.delivery.segments import Segment, joined
 from otel_vendor_exporters.delivery.spool import MemorySpool, Put
 from otel_vendor_exporters.errors import SpoolError
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from otel_vendor_exporters.delivery import journal
+from otel_vendor_exporters.delivery import journal, segments
 from otel_vendor_exporters.delivery.codec import BytesCodec
 from otel_vendor_exporters.delivery.disk_errors import disk_errors
 from otel_vendor_exporters.delivery.disk_spool import DiskSpool
@@ -560,7 +560,7 @@ def _content(path: Path) -> list[str]:
     with sqlite3.connect(path) as connection:
         found = [body for (body,) in connection.execute("SELECT body FROM segments")]
     connection.close()
-    return [entry.body.decode() for body in found for entry in journal.entries_of(body)]
+    return [entry.body.decode() for body in found for entry in segments.entries_of(body)]
 
 
 def test_what_cannot_be_read_is_counted(host: Host) -> None:
@@ -571,7 +571,7 @@ def test_what_cannot_be_read_is_counted(host: Host) -> None:
     (path,) = host.folder.glob("*.spool")
     with sqlite3.connect(path) as connection:
         columns = [(None, 10, b"a"), (None, 10, b"\xff"), (None, 10, b"c")]
-        connection.execute("UPDATE segments SET body = ?", [journal.joined(columns)])
+        connection.execute("UPDATE segments SET body = ?", [segments.joined(columns)])
     connection.close()
     second = host.process()
 
