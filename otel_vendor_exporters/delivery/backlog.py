@@ -68,10 +68,10 @@ class Backlog(Generic[U]):
             item.ticket.expected += len(parts) - 1
         self._note(self._spool.replace(item, parts))
 
-    def deliver(self, items: Sequence[Item[U]]) -> None:
-        """Items arrived."""
+    def deliver(self, items: Sequence[Item[U]], *, erase: bool = False) -> None:
+        """Items arrived; with `erase` no byte of them is to be left on the disk."""
         self._ledger.deliver(len(items))
-        self._spool.settle(items)
+        self._settle(items, erase=erase)
         for item in items:
             if item.ticket is not None:
                 item.ticket.delivered += 1
@@ -79,7 +79,7 @@ class Backlog(Generic[U]):
     def lose(self, verdict: Verdict[U]) -> None:
         """Items that went out are refused or dropped; said once."""
         items, reason = verdict.items, verdict.reason or verdict.outcome.value
-        self._spool.settle(items)
+        self._settle(items, erase=verdict.erase)
         if verdict.outcome is Outcome.DROPPED:
             self._count_dropped(items, reason, was="in_flight", words=verdict.words)
             return
@@ -92,8 +92,10 @@ class Backlog(Generic[U]):
         self._say("refused", reason, len(items), verdict.words)
 
     def take_out(self, subjects: Collection[str], reason: str) -> int:
-        """Give up what waits and is about one of these subjects; how many that were."""
+        """Give up what waits and is about one of these subjects, to the last byte; how many that were."""
         items = self._spool.take_out(subjects)
+        if items:
+            self._spool.erase(at_once=True)
         self._count_dropped(items, reason, was="waiting")
         return len(items)
 
@@ -162,6 +164,11 @@ class Backlog(Generic[U]):
         if count:
             self._ledger.drop(reason, count)
             self._say("dropped", reason, count, "")
+
+    def _settle(self, items: Sequence[Item[U]], *, erase: bool) -> None:
+        self._spool.settle(items)
+        if erase:
+            self._spool.erase(at_once=False)
 
     def _note(self, put: Put[U]) -> None:
         if put.merged:

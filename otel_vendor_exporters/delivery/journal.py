@@ -36,6 +36,8 @@ SUFFIX = ".spool"
 MARKS = ".marks"
 MOST_IN_A_SEGMENT = 512
 _MOST_BLOCKS = 1 << 39  # times 512 that is the largest place there is, 2^48
+_MOST_WAIT_MS = 1_000  # for another process that has the file under its lock
+_MOST_WAIT_FOR_READERS_MS = 100
 _CHECKPOINT_PAGES = 1000  # 16 MB of log; only then the disk itself is waited for
 
 _SCHEMA = (
@@ -150,6 +152,27 @@ class Journal:
         except ValueError as error:
             raise DamagedError(str(error)) from error
         return joined(BLOT if index in indexes else entry for index, entry in enumerate(entries))
+
+    def settled(self, block: int) -> set[int]:
+        """Which places of a block are marked as settled. Raises SpoolError."""
+        with disk_errors():
+            marks = os.pread(self._marks, MOST_IN_A_SEGMENT, block * MOST_IN_A_SEGMENT)
+        return {place for place, mark in enumerate(marks) if mark == Mark.SETTLED}
+
+    def rewrite(self) -> None:
+        """Leave nothing in the file but what its rows hold; the log may hold more. Raises SpoolError."""
+        with disk_errors():
+            self._connection.execute("VACUUM")
+
+    def truncate_log(self) -> bool:
+        """Write the log to the file and empty it; False while somebody else reads it. Raises SpoolError."""
+        with disk_errors():
+            self._connection.execute(f"PRAGMA busy_timeout = {_MOST_WAIT_FOR_READERS_MS}")
+            try:
+                (busy, *_) = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            finally:
+                self._connection.execute(f"PRAGMA busy_timeout = {_MOST_WAIT_MS}")
+        return not busy
 
     def origins(self) -> set[str]:
         """Where the adopted segments came from that are still here. Raises SpoolError."""
@@ -303,6 +326,7 @@ def _prepared(path: Path, label: Label) -> sqlite3.Connection:
         connection.execute("PRAGMA page_size = 16384")  # a segment is some ten thousand bytes
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("PRAGMA temp_store = MEMORY")  # a rewriting puts nothing into another folder
         connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
         connection.execute("BEGIN IMMEDIATE")
         for statement in _SCHEMA:
@@ -323,7 +347,7 @@ def _connect(path: Path) -> sqlite3.Connection:
         uri=True,
         isolation_level=None,
         check_same_thread=False,
-        timeout=1.0,
+        timeout=_MOST_WAIT_MS / 1_000,
     )
 
 

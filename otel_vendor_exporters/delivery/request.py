@@ -133,7 +133,8 @@ class Verdict(Generic[U]):
     """
     The outcome for some items of a parcel. `reason` is a short ledger word, `words` is for people.
 
-    `parts` are what a single item is to be replaced by, which was too large: with DIVIDE.
+    `parts` are what a single item is to be replaced by, which was too large: with DIVIDE. `erase`: no byte of
+    the items is to be left on a disk, once they are settled.
     """
 
     items: Sequence[Item[U]]
@@ -142,6 +143,7 @@ class Verdict(Generic[U]):
     words: str = ""
     wait_seconds: float | None = None
     parts: Sequence[Item[U]] = ()
+    erase: bool = False
 
 
 @dataclass(slots=True)

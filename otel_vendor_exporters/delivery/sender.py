@@ -357,7 +357,7 @@ class Delivery(Generic[U]):
     def _apply(self, verdict: Verdict[U], *, failed: bool = True) -> None:
         outcome, items = verdict.outcome, verdict.items
         if outcome is Outcome.DELIVERED:
-            self._backlog.deliver(items)
+            self._backlog.deliver(items, erase=verdict.erase)
             if self._pace.recover():
                 self._notices.note_over("outage", "%s: delivering again", self._vendor.name)
         elif is_divisible(verdict):

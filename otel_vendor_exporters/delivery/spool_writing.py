@@ -31,6 +31,7 @@ from otel_vendor_exporters.delivery.spool import MemorySpool, Put
 from otel_vendor_exporters.errors import SpoolError
 
 RETRY_SECONDS = 60.0  # after the disk failed
+ERASE_AGAIN_SECONDS = 1.0  # after somebody else's reading kept the log from being emptied
 _GONE_AT_ONCE = 64  # segments deleted in one transaction, once all their items are settled
 _SETTLED_AT_ONCE = 256  # items marked as settled together, where they were marked as in flight before;
 _SENT_TWICE_AT_MOST = 64  # and where they were not, so that they would be sent again
@@ -97,6 +98,9 @@ class SpoolWriting(Generic[U]):
         self._gone: list[int] = []  # blocks without such, to be deleted
         self._settled: list[int] = []  # rows to be marked so
         self._left: set[int] = set()  # rows marked as in flight
+        self._rewrite_due = False  # the file holds what is to be overwritten,
+        self._truncate_due = False  # and its log,
+        self._erase_at = 0.0  # which is not tried before
         # While the disk fails:
         self._unwritten: list[Item[U]] = []  # got rows, in a transaction that is not over
         self._stale: dict[int, Item[U]] = {}  # by row: items that have grown since they were written
@@ -170,6 +174,43 @@ class SpoolWriting(Generic[U]):
             self._stale.pop(row, None)
         self._write(changes)
 
+    def erase(self, *, at_once: bool) -> None:
+        """
+        Overwrite what is settled, taken out or deleted: no byte of it is left in the files.
+
+        That costs as much as writing all that waits. Not `at_once`: with a later write, unless nothing waits,
+        so that it takes a tenth of the time at most. So too while the disk fails, or while another process
+        reads the log; at the end SQLite itself empties that.
+        """
+        if self._journal is None:
+            return
+        self._rewrite_due = True
+        if at_once:
+            self._erase_at = self._clock.monotonic()
+        self._write(Changes())
+
+    def _overwrite(self) -> None:
+        began = self._clock.monotonic()
+        is_free = self._rewrite_due and self._memory.is_empty
+        self._mark_settled()
+        if self._journal is None or (began < self._erase_at and not is_free):
+            return
+        try:
+            if self._rewrite_due:
+                self._journal.write(Changes(changed=self._bodies_without_settled(self._journal)))
+                self._journal.rewrite()
+                self._rewrite_due, self._truncate_due = False, True
+            self._truncate_due = not self._journal.truncate_log()
+        except SpoolError as error:
+            self._fail(error)
+            return
+        now = self._clock.monotonic()
+        self._erase_at = now + (ERASE_AGAIN_SECONDS if self._truncate_due else 10 * (now - began))
+
+    def _bodies_without_settled(self, journal: Journal) -> list[tuple[bytes, int]]:
+        settled = {block: places for block in self._living if (places := journal.settled(block))}
+        return [(journal.body_without(block, places), block) for block, places in settled.items()]
+
     def _forget(self, items: Iterable[Item[U]]) -> None:
         """Items are settled: in the marks, and when a segment has no others it is deleted."""
         rows = self._rows_of(items)
@@ -232,6 +273,8 @@ class SpoolWriting(Generic[U]):
             self._free += self._gone
             self._gone, self._unwritten = [], []
             self._stale, self._blots = {}, {}
+            if self._rewrite_due or self._truncate_due:
+                self._overwrite()
 
     def _pending(self, journal: Journal, changes: Changes) -> Changes:
         """The changes, and what has grown, is to be blotted out or is gone."""

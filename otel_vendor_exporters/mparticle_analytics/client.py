@@ -154,8 +154,8 @@ class AnalyticsClient:
         """
         Have Analytics ignore this user from now on, and send nothing more of them.
 
-        That holds for the life of this process; with `spool_dir` for all processes that use the folder. The
-        application keeps a list of its own.
+        That holds for the life of this process; with `spool_dir` for all processes that use the folder, and
+        no byte of what waited is left in this process's file. The application keeps a list of its own.
         """
         return self._remove(user_id, Suppress(user_id).unit(), timeout_seconds)
 

@@ -79,7 +79,7 @@ class Project:
         self._suppressed.refresh()
         reasons = [self._objection(item.unit) for item in items]
         withheld = [
-            Verdict([item], Outcome.DROPPED, reason)
+            Verdict([item], Outcome.DROPPED, reason, erase=self._leaves_no_trace(item.unit))
             for item, reason in zip(items, reasons, strict=True)
             if reason is not None
         ]
@@ -124,10 +124,11 @@ class Project:
             for unit in units:
                 if unit.kind is Kind.ALIAS:
                     self._merges.came_about(unit)
-            return [Verdict(parcel.items, answer.outcome)]
+            return [Verdict(parcel.items, answer.outcome, erase=any(map(self._leaves_no_trace, units)))]
         wait = policy.retry_after_seconds(reply, datetime.now(timezone.utc))
         reason = self._reason(answer, units)
-        return [Verdict(parcel.items, answer.outcome, reason, answer.words, wait or None)]
+        erase = any(map(self._leaves_no_trace, units))
+        return [Verdict(parcel.items, answer.outcome, reason, answer.words, wait or None, erase=erase)]
 
     def _objection(self, unit: Unit) -> str | None:
         """Why a unit must not leave."""
@@ -137,6 +138,10 @@ class Project:
 
     def _is_silenced(self, unit: Unit) -> bool:
         return unit.kind not in REMOVALS and any(map(self._users.is_suppressed, unit.users))
+
+    def _leaves_no_trace(self, unit: Unit) -> bool:
+        """Whether no byte of it is to be left on the disk once it is settled."""
+        return unit.kind in REMOVALS or self._is_silenced(unit)
 
     def _reason(self, answer: Answer, units: Sequence[Unit]) -> str:
         """The ledger's word; for a refused unit it names the culprit, as long as there are few."""

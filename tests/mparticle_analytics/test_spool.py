@@ -128,3 +128,56 @@ def test_A12_a_user_deleted_by_one_process_is_not_told_of_by_another(
     assert service.events == [("other", "seen")]
     assert service.kinds.count("delete") == 1
     assert not [path for path in tmp_path.iterdir() if b"user47" in path.read_bytes()]
+
+
+def test_A12_no_byte_of_a_deleted_user_is_left(service: Service, tmp_path: Path) -> None:
+    """
+    Of what was sent and what waited, once the call returns; of the call itself, once it is delivered.
+
+    What others wait for stays as it was.
+    """
+    settings = {**service.settings, "spool_dir": str(tmp_path)}
+    events = [AnalyticsEvent("seen", user, {"to": f"{user}@home"}) for user in ("user47", "u2") * 30]
+
+    with AnalyticsClient(**settings) as client:
+        client.track_many(events).raise_for_losses()
+        service.fails = lambda: Answer(503, headers={"Retry-After": "2"})
+        client.track_many(events, timeout_seconds=0)
+        client.track(events[0], method="get", timeout_seconds=0)
+        client.identify("user47", {"to": "user47@home"}, timeout_seconds=0)
+        assert client.flush(1.0) is False
+        assert b"user47@home" in _bytes_in(tmp_path)
+
+        assert client.delete("user47", timeout_seconds=0).removed == 32
+        assert b"user47@home" not in _bytes_in(tmp_path)
+        assert b'{"uniqueId":"user47"}' in _bytes_in(tmp_path)
+
+        service.fails = lambda: None
+        assert client.flush(10)
+        assert b"user47" not in _bytes_in(tmp_path)
+        assert client.ledger().dropped == {"suppressed": 32}
+    assert service.events.count(("u2", "seen")) == 60
+    assert service.kinds.count("delete") == 1
+
+
+def test_A12_what_another_process_keeps_of_a_deleted_user_is_gone_when_it_sends(
+    service: Service, tmp_path: Path
+) -> None:
+    """Its own file is its own; what it drops leaves no byte either."""
+    settings = {**service.settings, "spool_dir": str(tmp_path)}
+    code = f"AnalyticsClient(**{settings!r}).suppress('user47')"
+    script = f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
+    script += "from otel_vendor_exporters.mparticle_analytics import AnalyticsClient\n" + code
+
+    with AnalyticsClient(**settings) as client:
+        service.fails = lambda: Answer(503, headers={"Retry-After": "1"})
+        client.track_many([AnalyticsEvent("seen", user) for user in ("user47", "other")], timeout_seconds=0)
+        service.until_called(1)
+        service.fails = lambda: None
+        subprocess.run([sys.executable, "-W", "error", "-c", script], check=True, timeout=30)
+        assert client.flush(10)
+        assert b"user47" not in _bytes_in(tmp_path)
+
+
+def _bytes_in(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in folder.iterdir())
