@@ -115,7 +115,9 @@ class Composer:
         }
         return event_text(SESSION_END.event.WHERE, contents)
 
-    def _named(self, name: str) -> tuple[Kind, str]:
+    def _named(self, name: str) -> tuple[Kind | None, str]:
+        if name.isspace():
+            return self._plain_kind, "other"
         custom_type = by_glob(self._settings.event_types, name) or default_type(name)
         if len(self._kinds) >= _MOST_REMEMBERED:
             self._kinds = {}

@@ -11,7 +11,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from otel_vendor_exporters.mparticle.values import Flags, Int32, Int64, Number, Uuid, WireValue
+from otel_vendor_exporters.mparticle.values import (
+    Flags,
+    Int32,
+    Int64,
+    Latitude,
+    Longitude,
+    Number,
+    Uuid,
+    WireValue,
+)
 from otel_vendor_exporters.mparticle.vocabulary import (
     ApplicationOs,
     ConnectionType,
@@ -100,8 +109,8 @@ class Location(WireValue):
 
     WHERE: ClassVar[str] = "location"
 
-    latitude: Number
-    longitude: Number
+    latitude: Latitude
+    longitude: Longitude
     accuracy: Number | None = None  # metres
     country_code: str | None = None
     region_code: str | None = None

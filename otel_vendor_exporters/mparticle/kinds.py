@@ -84,7 +84,7 @@ class Told:
     def first(self, *attributes: str) -> object:
         """The first of these that says something, taken; the others stay."""
         for name in attributes:
-            if self.own.get(name) not in (None, ""):
+            if not _is_blank(self.own.get(name)):
                 return self.own.pop(name)
         return None
 
@@ -202,7 +202,7 @@ def _commerce_event(told: Told, data: Data) -> None:
 def _breadcrumb(told: Told, data: Data) -> None:
     label, told.body = told.body, None
     text = "" if label is None else value_text(label)
-    if not text:  # mParticle would refuse the whole batch for it
+    if _is_blank(text):  # mParticle would refuse the whole batch for it
         raise EncodingError("breadcrumb.label is empty", field="breadcrumb.label")
     data["label"] = text
 
@@ -234,6 +234,10 @@ def _nothing(told: Told, data: Data) -> None:
 
 def _add(data: Data, **fields: object) -> None:
     data.update({name: value for name, value in fields.items() if value is not None})
+
+
+def _is_blank(value: object) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
 
 
 def _text(value: object) -> str | None:

@@ -156,7 +156,8 @@ class EventMapping:
         is_call = span.kind is SpanKind.CLIENT and not _HTTP_CALL.isdisjoint(attributes)
         if self._settings.network_performance and is_call:
             return NETWORK, ""
-        custom_type = by_glob(self._settings.spans, span.name) if isinstance(span.name, str) else None
+        has_name = isinstance(span.name, str) and span.name.strip()
+        custom_type = by_glob(self._settings.spans, span.name) if has_name else None
         return (None, "") if custom_type is None else (CUSTOM, custom_type)
 
     def _add_span(

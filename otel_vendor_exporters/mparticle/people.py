@@ -212,8 +212,8 @@ class _Reading:
         ):
             if kind not in _IDENTITY_TYPES or isinstance(value, bool) or not isinstance(value, (str, int)):
                 self.left_out.append(name if kind in _IDENTITY_TYPES else names.MPARTICLE_IDENTITY_PREFIX)
-            elif value != "":
-                found.setdefault(kind, text_of(value))
+            elif (text := text_of(value)) and not text.isspace():
+                found.setdefault(kind, text)
         return found
 
     def mpid(self) -> int | None:

@@ -81,8 +81,8 @@ def text(value: Any, where: str) -> str:
 
 
 def filled(value: Any, where: str) -> str:
-    """A string with something in it."""
-    if not isinstance(value, str) or not value:
+    """A string with something in it; blanks are nothing."""
+    if not isinstance(value, str) or not value or value.isspace():
         raise _unfit(where, "a string that is not empty")
     return value
 
@@ -129,6 +129,18 @@ def number(value: Any, where: str) -> int | float:
     raise _unfit(where, "a finite number")
 
 
+def degrees(most: int) -> Rule:
+    """The rule for a latitude or longitude."""
+
+    def within(value: Any, where: str) -> int | float:
+        angle = number(value, where)
+        if abs(angle) > most:
+            raise _unfit(where, f"degrees from -{most} to {most}")
+        return angle
+
+    return within
+
+
 def integer(least: int, most: int) -> Rule:
     """The rule for whole numbers that fit the server's integer type; one that does not refuses the batch."""
     expectation = f"a whole number from {least} to {most}"
@@ -169,6 +181,8 @@ Filled: TypeAlias = Annotated[str, filled]
 Uuid: TypeAlias = Annotated[str, uuid_text]
 IpAddress: TypeAlias = Annotated[str, ip_text]
 Number: TypeAlias = Annotated[float | Decimal, number]
+Latitude: TypeAlias = Annotated[float | Decimal, degrees(90)]
+Longitude: TypeAlias = Annotated[float | Decimal, degrees(180)]
 Int32: TypeAlias = Annotated[int, integer(-(2**31), 2**31 - 1)]
 Int64: TypeAlias = Annotated[int, int64]
 Uint64: TypeAlias = Annotated[int, integer(0, 2**64 - 1)]

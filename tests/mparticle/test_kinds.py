@@ -56,6 +56,7 @@ def test_a_body_is_an_attribute_and_never_a_name() -> None:
         ({"url.path": "/cart"}, "/cart"),
         ({"browser.document.url.full": "https://x/"}, "https://x/"),
         ({}, "page_view"),
+        ({"app.screen.name": " "}, "page_view"),
     ],
 )
 def test_a_screen_has_the_best_name_there_is(attributes: dict[str, str], name: str) -> None:
@@ -77,15 +78,15 @@ def test_screens_are_a_setting() -> None:
 
 def test_plain_records_are_ignored_and_counted() -> None:
     """A record without name or exception is no event unless asked for."""
-    mapped = mapping().from_logs([log(body="hello"), log(""), log("x")])
-    assert (mapped.records, mapped.ignored) == (1, {"no_event_name": 2})
+    mapped = mapping().from_logs([log(body="hello"), log(""), log(" \t"), log("x")])
+    assert (mapped.records, mapped.ignored) == (1, {"no_event_name": 3})
 
 
 def test_plain_records_can_be_breadcrumbs() -> None:
     """The body is the label, whatever it is made of, and not an attribute again."""
     assert one(log(body={"a": 1}), plain_logs="breadcrumb") == ("breadcrumb", {"label": '{"a":1}'})
-    empty = mapping(plain_logs="breadcrumb").from_logs([log(), log(body="")])
-    assert (empty.events, empty.ignored) == ([], {"unfit:breadcrumb.label": 2})  # it would cost the batch
+    empty = mapping(plain_logs="breadcrumb").from_logs([log(), log(body=""), log(body=" ")])
+    assert (empty.events, empty.ignored) == ([], {"unfit:breadcrumb.label": 3})  # it would cost the batch
 
 
 # Exceptions

@@ -134,6 +134,13 @@ def test_spans_can_be_custom_events() -> None:
     assert mapped.ignored == {"not_an_event": 1}
 
 
+def test_a_span_without_a_name_is_no_custom_event() -> None:
+    """mParticle refuses the batch of an event without one."""
+    mapped = mapping(spans={"*": "other"}).from_spans([span(name=""), span(name=" "), span(name="x")])
+    assert [data["event_name"] for _, data in data_of(mapped)] == ["x"]
+    assert mapped.ignored == {"not_an_event": 2}
+
+
 def test_span_events_are_events_of_the_spans_user() -> None:
     """Session and user are the span's, unless the event says its own; its attributes are its own."""
     with_events = span(

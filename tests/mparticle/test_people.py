@@ -122,8 +122,9 @@ def test_what_does_not_fit_is_left_out_and_counted(said: dict[str, Any], counted
 
 def test_nobodys_events_are_dropped_and_counted() -> None:
     """Without any identity nobody would ever find the event again."""
-    mapped = mapping().from_logs([log("x", {}), log("x", {"user.id": ""}), log("x")])
-    assert (len(mapped.events), mapped.records, mapped.ignored) == (1, 1, {"anonymous": 2})
+    nobodys = [log("x", {}), log("x", {"user.id": ""}), log("x", {"user.id": " "})]
+    mapped = mapping().from_logs([*nobodys, log("x")])
+    assert (len(mapped.events), mapped.records, mapped.ignored) == (1, 1, {"anonymous": 3})
 
 
 def test_nobodys_events_can_be_sent() -> None:

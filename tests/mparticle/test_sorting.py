@@ -102,9 +102,10 @@ def test_places_and_connections_need_what_mparticle_needs(said: dict[str, Any], 
     assert data_with(said) == data
 
 
-def test_a_place_without_numbers_is_left_out_and_counted() -> None:
-    """The event goes without it."""
-    said = {**USER, "geo.location.lat": "north", "geo.location.lon": 2}
+@pytest.mark.parametrize(("lat", "lon"), [("north", 2), (90.1, 2), (1, -180.5), (float("nan"), 2)])
+def test_a_place_that_is_none_is_left_out_and_counted(lat: Any, lon: Any) -> None:
+    """Neither without numbers nor beyond the poles; the event goes without it."""
+    said = {**USER, "geo.location.lat": lat, "geo.location.lon": lon}
     mapped = mapping().from_logs([log("x", said)])
     assert mapped.left_out == {"location": 1}
     assert "location" not in mapped.events[0].form["data"]

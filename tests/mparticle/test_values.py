@@ -65,6 +65,10 @@ REFUSED: list[tuple[Callable[[], object], str]] = [
         lambda: NetworkPerformance(url="u", response_code=200, bytes_in=2**31),
         "network_performance.bytes_in",
     ),
+    (lambda: CustomEvent(event_name=" ", custom_event_type="other"), "custom_event.event_name"),
+    (lambda: UserIdentities(customer_id="\t"), "user_identities.customer_id"),
+    (lambda: Location(latitude=90.5, longitude=0), "location.latitude"),
+    (lambda: Location(latitude=0, longitude=-181), "location.longitude"),
     (lambda: OptOut(is_opted_out=None), "opt_out.is_opted_out"),  # type: ignore[arg-type]
     (lambda: PushRegistration(register=1, registration_token="t"), "push_registration.register"),  # type: ignore[arg-type]
     (lambda: ProductAction(action="remove_from_wishlist"), "product_action.action"),  # type: ignore[arg-type]
