@@ -20,6 +20,7 @@ from otel_vendor_exporters.mpulse.settings import ENVIRONMENT_PREFIX, MPulseSett
 from otel_vendor_exporters.sandbox import MParticleApp, MPulseApp, Sandbox
 from otel_vendor_exporters.send import KINDS
 from otel_vendor_exporters.settings import table
+from tests import test_both_vendors
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -218,6 +219,11 @@ def names_table() -> str:
     return "\n".join(["| module | names |", "|---|---|", *rows])
 
 
+def test_where_mparticle_and_analytics_differ_is_there() -> None:
+    """The table is the one that test_both_vendors drives through both."""
+    assert README.split("<!-- both -->\n")[1].split("<!-- end -->")[0].strip() == test_both_vendors.table()
+
+
 def test_every_public_name_is_there() -> None:
     """What may be imported stands in README, and what stands there may be imported."""
     assert README.split("<!-- names -->\n")[1].split("<!-- end -->")[0].strip() == names_table()
@@ -225,7 +231,8 @@ def test_every_public_name_is_there() -> None:
 
 if __name__ == "__main__":  # writes the tables into README
     text = README
-    tables = {f"settings {name}": settings_table(name) for name in SETTINGS} | {"names": names_table()}
+    tables = {f"settings {name}": settings_table(name) for name in SETTINGS}
+    tables |= {"names": names_table(), "both": test_both_vendors.table()}
     for marker, content in tables.items():
         before, mark, rest = text.partition(f"<!-- {marker} -->\n")
         text = before + mark + content + "\n<!-- end -->" + rest.split("<!-- end -->", 1)[1]

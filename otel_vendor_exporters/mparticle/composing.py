@@ -18,7 +18,6 @@ from otel_vendor_exporters.mparticle.ids import named_uuid, session_uuid
 from otel_vendor_exporters.mparticle.kinds import (
     BREADCRUMB,
     CRASH,
-    EXCEPTION_ATTRIBUTES,
     SESSION_END,
     SESSION_START,
     SESSIONS,
@@ -67,7 +66,7 @@ class Composer:
             known = self._kinds.get(name) or self._named(name)
         else:  # the SDK takes anything for an event's name
             raise EncodingError("event_name takes a string", field="event_name")
-        if known[0] not in SESSIONS and not attributes.keys().isdisjoint(EXCEPTION_ATTRIBUTES):
+        if known[0] not in SESSIONS and not attributes.keys().isdisjoint(names.EXCEPTION_ATTRIBUTES):
             return CRASH, ""
         return known
 

@@ -34,7 +34,6 @@ FATAL, ERROR = 21, 17  # the least severity numbers of their names
 _MOST_INT32 = 2**31 - 1
 _TRUE = frozenset({True, "true", "True"})  # the SDK writes exception.escaped as a text
 
-EXCEPTION_ATTRIBUTES = frozenset({"exception.type", "exception.message", "exception.stacktrace"})
 _EXCEPTION_NAMES = frozenset({"exception", "app.crash"})
 _EXCEPTION_ENDING = ".exception"  # http.server.request.exception, db.client.operation.exception, ...
 
@@ -262,7 +261,7 @@ SCREEN = Kind(ScreenView, _screen_view, frozenset(_SCREEN_NAMES))
 CRASH = Kind(
     CrashReport,
     _crash_report,
-    EXCEPTION_ATTRIBUTES | {"exception.escaped", "code.function.name", "code.function"},
+    names.EXCEPTION_ATTRIBUTES | {"exception.escaped", "code.function.name", "code.function"},
 )
 BREADCRUMB = Kind(Breadcrumb, _breadcrumb)
 SESSION_START = Kind(SessionStart, _nothing, frozenset({"session.previous_id"}), has_details=False)

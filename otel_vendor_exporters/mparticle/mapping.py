@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry.trace import SpanKind
 
+from otel_vendor_exporters import attributes as names
 from otel_vendor_exporters.errors import EncodingError
 from otel_vendor_exporters.mparticle.composing import Composer, by_glob
 from otel_vendor_exporters.mparticle.ids import is_uuid, span_uuid, uuids_from
@@ -91,7 +92,8 @@ class EventMapping:
         """Add the record's events, or say why it has none. Raises EncodingError."""
         record = readable.log_record
         attributes = _plain(record.attributes)
-        kind, custom_type = self._composer.kind(record.event_name, attributes)
+        name = record.event_name or attributes.pop(names.EVENT_NAME, None)
+        kind, custom_type = self._composer.kind(name, attributes)
         if kind is None:
             return "no_event_name"
         said, own, rest = self._composer.sorter(kind).sort(attributes)
@@ -108,7 +110,7 @@ class EventMapping:
         is_special = RECORD_UID in own or kind is SESSION_START
         told = Told(
             kind,
-            record.event_name or "",
+            name or "",
             _milliseconds(record.timestamp or record.observed_timestamp) or self._now_unix_ms(),
             _own_id(own, ids) if is_special else next(ids),
             own,

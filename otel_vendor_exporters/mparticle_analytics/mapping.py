@@ -130,7 +130,7 @@ class EventMapping:
         log = record.log_record
         attributes = _plain(log.attributes)
         name = log.event_name or attributes.get(names.EVENT_NAME)
-        if not name:
+        if not name or (isinstance(name, str) and name.isspace()):
             name = self._name_of_plain(attributes)
         if name is None:
             return "plain_log"
@@ -149,7 +149,7 @@ class EventMapping:
             yield self._add(mapped, event.name, event.timestamp, attributes, of_span, extras, process_user)
 
     def _name_of_plain(self, attributes: Mapping[str, object]) -> str | None:
-        if names.EXCEPTION_TYPE in attributes:
+        if not names.EXCEPTION_ATTRIBUTES.isdisjoint(attributes):
             return EXCEPTION
         return PLAIN if self._sends_plain else None
 
@@ -207,7 +207,7 @@ class EventMapping:
             if value is None:
                 continue
             text = value if type(value) is str else _id_text(value)
-            if not text or text == user:
+            if not text or text.isspace() or text == user:
                 continue
             if user is not None and is_anonymous:
                 return _Ids(user, False, text)

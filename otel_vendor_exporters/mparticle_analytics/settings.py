@@ -47,7 +47,7 @@ class AnalyticsSettings:
     )
     user_id_from: tuple[str, ...] = setting(
         "Attributes that may hold the user's id; the first that is set counts.",
-        default=(names.USER_ID, names.ENDUSER_ID, names.ENDUSER_PSEUDO_ID, names.SESSION_ID),
+        default=(names.USER_ID, names.ENDUSER_ID, names.MPARTICLE_CUSTOMER_ID, *ANONYMOUS_ID_FROM),
     )
     anonymous_id_from: tuple[str, ...] = setting(
         "Those of them that name a visitor nobody knows yet.",
