@@ -15,15 +15,14 @@ from opentelemetry.sdk._logs.export import LogRecordExporter, LogRecordExportRes
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-from otel_vendor_exporters.delivery.ledger import Counts
-from otel_vendor_exporters.delivery.outlet import Outlet
+from otel_vendor_exporters.delivery.outlet import Outlet, ThroughOutlet
 from otel_vendor_exporters.mparticle_analytics.client import Destination, destination_for
 from otel_vendor_exporters.mparticle_analytics.mapping import EventMapping, Mapped
 from otel_vendor_exporters.mparticle_analytics.settings import AnalyticsSettings
 from otel_vendor_exporters.settings import internal_metrics_enabled
 
 
-class MParticleAnalyticsLogExporter(LogRecordExporter):
+class MParticleAnalyticsLogExporter(ThroughOutlet, LogRecordExporter):
     """Sends log records as events. Settings are keywords; see `AnalyticsSettings`."""
 
     def __init__(self, *, meter_provider: MeterProvider | None = None, **settings: object) -> None:
@@ -39,23 +38,11 @@ class MParticleAnalyticsLogExporter(LogRecordExporter):
         kept = self._outlet.export(len(batch), lambda: _keep(self._destination, self._mapped(batch)))
         return LogRecordExportResult.SUCCESS if kept else LogRecordExportResult.FAILURE
 
-    def force_flush(self, timeout_millis: float = 30_000) -> bool:
-        """Wait until everything kept is sent; False when that took too long or Analytics is down."""
-        return self._outlet.flush(timeout_millis)
-
-    def shutdown(self, timeout_millis: float = 30_000) -> None:
-        """Send what waits within the deadline; what is left is counted as dropped."""
-        self._outlet.close(timeout_millis)
-
-    def ledger(self) -> Counts:
-        """What became of everything this process sent to this project."""
-        return self._outlet.counts()
-
     def _mapped(self, records: Sequence[ReadableLogRecord]) -> Mapped:
         return self._mapping.events_from_logs(records, self._destination.project.process_user)
 
 
-class MParticleAnalyticsSpanExporter(SpanExporter):
+class MParticleAnalyticsSpanExporter(ThroughOutlet, SpanExporter):
     """Sends the events of spans. Settings are keywords; see `AnalyticsSettings`."""
 
     def __init__(self, *, meter_provider: MeterProvider | None = None, **settings: object) -> None:
@@ -70,18 +57,6 @@ class MParticleAnalyticsSpanExporter(SpanExporter):
         """Keep the events of the spans; SUCCESS when all of them are kept."""
         kept = self._outlet.export(len(spans), lambda: _keep(self._destination, self._mapped(spans)))
         return SpanExportResult.SUCCESS if kept else SpanExportResult.FAILURE
-
-    def force_flush(self, timeout_millis: float = 30_000) -> bool:
-        """Wait until everything kept is sent; False when that took too long or Analytics is down."""
-        return self._outlet.flush(timeout_millis)
-
-    def shutdown(self, timeout_millis: float = 30_000) -> None:
-        """Send what waits within the deadline; what is left is counted as dropped."""
-        self._outlet.close(timeout_millis)
-
-    def ledger(self) -> Counts:
-        """What became of everything this process sent to this project."""
-        return self._outlet.counts()
 
     def _mapped(self, spans: Sequence[ReadableSpan]) -> Mapped:
         return self._mapping.events_from_spans(spans, self._destination.project.process_user)
