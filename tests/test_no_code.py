@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import sysconfig
 from pathlib import Path
 
-import pytest
-
 from otel_vendor_exporters.sandbox import Sandbox
-
-INSTRUMENT = str(Path(sysconfig.get_path("scripts")) / "opentelemetry-instrument")
+from tests.no_code import run
 
 APPLICATION = """
 from opentelemetry import metrics, trace
@@ -47,33 +40,13 @@ meter_provider:
 """
 
 
-@pytest.fixture
-def application(tmp_path: Path) -> Path:
-    path = tmp_path / "app.py"
-    path.write_text(APPLICATION)
-    return path
-
-
-def run(application: Path, **environment: str) -> str:
-    """Run the application under opentelemetry-instrument; what it printed."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
-    done = subprocess.run(
-        [INSTRUMENT, sys.executable, str(application)],
-        env={**inherited, **environment},
-        check=True,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    return done.stdout + done.stderr
-
-
-def test_environment_variables_alone(sandbox: Sandbox, application: Path) -> None:
+def test_environment_variables_alone(sandbox: Sandbox, tmp_path: Path) -> None:
     """OTEL_TRACES_EXPORTER=mpulse and OTEL_METRICS_EXPORTER=mpulse are all that an application needs."""
     settings = sandbox.mpulse_settings
 
     output = run(
-        application,
+        tmp_path,
+        APPLICATION,
         OTEL_TRACES_EXPORTER="mpulse",
         OTEL_METRICS_EXPORTER="mpulse",
         OTEL_LOGS_EXPORTER="none",
@@ -89,14 +62,15 @@ def test_environment_variables_alone(sandbox: Sandbox, application: Path) -> Non
     assert output == ""
 
 
-def test_the_yaml_file(sandbox: Sandbox, application: Path, tmp_path: Path) -> None:
+def test_the_yaml_file(sandbox: Sandbox, tmp_path: Path) -> None:
     """OTEL_CONFIG_FILE builds both exporters from the keys of the file, typed and substituted."""
     config = tmp_path / "otel.yaml"
     config.write_text(YAML)
     settings = sandbox.mpulse_settings
 
     output = run(
-        application,
+        tmp_path,
+        APPLICATION,
         OTEL_CONFIG_FILE=str(config),
         KEY=settings["api_key"],
         DOMAIN=settings["domain"],
@@ -110,10 +84,14 @@ def test_the_yaml_file(sandbox: Sandbox, application: Path, tmp_path: Path) -> N
     assert received.findings == ()
 
 
-def test_a_missing_setting_is_told_and_the_application_runs(application: Path) -> None:
+def test_a_missing_setting_is_told_and_the_application_runs(tmp_path: Path) -> None:
     """Without an API key the application runs on, and the log names the variable to set."""
     output = run(
-        application, OTEL_TRACES_EXPORTER="mpulse", OTEL_METRICS_EXPORTER="none", OTEL_LOGS_EXPORTER="none"
+        tmp_path,
+        APPLICATION,
+        OTEL_TRACES_EXPORTER="mpulse",
+        OTEL_METRICS_EXPORTER="none",
+        OTEL_LOGS_EXPORTER="none",
     )
 
     assert "api_key is missing: pass api_key= or set OTEL_EXPORTER_MPULSE_API_KEY" in output

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import sysconfig
 from pathlib import Path
 
 import pytest
 
 from otel_vendor_exporters.sandbox import Sandbox
-
-INSTRUMENT = str(Path(sysconfig.get_path("scripts")) / "opentelemetry-instrument")
+from tests.no_code import run
 
 LOGGING = """
 import logging
@@ -64,22 +59,6 @@ instrumentation/development:
   python:
     logging: {}
 """
-
-
-def run(tmp_path: Path, program: str, **environment: str) -> str:
-    """Run the program under opentelemetry-instrument; what it printed."""
-    application = tmp_path / "app.py"
-    application.write_text(program)
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
-    done = subprocess.run(
-        [INSTRUMENT, sys.executable, str(application)],
-        env={**inherited, **environment},
-        check=True,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    return done.stdout + done.stderr
 
 
 def variables(sandbox: Sandbox, **settings: str) -> dict[str, str]:

@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import sysconfig
 from pathlib import Path
 
-import pytest
-
 from otel_vendor_exporters.sandbox import Sandbox
-
-INSTRUMENT = str(Path(sysconfig.get_path("scripts")) / "opentelemetry-instrument")
+from tests.no_code import run
 
 APPLICATION = """
 import logging
@@ -44,33 +37,13 @@ logger_provider:
 """
 
 
-@pytest.fixture
-def application(tmp_path: Path) -> Path:
-    path = tmp_path / "app.py"
-    path.write_text(APPLICATION)
-    return path
-
-
-def run(application: Path, **environment: str) -> str:
-    """Run the application under opentelemetry-instrument; what it printed."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
-    done = subprocess.run(
-        [INSTRUMENT, sys.executable, str(application)],
-        env={**inherited, **environment},
-        check=True,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    return done.stdout + done.stderr
-
-
-def test_the_same_events_go_to_mparticle_and_to_analytics(sandbox: Sandbox, application: Path) -> None:
+def test_the_same_events_go_to_mparticle_and_to_analytics(sandbox: Sandbox, tmp_path: Path) -> None:
     """OTEL_LOGS_EXPORTER=mparticle,mparticle_analytics: ordinary logging calls arrive at both."""
     analytics, mparticle = sandbox.mparticle_analytics_settings, sandbox.mparticle_settings
 
     output = run(
-        application,
+        tmp_path,
+        APPLICATION,
         OTEL_LOGS_EXPORTER="mparticle,mparticle_analytics",
         OTEL_TRACES_EXPORTER="mparticle_analytics",
         OTEL_METRICS_EXPORTER="none",
@@ -89,14 +62,15 @@ def test_the_same_events_go_to_mparticle_and_to_analytics(sandbox: Sandbox, appl
     assert received.findings == ()
 
 
-def test_the_yaml_file(sandbox: Sandbox, application: Path, tmp_path: Path) -> None:
+def test_the_yaml_file(sandbox: Sandbox, tmp_path: Path) -> None:
     """Lists and maps of the file are settings, each exporter with its own."""
     config = tmp_path / "otel.yaml"
     config.write_text(YAML)
     settings = sandbox.mparticle_analytics_settings
 
     output = run(
-        application,
+        tmp_path,
+        APPLICATION,
         OTEL_CONFIG_FILE=str(config),
         KEY=settings["api_key"],
         BASE_URL=settings["base_url"],
