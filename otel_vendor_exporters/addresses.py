@@ -10,16 +10,20 @@ from otel_vendor_exporters.settings import Secret
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
-def check_url(name: str, url: str) -> None:
-    """Refuse an address that is not https (http only on this machine), or has a user, query or last slash."""
+def is_sendable(url: str) -> bool:
+    """Whether it is an https URL (http only on this machine) without user, query and blanks."""
     try:
         parts = urlsplit(url)
         right = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK_HOSTS)
-        right = right and bool(parts.hostname) and parts.port != 0 and not url.endswith("/")
-        right = right and url.isascii() and url.isprintable() and not any(one in url for one in "@?# \\")
+        right = right and bool(parts.hostname) and parts.port != 0
     except ValueError:
-        right = False
-    if not right:
+        return False
+    return right and url.isascii() and url.isprintable() and not any(one in url for one in "@?# \\")
+
+
+def check_url(name: str, url: str) -> None:
+    """Refuse an address that is not https (http only on this machine), or has a user, query or last slash."""
+    if not is_sendable(url) or url.endswith("/"):
         shown = f"…@{url.rpartition('@')[2]}" if "@" in url else url  # without what may be a password
         expected = "an https URL without user, query and slash at the end (http only on this machine)"
         raise ConfigurationError(f"{name} is {shown!r}: expected {expected}", setting=name)

@@ -8,16 +8,16 @@ section of the wire contract; what those leave open is a setting here, with the 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
-from otel_vendor_exporters.addresses import check_proxy
+from otel_vendor_exporters.addresses import check_proxy, is_sendable
 from otel_vendor_exporters.errors import ConfigurationError, EncodingError
 from otel_vendor_exporters.mparticle.user import Consent
 from otel_vendor_exporters.mparticle.values import form_of
 from otel_vendor_exporters.mparticle.vocabulary import CustomEventType, IdentityType, closed_set
-from otel_vendor_exporters.settings import Secret, read_settings, setting
+from otel_vendor_exporters.settings import Secret, first_conflict, read_settings, setting
 
 ENVIRONMENT_PREFIX = "OTEL_EXPORTER_MPARTICLE_"
 PODS: Mapping[str, str] = MappingProxyType(
@@ -29,7 +29,6 @@ PODS: Mapping[str, str] = MappingProxyType(
     }
 )
 PIXEL_URL = "https://pixels.mparticle.com"
-LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 NOTHING: Mapping[str, str] = MappingProxyType({})
 NO_IDENTITY = "none"
 _YES_OR_NO = {"true": True, "false": False}
@@ -195,10 +194,7 @@ class MParticleSettings:
 
     def conflict_with(self, other: MParticleSettings) -> str | None:
         """The first setting in which two users of one input in one process must not differ."""
-        for field in fields(self):
-            if field.name not in _PER_EXPORTER and getattr(self, field.name) != getattr(other, field.name):
-                return field.name
-        return None
+        return first_conflict(self, other, _PER_EXPORTER)
 
 
 # What each exporter may decide for itself: which of its records are which events of whom.
@@ -290,14 +286,7 @@ def _check_credentials(settings: MParticleSettings) -> None:
 
 
 def _check_base_url(url: str) -> None:
-    try:
-        parts = urlsplit(url)
-        right = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK_HOSTS)
-        right = right and bool(parts.hostname) and parts.port != 0
-        right = right and url.isascii() and url.isprintable() and not any(one in url for one in "@?# \\")
-    except ValueError:
-        right = False
-    if not right:
+    if not is_sendable(url):
         expected = "an https URL without user and query (http only on this machine)"
         shown = "…@" + url.rpartition("@")[2] if "@" in url else url
         raise ConfigurationError(f"base_url is {shown!r}: expected {expected}", setting="base_url")

@@ -10,19 +10,19 @@ from __future__ import annotations
 import platform
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from otel_vendor_exporters import __version__
+from otel_vendor_exporters.addresses import LOOPBACK_HOSTS, check_proxy, is_sendable
 from otel_vendor_exporters.errors import ConfigurationError
-from otel_vendor_exporters.settings import Secret, read_settings, setting
+from otel_vendor_exporters.settings import Secret, first_conflict, read_settings, setting
 
 ENVIRONMENT_PREFIX = "OTEL_EXPORTER_MPULSE_"
 USER_AGENT = f"otel-vendor-exporters/{__version__} (python/{platform.python_version()})"
 PLAIN_CONFIG_URL = "https://c.go-mpulse.net/api/config.json"
 SIGNED_CONFIG_URL = "https://c.go-mpulse.net/api/v2/config.json"
-LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 AB_TEST = re.compile(r"[A-Za-z0-9_ -]{1,25}")
 _IN_PAGE_GROUP = re.compile(r"[A-Za-z0-9_-]")
 NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -152,7 +152,7 @@ class MPulseSettings:
             expected = "'drop', since mPulse ignores what it has not defined (send is for the sandbox)"
             raise ConfigurationError(f"undefined is 'send': expected {expected}", setting="undefined")
         _check_user_agent(self.user_agent)
-        _check_proxy(self.proxy)
+        check_proxy(self.proxy)
 
     @classmethod
     def read(cls, **keywords: object) -> MPulseSettings:
@@ -177,10 +177,7 @@ class MPulseSettings:
 
     def conflict_with(self, other: MPulseSettings) -> str | None:
         """The first setting in which two users of one mPulse app in one process must not differ."""
-        for field in fields(self):
-            if field.name not in _PER_EXPORTER and getattr(self, field.name) != getattr(other, field.name):
-                return field.name
-        return None
+        return first_conflict(self, other, _PER_EXPORTER)
 
 
 # What each exporter may decide for itself: how its own records are named and placed.
@@ -188,28 +185,9 @@ _PER_EXPORTER = frozenset({"timers", "metrics", "dimensions", "page_group", "ab_
 
 
 def _check_config_url(url: str) -> None:
-    try:
-        parts = urlsplit(url)
-        right = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK_HOSTS)
-        right = right and bool(parts.hostname and parts.path) and parts.port != 0
-        right = right and url.isascii() and url.isprintable() and not any(one in url for one in "@?# \\")
-    except ValueError:
-        right = False
-    if not right:
+    if not is_sendable(url) or not urlsplit(url).path:
         expected = "an https URL with a path, without user and query (http only on this machine)"
         raise ConfigurationError(f"config_url is {_shown(url)!r}: expected {expected}", setting="config_url")
-
-
-def _check_proxy(proxy: Secret | None) -> None:
-    url = "" if proxy is None else proxy.reveal()
-    try:
-        parts = urlsplit(url)
-        right = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        right = False
-    if proxy is not None and not (right and url.isprintable()):
-        message = f"proxy is {proxy}: expected a URL such as http://host:8080"
-        raise ConfigurationError(message, setting="proxy")
 
 
 def _shown(url: str) -> str:
