@@ -7,7 +7,6 @@ it is made.
 
 from __future__ import annotations
 
-import atexit
 import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -16,9 +15,9 @@ from itertools import islice
 from pathlib import Path
 
 from otel_vendor_exporters.delivery.clock import Clock
+from otel_vendor_exporters.delivery.direct import DirectClient
 from otel_vendor_exporters.delivery.disk_spool import DiskSpool
 from otel_vendor_exporters.delivery.journal import Label
-from otel_vendor_exporters.delivery.ledger import Counts
 from otel_vendor_exporters.delivery.notices import Notices
 from otel_vendor_exporters.delivery.policy import TokenBucket
 from otel_vendor_exporters.delivery.request import Receipt, Ticket
@@ -71,30 +70,16 @@ def destination_for(settings: MParticleSettings, way: str, clock: Clock | None =
     )
 
 
-class _Client:
+class _Client(DirectClient[Destination]):
     """What the direct clients do alike. Any thread may call."""
 
     def __init__(self, settings: MParticleSettings, way: str) -> None:
         self._settings = settings
-        self._destination = destination_for(settings, way)
-        self._open = True
-        atexit.register(self.close)
-
-    def ledger(self) -> Counts:
-        """What became of everything sent to this feed by this process."""
-        return self._destination.delivery.ledger.counts()
-
-    def close(self, timeout_seconds: float | None = None) -> None:
-        """Send what waits within the deadline and leave. Idempotent."""
-        if self._open:
-            self._open = False
-            atexit.unregister(self.close)
-            self._destination.release(self._settings.timeout if timeout_seconds is None else timeout_seconds)
+        super().__init__(destination_for(settings, way), settings.timeout)
 
     def _send(self, uploads: Sequence[Sequence[SealedBatch]], timeout_seconds: float | None) -> list[Receipt]:
         """A receipt for each upload. All are kept at once, so that they share requests."""
-        timeout = self._settings.timeout if timeout_seconds is None else timeout_seconds
-        deadline = self._destination.clock.monotonic() + timeout
+        deadline = self._destination.clock.monotonic() + self._seconds(timeout_seconds)
         tickets = [Ticket(expected=len(upload)) for upload in uploads]
         items = [(one, ticket) for upload, ticket in zip(uploads, tickets, strict=True) for one in upload]
         if not self._open or not self._destination.keep_for(items):
@@ -152,12 +137,6 @@ class EventsClient(_Client):
                 self._destination.delivery.ledger.saw(0, one.dropped, one.left_out)
         return tuple(receipts)
 
-    def __enter__(self) -> EventsClient:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
 
 class PixelClient(_Client):
     """Sends single events to mParticle's Pixel Service; needs `web_api_key`. Otherwise as `EventsClient`."""
@@ -177,12 +156,6 @@ class PixelClient(_Client):
         unit = SealedBatch(query, new_id(), 1, None, None)
         (receipt,) = self._send([[unit]], timeout_seconds)
         return receipt
-
-    def __enter__(self) -> PixelClient:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 def _sealed(batch: Batch) -> Sealed:

@@ -7,7 +7,6 @@ when it is made.
 
 from __future__ import annotations
 
-import atexit
 import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,9 +15,9 @@ from functools import partial
 from pathlib import Path
 
 from otel_vendor_exporters.delivery.clock import Clock
+from otel_vendor_exporters.delivery.direct import DirectClient
 from otel_vendor_exporters.delivery.disk_spool import DiskSpool
 from otel_vendor_exporters.delivery.journal import Label
-from otel_vendor_exporters.delivery.ledger import Counts
 from otel_vendor_exporters.delivery.notices import Notices
 from otel_vendor_exporters.delivery.rate import EvenRate
 from otel_vendor_exporters.delivery.register import Register
@@ -92,7 +91,7 @@ class Removal:
     removed: int
 
 
-class AnalyticsClient:
+class AnalyticsClient(DirectClient[Destination]):
     """
     Sends events and calls without OpenTelemetry. Settings are keywords, as for the exporters.
 
@@ -102,10 +101,8 @@ class AnalyticsClient:
     """
 
     def __init__(self, **settings: object) -> None:
-        self._settings = AnalyticsSettings.read(**settings)
-        self._destination = destination_for(self._settings)
-        self._open = True
-        atexit.register(self.close)
+        read = AnalyticsSettings.read(**settings)
+        super().__init__(destination_for(read), read.timeout)
 
     def track(
         self, event: AnalyticsEvent, *, method: str = "post", timeout_seconds: float | None = None
@@ -167,23 +164,6 @@ class AnalyticsClient:
         """Wait until nothing waits; False when the deadline came first."""
         return self._destination.delivery.flush(self._seconds(timeout_seconds))
 
-    def ledger(self) -> Counts:
-        """What became of everything sent to this project by this process."""
-        return self._destination.delivery.ledger.counts()
-
-    def close(self, timeout_seconds: float | None = None) -> None:
-        """Send what waits within the deadline and leave. Idempotent."""
-        if self._open:
-            self._open = False
-            atexit.unregister(self.close)
-            self._destination.release(self._seconds(timeout_seconds))
-
-    def __enter__(self) -> AnalyticsClient:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     def _remove(self, user_id: str, unit: Unit, timeout_seconds: float | None) -> Removal:
         removed = self._destination.silence(user_id)
         return Removal(self._send([unit], timeout_seconds), removed)
@@ -203,9 +183,6 @@ class AnalyticsClient:
         left_out = sum((Counter(value.left_out) for value in values if value.left_out), Counter[str]())
         if left_out:
             self._destination.delivery.ledger.saw(0, {}, left_out)
-
-    def _seconds(self, timeout_seconds: float | None) -> float:
-        return self._settings.timeout if timeout_seconds is None else timeout_seconds
 
 
 def _destination(settings: AnalyticsSettings, clock: Clock) -> Destination:

@@ -7,7 +7,6 @@ it is made.
 
 from __future__ import annotations
 
-import atexit
 import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -18,9 +17,10 @@ from typing import TYPE_CHECKING, TypedDict
 
 from otel_vendor_exporters import attributes as names
 from otel_vendor_exporters.delivery.clock import Clock
+from otel_vendor_exporters.delivery.direct import DirectClient
 from otel_vendor_exporters.delivery.disk_spool import DiskSpool
 from otel_vendor_exporters.delivery.journal import Label
-from otel_vendor_exporters.delivery.ledger import NO_LOSS, Counts
+from otel_vendor_exporters.delivery.ledger import NO_LOSS
 from otel_vendor_exporters.delivery.notices import Notices
 from otel_vendor_exporters.delivery.request import Item, Outcome, Receipt, Ticket
 from otel_vendor_exporters.delivery.sender import Delivery
@@ -111,7 +111,7 @@ class Where(TypedDict, total=False):
     end_unix_ms: int
 
 
-class MPulseClient:
+class MPulseClient(DirectClient[Destination]):
     """
     Sends timers and metrics without OpenTelemetry. Settings are keywords, as for the exporters.
 
@@ -121,10 +121,8 @@ class MPulseClient:
 
     def __init__(self, **settings: object) -> None:
         self._settings = MPulseSettings.read(**settings)
-        self._destination = destination_for(self._settings)
+        super().__init__(destination_for(self._settings), self._settings.timeout)
         self._contexts = Contexts(self._settings)
-        self._open = True
-        atexit.register(self.close)
 
     def send_timer(
         self, name: str, milliseconds: float, *, timeout_seconds: float | None = None, **where: Unpack[Where]
@@ -162,23 +160,6 @@ class MPulseClient:
             return self._destination.refuse(_REASONS.get(error.field, "no_number"))
         return self._send(unit, timeout_seconds)
 
-    def ledger(self) -> Counts:
-        """What became of everything sent to this app by this process."""
-        return self._destination.delivery.ledger.counts()
-
-    def close(self, timeout_seconds: float | None = None) -> None:
-        """Send what waits within the deadline and leave. Idempotent."""
-        if self._open:
-            self._open = False
-            atexit.unregister(self.close)
-            self._destination.release(self._settings.timeout if timeout_seconds is None else timeout_seconds)
-
-    def __enter__(self) -> MPulseClient:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     def _placed(
         self,
         *,
@@ -209,7 +190,7 @@ class MPulseClient:
         ticket = Ticket(expected=1)
         if not self._open or not self._destination.keep([unit], ticket):
             return self._destination.drop("closed")
-        timeout = self._settings.timeout if timeout_seconds is None else timeout_seconds
+        timeout = self._seconds(timeout_seconds)
         if timeout > 0:
             self._destination.delivery.wait_for(ticket, timeout)
         return ticket.receipt()
