@@ -112,6 +112,7 @@ def test_the_shop_shows_what_each_vendor_received() -> None:
     assert "360 requests to the shop" in done.stdout
     assert "mPulse received" in done.stdout
     assert "mParticle received 420 events of 40 users" in done.stdout
+    assert "mParticle Analytics received 420 events of 40 users, 0 merged" in done.stdout
     assert "Findings (what the real vendors would have thrown away): none" in done.stdout
     assert done.stderr == ""
 
