@@ -174,9 +174,10 @@ class Found:
 def found_settings(
     cls: type[object], prefix: str, keywords: Mapping[str, object], environ: Mapping[str, str] | None = None
 ) -> tuple[Found, ...]:
-    """Every setting of `cls`, each as `read_settings` would take it. Never raises."""
+    """Every setting of `cls` that is a value, each as `read_settings` would take it. Never raises."""
     environ = os.environ if environ is None else environ
-    return tuple(_found(one, prefix, keywords, environ) for one in _declared(cls).values())
+    values = (one for one in _declared(cls).values() if one.kind is not object)
+    return tuple(_found(one, prefix, keywords, environ) for one in values)
 
 
 def variables(prefix: str) -> Mapping[str, str]:
@@ -371,6 +372,12 @@ def _texts(given: object) -> tuple[str, ...]:
     return tuple(one.strip() for one in given)
 
 
+def _object(given: object) -> object:
+    if isinstance(given, str):
+        raise ValueError("an object, which only code can give")
+    return given
+
+
 _READERS: dict[Any, Callable[[object], object]] = {
     str: _text,
     Secret: _secret,
@@ -379,6 +386,7 @@ _READERS: dict[Any, Callable[[object], object]] = {
     bool: _yes_or_no,
     Mapping: _pairs,
     tuple: _texts,
+    object: _object,
 }
 
 

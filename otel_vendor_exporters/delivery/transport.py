@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from time import monotonic
+from typing import Protocol
 
 import requests
 from opentelemetry.context import (
@@ -34,9 +35,11 @@ from urllib3.exceptions import (
     ProxyError,
 )
 from urllib3.response import BaseHTTPResponse
+from urllib3.util import SKIP_HEADER
 
 from otel_vendor_exporters.delivery.connection import PASSAGE, Passage, verbatim
 from otel_vendor_exporters.delivery.request import Failure, Reply, Request
+from otel_vendor_exporters.errors import ConfigurationError
 
 MAX_BODY_BYTES = 1024 * 1024
 # Servers close connections they think idle, often after 5 s; a request that meets that moment is ambiguous.
@@ -63,6 +66,45 @@ class Network:
     ca_file: str | None = None
     client_certificate: str | None = None
     proxy: str | None = None
+
+
+class Revealing(Protocol):
+    """A secret."""
+
+    def reveal(self) -> str:
+        """Its text."""
+        ...
+
+
+class Ways(Protocol):
+    """The settings of a vendor that say how the network is reached."""
+
+    @property
+    def ca_file(self) -> str | None: ...
+    @property
+    def client_certificate(self) -> str | None: ...
+    @property
+    def proxy(self) -> Revealing | None: ...
+    @property
+    def http_session(self) -> object | None: ...
+
+
+def transport_for(settings: Ways) -> Transport:
+    """The transport that a vendor's settings ask for. Raises ConfigurationError."""
+    proxy = None if settings.proxy is None else settings.proxy.reveal()
+    network = Network(settings.ca_file, settings.client_certificate, proxy)
+    session = settings.http_session
+    if session is None:
+        return Transport(network)
+    if not isinstance(session, requests.Session):
+        message = f"http_session is a {type(session).__name__}: expected a requests.Session"
+        raise ConfigurationError(message, setting="http_session")
+    if network != Network():
+        message = (
+            "http_session is set beside ca_file, client_certificate or proxy: expected it to bring its own"
+        )
+        raise ConfigurationError(message, setting="http_session")
+    return Transport(session=session)
 
 
 def proxy_for(url: str) -> str | None:
@@ -131,8 +173,11 @@ class _CallersLine:
         deadline = monotonic() + timeout_seconds
         try:
             session, url = self._session, request.url
+            # Not its own: mParticle takes a User-Agent for the visitor's, and the credentials are the vendor's.
+            headers = {"User-Agent": SKIP_HEADER, **request.headers}
+            auth = _unchanged if "Authorization" in headers else None
             prepared = session.prepare_request(
-                requests.Request(request.method, url, headers=request.headers, data=request.body)
+                requests.Request(request.method, url, headers=headers, data=request.body, auth=auth)
             )
             way = session.merge_environment_settings(prepared.url or url, {}, True, None, None)
             # Not Session.send: it reads the answer to a redirect, however long it is.
@@ -152,6 +197,10 @@ class _CallersLine:
 
     def close(self) -> None:
         self._session.close()
+
+
+def _unchanged(prepared: requests.PreparedRequest) -> requests.PreparedRequest:
+    return prepared
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from otel_vendor_exporters.delivery.sender import Delivery, Vendor
 from otel_vendor_exporters.delivery.shared import SharedDestinations
 from otel_vendor_exporters.delivery.spool import MemorySpool, Spool
 from otel_vendor_exporters.delivery.spool_writing import Disk
-from otel_vendor_exporters.delivery.transport import Network, Transport
+from otel_vendor_exporters.delivery.transport import transport_for
 from otel_vendor_exporters.errors import EncodingError
 from otel_vendor_exporters.mparticle.batching import Sealed, seal_batch
 from otel_vendor_exporters.mparticle.feed import CODEC, Feed, PixelFeed, item_of, new_id, pixel_rules
@@ -175,7 +175,6 @@ def _destination(settings: MParticleSettings, way: str, clock: Clock) -> Destina
         vendor = PixelFeed(settings)
     else:
         vendor = Feed(settings, notices, historical=way == "historical")
-    proxy = None if settings.proxy is None else settings.proxy.reveal()
     per_second = settings.batches_per_second_here
 
     def spool() -> Spool[SealedBatch]:
@@ -188,7 +187,7 @@ def _destination(settings: MParticleSettings, way: str, clock: Clock) -> Destina
     delivery: Delivery[SealedBatch] = Delivery(
         vendor,
         spool=spool,
-        transport=Transport(Network(settings.ca_file, settings.client_certificate, proxy)),
+        transport=transport_for(settings),
         clock=clock,
         notices=notices,
         timeout_seconds=settings.timeout,

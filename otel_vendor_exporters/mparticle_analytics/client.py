@@ -26,7 +26,7 @@ from otel_vendor_exporters.delivery.sender import Delivery
 from otel_vendor_exporters.delivery.shared import SharedDestinations
 from otel_vendor_exporters.delivery.spool import MemorySpool, Spool
 from otel_vendor_exporters.delivery.spool_writing import Disk
-from otel_vendor_exporters.delivery.transport import Network, Transport
+from otel_vendor_exporters.delivery.transport import transport_for
 from otel_vendor_exporters.mparticle_analytics.codec import UnitCodec
 from otel_vendor_exporters.mparticle_analytics.merges import Merges
 from otel_vendor_exporters.mparticle_analytics.project import Project
@@ -192,7 +192,6 @@ def _destination(settings: AnalyticsSettings, clock: Clock) -> Destination:
     merges = Merges(merged_by(settings, notices))
     project = Project(settings, users, suppressed, merges, notices, clock)
     most_per_second = settings.most_per_second
-    proxy = None if settings.proxy is None else settings.proxy.reveal()
 
     def spool() -> Spool[Unit]:
         memory: MemorySpool[Unit] = MemorySpool(
@@ -204,7 +203,7 @@ def _destination(settings: AnalyticsSettings, clock: Clock) -> Destination:
     delivery: Delivery[Unit] = Delivery(
         project,
         spool=spool,
-        transport=Transport(Network(settings.ca_file, settings.client_certificate, proxy)),
+        transport=transport_for(settings),
         clock=clock,
         notices=notices,
         timeout_seconds=settings.timeout,

@@ -126,6 +126,10 @@ class AnalyticsSettings:
     proxy: Secret | None = setting(
         "The proxy's URL; unless set, HTTPS_PROXY and NO_PROXY hold.", default=None
     )
+    http_session: object | None = setting(
+        "A requests.Session to send with, from code only; its adapters, proxies and certificates then hold.",
+        default=None,
+    )
     user_agent: str = setting("Sent with every request.", default=USER_AGENT)
 
     def __post_init__(self) -> None:

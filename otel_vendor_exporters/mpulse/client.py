@@ -27,7 +27,7 @@ from otel_vendor_exporters.delivery.sender import Delivery
 from otel_vendor_exporters.delivery.shared import SharedDestinations
 from otel_vendor_exporters.delivery.spool import MemorySpool, Spool
 from otel_vendor_exporters.delivery.spool_writing import Disk
-from otel_vendor_exporters.delivery.transport import Network, Transport
+from otel_vendor_exporters.delivery.transport import transport_for
 from otel_vendor_exporters.errors import EncodingError
 from otel_vendor_exporters.mpulse import budget
 from otel_vendor_exporters.mpulse.app import App
@@ -240,8 +240,7 @@ def _moment(unix_ms: object) -> int:
 
 def _destination(settings: MPulseSettings, clock: Clock) -> Destination:
     notices = Notices(logging.getLogger("otel_vendor_exporters.mpulse"), clock)
-    proxy = None if settings.proxy is None else settings.proxy.reveal()
-    transport = Transport(Network(settings.ca_file, settings.client_certificate, proxy))
+    transport = transport_for(settings)
     app = App(settings, transport, clock, notices)
     per_hour = settings.beacons_per_hour
 

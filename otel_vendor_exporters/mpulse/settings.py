@@ -128,6 +128,10 @@ class MPulseSettings:
     proxy: Secret | None = setting(
         "The proxy's URL; unless set, HTTPS_PROXY and NO_PROXY hold.", default=None
     )
+    http_session: object | None = setting(
+        "A requests.Session to send with, from code only; its adapters, proxies and certificates then hold.",
+        default=None,
+    )
 
     def __post_init__(self) -> None:
         """Check what no single field can: raises ConfigurationError."""
