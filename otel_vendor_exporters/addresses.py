@@ -1,7 +1,8 @@
-"""Addresses: which URLs a setting may hold. Never a password in an error."""
+"""Addresses: which URLs and files a setting may name. Never a password in an error."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from otel_vendor_exporters.errors import ConfigurationError
@@ -41,3 +42,11 @@ def check_proxy(proxy: Secret | None) -> None:
         raise ConfigurationError(
             f"proxy is {proxy}: expected a URL such as http://host:8080", setting="proxy"
         )
+
+
+def check_files(**names: str | None) -> None:
+    """Refuse settings, by name, that are no file there is. An authority may also be a folder of them."""
+    for name, path in names.items():
+        if path is not None and not Path(path).exists():
+            message = f"{name} is {path!r}: expected a PEM file, and there is none"
+            raise ConfigurationError(message, setting=name)

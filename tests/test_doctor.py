@@ -310,15 +310,35 @@ def test_a_redirect(sandbox: Sandbox) -> None:
     assert "followed_redirect" not in json.dumps(sandbox.as_wire()["findings"])
 
 
-def test_a_proxy_that_is_down(sandbox: Sandbox, closed_port: int) -> None:
-    """The proxy is named, without its password, and the variables that choose it."""
-    proxy = {"HTTP_PROXY": f"http://me:hidden@127.0.0.1:{closed_port}"}
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "OTEL_EXPORTER_MPULSE_PROXY"])
+def test_a_proxy_that_is_down(sandbox: Sandbox, closed_port: int, variable: str) -> None:
+    """The proxy is named, without its password, and what chooses it: the exporters' setting comes first."""
+    proxy = {variable: f"http://me:hidden@127.0.0.1:{closed_port}"}
     ended = call("doctor", "mpulse", "--json", **mpulse_environment(sandbox), **proxy)
 
     assert ended.status == 2
     sentence = ended.findings("mpulse")["proxy"][1]
     assert sentence.startswith(f"the proxy …@127.0.0.1:{closed_port} cannot be reached (Connection refused)")
     assert "hidden" not in ended.out
+
+
+@pytest.mark.parametrize("name", ["ca_file", "client_certificate"])
+def test_a_certificate_that_is_not_there(sandbox: Sandbox, name: str) -> None:
+    """A path that leads nowhere is told by its name, before anybody is asked."""
+    ended = mpulse(sandbox, **{name: "/no/such.pem"})
+
+    assert ended.status == 2
+    assert f"{name} is '/no/such.pem': expected a PEM file" in ended.findings("mpulse")["wrong_setting"][1]
+
+
+def test_an_authority_that_is_none(sandbox: Sandbox, tmp_path: Path) -> None:
+    """The doctor goes the way of the exporters, with their ca_file: without one in it there is no TLS."""
+    empty = tmp_path / "ca.pem"
+    empty.write_text("nothing")
+    address = sandbox.config_url.replace("http:", "https:")
+    ended = mpulse(sandbox, config_url=address, ca_file=str(empty))
+
+    assert "no certificate or crl found" in ended.findings("mpulse")["tls"][1]
 
 
 def test_no_tls(sandbox: Sandbox) -> None:

@@ -84,7 +84,7 @@ def test_a_collector_that_cannot_be_reached() -> None:
         crumb_expires_at=1.0,
         definitions=Definitions(),
     )
-    finding = mpulse.collector_finding(config, 1.0)
+    finding = mpulse.collector_finding(config, MPulseSettings.read(api_key="k", domain="d", timeout=1))
 
     assert (finding.level.name, finding.code) == ("ERROR", "collector_unreachable")
     assert finding.sentence.startswith(

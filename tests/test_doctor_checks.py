@@ -199,7 +199,7 @@ def test_a_name_that_nobody_knows(monkeypatch: pytest.MonkeyPatch, error: Except
     reply = Reply(failure=Failure.NOT_SENT, words="NameResolutionError: gaierror")
 
     assert [one.code for one in way_findings(exchange(reply), 1.0)] == ["dns"]
-    assert unreachable("https://vendor.example/", 1.0) == "its name is not known to the DNS"
+    assert unreachable("https://vendor.example/", settings()) == "its name is not known to the DNS"
 
 
 def test_a_proxy_that_does_not_connect(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -212,13 +212,20 @@ def test_a_proxy_that_does_not_connect(monkeypatch: pytest.MonkeyPatch) -> None:
     assert finding.sentence == f"the proxy {url} does not connect to vendor.example (ProxyError: OSError)"
 
 
-def test_beacons_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whether a proxy connects to mPulse's collector is asked of the proxy."""
+def settings(**keywords: object) -> MPulseSettings:
+    return MPulseSettings.read(api_key="K", domain="d", timeout=5, **keywords)
+
+
+@pytest.mark.parametrize("how", ["setting", "environment"])
+def test_beacons_through_a_proxy(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether a proxy connects to mPulse's collector is asked of the proxy, by setting or environment."""
     with socket.create_server(("127.0.0.1", 0)) as proxy:
         port = proxy.getsockname()[1]
-    monkeypatch.setenv("HTTPS_PROXY", f"127.0.0.1:{port}")
+    if how == "environment":
+        monkeypatch.setenv("HTTPS_PROXY", f"127.0.0.1:{port}")
+    given = settings(proxy=f"http://127.0.0.1:{port}") if how == "setting" else settings()
 
-    assert unreachable("https://vendor.example/", 1.0) == "Connection refused"
+    assert unreachable("https://vendor.example/", given) == "Connection refused"
 
 
 @pytest.mark.parametrize(
@@ -243,7 +250,7 @@ def test_a_proxy_that_wants_to_know_who(
         thread.start()
         monkeypatch.setenv("HTTPS_PROXY", f"http://{user}127.0.0.1:{proxy.getsockname()[1]}")
 
-        assert unreachable("https://vendor.example/", 5.0) == obstacle
+        assert unreachable("https://vendor.example/", settings()) == obstacle
         thread.join()
 
 

@@ -173,7 +173,7 @@ class _CallersLine:
         deadline = monotonic() + timeout_seconds
         try:
             session, url = self._session, request.url
-            # Not its own: mParticle takes a User-Agent for the visitor's, and the credentials are the vendor's.
+            # Not its own: mParticle takes a User-Agent for the visitor's, and credentials are the vendor's.
             headers = {"User-Agent": SKIP_HEADER, **request.headers}
             auth = _unchanged if "Authorization" in headers else None
             prepared = session.prepare_request(

@@ -43,16 +43,11 @@ def examined(names: Sequence[str] = (), code: Sequence[str] = ()) -> Report:
     from otel_vendor_exporters.doctor.vendor import Tools
 
     declared, findings = _declared()
-    network = Network(Clock())
-    tools = Tools(network, _code_names(code))
+    tools = Tools(Network(Clock()), _code_names(code))
     vendors = [_vendor(name) for name in VENDORS if not names or name in names]
-    try:
-        sections = [
-            _vendor_section(patient, tools, is_asked_for=bool(names))
-            for patient in patients(vendors, declared)
-        ]
-    finally:
-        network.close()
+    sections = [
+        _vendor_section(patient, tools, is_asked_for=bool(names)) for patient in patients(vendors, declared)
+    ]
     installation = (*_installation(is_file_read=bool(findings)), *findings, *_nothing(sections))
     return Report((Section("installation", installation), *sections))
 

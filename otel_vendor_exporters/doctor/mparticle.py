@@ -25,7 +25,7 @@ def examine(settings: MParticleSettings, tools: Tools) -> Iterator[Finding]:
     """The findings of one mParticle input."""
     yield from spool_findings(disk_for(settings, settings.transport))
     yield from user_agent_findings(settings.user_agent)
-    exchange = tools.network.ask(question(settings), settings.timeout)
+    exchange = tools.network.ask(question(settings), settings)
     yield from way_findings(exchange, settings.timeout)
     yield from clock_findings(exchange)
     if exchange.reply.failure is None and not 300 <= exchange.reply.status < 400:

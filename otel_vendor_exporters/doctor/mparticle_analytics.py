@@ -26,7 +26,7 @@ _USER = "otel-vendor-exporters-doctor"
 def examine(settings: AnalyticsSettings, tools: Tools) -> Iterator[Finding]:
     """The findings of one Analytics project."""
     yield from spool_findings(disk_for(settings))
-    exchange = tools.network.ask(question(settings, tools.network.clock.unix_ms()), settings.timeout)
+    exchange = tools.network.ask(question(settings, tools.network.clock.unix_ms()), settings)
     yield from way_findings(exchange, settings.timeout)
     yield from clock_findings(exchange)
     if exchange.reply.failure is None and not 300 <= exchange.reply.status < 400:

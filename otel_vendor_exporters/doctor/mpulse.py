@@ -32,7 +32,7 @@ def examine(settings: MPulseSettings, tools: Tools) -> Iterator[Finding]:
     yield from spool_findings(disk_for(settings))
     network = tools.network
     request = config_request(settings, None, network.clock.unix_ms())
-    exchange = network.ask(request, settings.timeout)
+    exchange = network.ask(request, settings)
     yield from way_findings(exchange, settings.timeout)
     yield from clock_findings(exchange)
     if exchange.reply.failure is not None or 300 <= exchange.reply.status < 400:
@@ -47,7 +47,7 @@ def examine(settings: MPulseSettings, tools: Tools) -> Iterator[Finding]:
     yield from setting_findings(settings, answer.definitions)
     if tools.code is not None:
         yield from code_findings(tools.code, settings, answer.definitions)
-    yield collector_finding(answer, settings.timeout)
+    yield collector_finding(answer, settings)
 
 
 def user_agent_findings(user_agent: str) -> Iterator[Finding]:
@@ -61,10 +61,10 @@ def user_agent_findings(user_agent: str) -> Iterator[Finding]:
         yield Finding(Level.WARNING, "user agent", "looks_like_bot", sentence)
 
 
-def collector_finding(config: AppConfig, timeout_seconds: float) -> Finding:
+def collector_finding(config: AppConfig, settings: MPulseSettings) -> Finding:
     """Whether beacons have a way: they go to another host than the configuration comes from."""
     host = urlsplit(config.beacon_url).hostname
-    obstacle = unreachable(config.beacon_url, timeout_seconds)
+    obstacle = unreachable(config.beacon_url, settings)
     if obstacle is None:
         return Finding(Level.OK, "network", "collector_reached", f"beacons go to {host}, which connects")
     sentence = (
@@ -108,7 +108,7 @@ def _is_agents_fault(settings: MPulseSettings, tools: Tools) -> bool:
         return False
     as_default = replace(settings, user_agent=USER_AGENT)
     request = config_request(as_default, None, tools.network.clock.unix_ms())
-    return tools.network.ask(request, settings.timeout).reply.status == 200
+    return tools.network.ask(request, settings).reply.status == 200
 
 
 def _is_rate_limited(exchange: Exchange) -> bool:

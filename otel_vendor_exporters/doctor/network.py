@@ -15,11 +15,12 @@ from dataclasses import dataclass, replace
 from datetime import timezone
 from email.utils import parsedate_to_datetime
 from http.client import HTTPConnection, HTTPException
+from typing import Protocol
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from otel_vendor_exporters.delivery.clock import Clock
 from otel_vendor_exporters.delivery.request import Failure, Reply, Request
-from otel_vendor_exporters.delivery.transport import Transport, proxy_for
+from otel_vendor_exporters.delivery.transport import Ways, proxy_for, transport_for
 from otel_vendor_exporters.doctor.report import Finding, Level
 
 # Vendors order events by their times; mPulse's sandbox finds timings from the future odd from 2 s on.
@@ -51,23 +52,33 @@ class Exchange:
         return max(self.came_unix_ms - self.sent_unix_ms, 0) / 1000
 
 
+class Settings(Ways, Protocol):
+    """What of a vendor's settings decides how it is asked."""
+
+    @property
+    def timeout(self) -> float: ...
+
+
 class Network:
-    """Asks vendors. One thread at a time; `close` when done."""
+    """Asks vendors, each on the way that its exporters would take."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
-        self._transport = Transport()
 
-    def ask(self, request: Request, timeout_seconds: float) -> Exchange:
+    def ask(self, request: Request, settings: Settings) -> Exchange:
         """Send a request, marked as the doctor's; whatever happens is an exchange."""
         request = replace(request, headers={**request.headers, PROBE_HEADER: "doctor"})
+        transport = transport_for(settings)
         sent = self.clock.unix_ms()
-        reply = self._transport.send(request, timeout_seconds)
-        return Exchange(request, reply, proxy_for(request.url), sent, self.clock.unix_ms())
+        reply = transport.send(request, settings.timeout)
+        came = self.clock.unix_ms()
+        transport.close()
+        return Exchange(request, reply, proxy_on_the_way(request.url, settings), sent, came)
 
-    def close(self) -> None:
-        """Close the connections."""
-        self._transport.close()
+
+def proxy_on_the_way(url: str, settings: Ways) -> str | None:
+    """The proxy that stands between an exporter with these settings and `url`, if one does."""
+    return proxy_for(url) if settings.proxy is None else settings.proxy.reveal()
 
 
 def way_findings(exchange: Exchange, timeout_seconds: float) -> Iterator[Finding]:
@@ -126,18 +137,18 @@ def skew_seconds(exchange: Exchange) -> float | None:
     return least if least > 0 else most
 
 
-def unreachable(url: str, timeout_seconds: float) -> str | None:
+def unreachable(url: str, settings: Settings) -> str | None:
     """
     Why no connection to the URL's host comes about, if so; a proxy is asked to connect.
 
     Nothing is sent. TLS is not tried: whether certificates are good, only the transport knows.
     """
-    parts, proxy = urlsplit(url), proxy_for(url)
+    parts, proxy = urlsplit(url), proxy_on_the_way(url, settings)
     try:
         if proxy is None or parts.scheme == "http":
-            _connect(urlsplit(proxy) if proxy else parts, timeout_seconds)
+            _connect(urlsplit(proxy) if proxy else parts, settings.timeout)
         else:
-            _connect_through(urlsplit(proxy), parts, timeout_seconds)
+            _connect_through(urlsplit(proxy), parts, settings.timeout)
     except (OSError, HTTPException, UnicodeError) as error:
         return "its name is not known to the DNS" if _is_about_name(error) else _words(error)
     return None
@@ -152,8 +163,8 @@ def _obstacle(exchange: Exchange, timeout_seconds: float) -> tuple[str, str]:
     except (OSError, UnicodeError) as error:
         if exchange.proxy:
             return "proxy", (
-                f"the proxy {_shown(exchange.proxy)} cannot be reached ({_words(error)}): check HTTPS_PROXY, "
-                f"HTTP_PROXY and NO_PROXY, which say how to reach {host}"
+                f"the proxy {_shown(exchange.proxy)} cannot be reached ({_words(error)}): check the setting "
+                f"proxy, else HTTPS_PROXY, HTTP_PROXY and NO_PROXY, which say how to reach {host}"
             )
         if _is_about_name(error):
             return "dns", f"the name {host} is not known to the DNS: check its spelling, and the resolver"
@@ -163,7 +174,7 @@ def _obstacle(exchange: Exchange, timeout_seconds: float) -> tuple[str, str]:
     if "SSL" in words:
         return "tls", (
             f"no TLS connection to {host} ({words}): if a proxy opens TLS here, name its certificate "
-            "authority in REQUESTS_CA_BUNDLE"
+            "authority in ca_file or REQUESTS_CA_BUNDLE"
         )
     if "ProxyError" in words:
         return "proxy", f"the proxy {_shown(exchange.proxy)} does not connect to {host} ({words})"

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from otel_vendor_exporters import __version__
-from otel_vendor_exporters.addresses import LOOPBACK_HOSTS, check_proxy, is_sendable
+from otel_vendor_exporters.addresses import LOOPBACK_HOSTS, check_files, check_proxy, is_sendable
 from otel_vendor_exporters.errors import ConfigurationError
 from otel_vendor_exporters.settings import Secret, first_conflict, read_settings, setting
 
@@ -157,6 +157,7 @@ class MPulseSettings:
             raise ConfigurationError(f"undefined is 'send': expected {expected}", setting="undefined")
         _check_user_agent(self.user_agent)
         check_proxy(self.proxy)
+        check_files(ca_file=self.ca_file, client_certificate=self.client_certificate)
 
     @classmethod
     def read(cls, **keywords: object) -> MPulseSettings:
