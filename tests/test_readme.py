@@ -69,7 +69,7 @@ def test_the_settings_tables_are_the_declarations(vendor: str) -> None:
 @pytest.mark.parametrize("block", blocks("python"), ids=range(len(blocks("python"))))
 def test_python_blocks_run(block: str, tmp_path: Path) -> None:
     """Each Python block of README runs as it stands, and a vendor receives what it sends without findings."""
-    mpulse = MPulseApp(timers=("Checkout",), dimensions=("Country",))
+    mpulse = MPulseApp(timers=("Checkout", "My function"), dimensions=("Country",))
     mparticle = MParticleApp(api_key="us1-0123456789abcdef0123456789abcdef", api_secret="secret")
     script = tmp_path / "block.py"
     script.write_text(block)
@@ -90,6 +90,7 @@ def test_python_blocks_run(block: str, tmp_path: Path) -> None:
     names = [event.data["event_name"] for event in received.mparticle.events]
     tracked = [event.name for event in received.mparticle_analytics.events]
     assert ([name for name, _ in received.timers], names, tracked) in (
+        (["My function"], [], []),
         (["Checkout"], [], []),
         ([], ["Signed up"], []),
         ([], [], ["Registration"]),

@@ -161,6 +161,12 @@ class Browser:
             return Tab(json.load(reply)["webSocketDebuggerUrl"])
 
 
+def reads(tab: Tab, selector: str, *texts: str) -> None:
+    """The element comes to show every text."""
+    script = f"(document.querySelector({json.dumps(selector)})?.innerText ?? '')"
+    tab.until(f"{json.dumps(texts)}.every((text) => {script}.includes(text))")
+
+
 @contextmanager
 def running_browser(folder: Path) -> Iterator[Browser]:
     """Start a Chromium with an empty profile in a folder, and end it and all its children."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
 
 from otel_vendor_exporters.sandbox import MPulseApp, Sandbox
+from tests.sandbox.browser import Browser, executable, running_browser
 from tests.sandbox.wire import MovableTime, Wire
 
 
@@ -27,3 +29,15 @@ def sandbox(moment: MovableTime) -> Iterator[Sandbox]:
 def wire(sandbox: Sandbox) -> Wire:
     """A client of the sandbox."""
     return Wire(sandbox)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """One Chromium for all tests of a file."""
+    if executable() is None:
+        why = "no chromium on this machine (Debian: apt-get install chromium)"
+        if os.environ.get("CI") == "true":
+            pytest.fail(why)
+        pytest.skip(why)
+    with running_browser(tmp_path_factory.mktemp("chromium")) as running:
+        yield running

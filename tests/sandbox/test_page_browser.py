@@ -3,39 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
-import re
-import shlex
-import subprocess
-import sys
-import textwrap
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from otel_vendor_exporters.sandbox import Beacon, Finding, Sandbox, Timer
-from tests.sandbox.browser import Browser, Tab, executable, running_browser
+from tests.sandbox.browser import Browser, Tab, reads
 from tests.sandbox.wire import Wire, eventually
 
-ROOT = Path(__file__).parent.parent.parent
-README = ROOT / "README.md"
 MANY = 50_000
 PHONE = (360, 740)
 ROWS = "document.querySelectorAll('#list-requests .row').length"
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """One Chromium for all tests here."""
-    if executable() is None:
-        why = "no chromium on this machine (Debian: apt-get install chromium)"
-        if os.environ.get("CI") == "true":
-            pytest.fail(why)
-        pytest.skip(why)
-    with running_browser(tmp_path_factory.mktemp("chromium")) as running:
-        yield running
 
 
 @pytest.fixture
@@ -52,12 +31,6 @@ def tab(browser: Browser, sandbox: Sandbox) -> Iterator[Tab]:
 def show(tab: Tab, name: str) -> None:
     tab.click(f"#tab-{name}")
     tab.until(f"!document.querySelector('#panel-{name}').hidden")
-
-
-def reads(tab: Tab, selector: str, *texts: str) -> None:
-    """The element comes to show every text."""
-    script = f"(document.querySelector({json.dumps(selector)})?.innerText ?? '')"
-    tab.until(f"{json.dumps(texts)}.every((text) => {script}.includes(text))")
 
 
 def test_it_shows_what_arrives_as_it_arrives(tab: Tab, wire: Wire) -> None:
@@ -370,30 +343,6 @@ def test_it_says_when_the_sandbox_has_gone(browser: Browser) -> None:
         tab.until("document.querySelector('#state')?.dataset.state === 'live'", 15)
         sandbox.stop()
         reads(tab, "#state", "The sandbox has stopped")
-
-
-def test_the_first_steps_of_readme_are_seen(browser: Browser) -> None:
-    """As a new user: start the sandbox, paste what it prints, run README's example, and look."""
-    block = re.findall(r"```python\n(.*?)^ *```$", README.read_text(), re.MULTILINE | re.DOTALL)[0]
-    command = [sys.executable, "-m", "otel_vendor_exporters", "sandbox", "--port", "0"]
-    base = {"PATH": os.environ.get("PATH", ""), "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
-    with subprocess.Popen(command, cwd=ROOT, env=base, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        lines: list[str] = []
-        while not (lines and lines[-1].startswith("See it live: ")):
-            lines.append(process.stdout.readline())
-        words = (shlex.split(line) for line in lines if line.strip().startswith("export "))
-        exports = dict(word.split("=", 1) for _, word in words)
-        with browser.tab() as tab:
-            tab.open(lines[-1].split()[-1])
-            tab.until("document.querySelector('#state')?.dataset.state === 'live'", 15)
-            code = textwrap.dedent(block)
-            subprocess.run(
-                [sys.executable, "-c", code], cwd=ROOT, env={**base, **exports}, check=True, timeout=30
-            )
-            reads(tab, "[data-section='mpulse.timers']", "Checkout", "1 value")
-            assert tab.text("#tab-findings") == "Findings"
-        process.terminate()
 
 
 SCROLL = """
