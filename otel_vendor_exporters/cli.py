@@ -259,8 +259,11 @@ def _tell_findings(sandbox: Sandbox) -> NoReturn:
 
 
 def _finding_lines(record: Record) -> Iterable[str]:
+    from otel_vendor_exporters.sandbox.remedies import remedy
+
     for finding in record.findings:
-        yield f"{finding.severity}: {record.vendor} {record.kind}: {finding.code}: {finding.sentence}"
+        said = f"{finding.severity}: {record.vendor} {record.kind}: {finding.code}: {finding.sentence}"
+        yield f"{said} Change: {remedy(record.vendor, finding.code)}"
 
 
 def _learned_lines(app: MPulseApp) -> Iterable[str]:

@@ -128,13 +128,15 @@ def test_findings_are_printed_as_they_come() -> None:
     """One line for each: how bad, whose, what, and what to change."""
     with running("--port", "0") as process:
         url = greeting(process)[0].rpartition(" ")[2]
-        get(f"{url}/17de4c15/?api.v=1")
+        get(f"{url}/17de4c15/?api=1&h.ab=%C3%A4")
         assert process.stdout is not None
-        line = process.stdout.readline()
+        lines = [process.stdout.readline()]
+        while "bad_ab" not in lines[-1]:
+            lines.append(process.stdout.readline())
 
-    assert line == (
-        "error: mpulse beacon: no_api: "
-        "api=1 is missing, so mPulse takes this for a page view: always send it.\n"
+    assert lines[-1] == (
+        "error: mpulse beacon: bad_ab: h.ab=`ä` must be 1 to 25 of letters, digits, space, `_` and `-`. "
+        "Change: Setting `ab_test`, attribute `mpulse.ab_test`.\n"
     )
 
 

@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import fields
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -18,14 +17,9 @@ from urllib.parse import quote, urlencode
 
 import pytest
 
-from otel_vendor_exporters import attributes
-from otel_vendor_exporters.mparticle.settings import MParticleSettings
-from otel_vendor_exporters.mparticle_analytics.settings import AnalyticsSettings
-from otel_vendor_exporters.mpulse.settings import MPulseSettings
 from otel_vendor_exporters.sandbox import Beacon, MPulseApp, Sandbox, Timer
 from otel_vendor_exporters.sandbox.board_sections import POINTS, Series, Timings
 from otel_vendor_exporters.sandbox.inbox import Inbox
-from otel_vendor_exporters.sandbox.remedies import REMEDIES
 from tests.sandbox.wire import Wire
 
 ROOT = Path(__file__).parent.parent.parent
@@ -160,34 +154,6 @@ def test_findings_say_what_to_change(wire: Wire) -> None:
     assert finding["count"] == 3
     assert "`timers`" in finding["remedy"]
     assert "define it in mPulse" in finding["sentence"]
-
-
-@pytest.mark.parametrize("table", REMEDIES.values(), ids=REMEDIES)
-def test_remedies_are_for_findings_that_exist(table: dict[str, str]) -> None:
-    """Each code of the table stands in the sandbox's sources, so that none is left over."""
-    sources = "".join(path.read_text() for path in SOURCES.glob("*.py") if path.name != "remedies.py")
-
-    for code in table:
-        start = re.sub("^unknown_(timer|metric|dimension)$", "unknown_{kind}", code.partition(":")[0])
-        assert f'"{start}"' in sources or f'"{start}:' in sources, code
-
-
-@pytest.mark.parametrize(
-    ("vendor", "settings"),
-    [
-        ("mpulse", MPulseSettings),
-        ("mparticle", MParticleSettings),
-        ("mparticle_analytics", AnalyticsSettings),
-    ],
-)
-def test_remedies_name_what_there_is(vendor: str, settings: Any) -> None:
-    """Every setting in them is one of that vendor's exporter, every other name an attribute we read."""
-    known = {field.name for field in fields(settings)}
-    read = [value for value in vars(attributes).values() if isinstance(value, str)]
-
-    for code, sentence in REMEDIES[vendor].items():
-        for name in re.findall("`([^`]+)`", sentence):
-            assert name in known or name.partition("<")[0] in read, (code, name)
 
 
 def test_every_option_is_in_readme() -> None:
