@@ -275,8 +275,14 @@ def _learned_lines(app: MPulseApp) -> Iterable[str]:
     for kind, names in kinds:
         yield f"  custom {kind}:"
         yield from (f"    {name}" for name in names)
-    options = (f"--{kind[:-1]} {shlex.quote(name)}" for kind, names in kinds for name in names)
+    options = (_definition_option(kind[:-1], name) for kind, names in kinds for name in names)
     yield f"or start the sandbox with {' '.join(options)}"
+
+
+def _definition_option(kind: str, name: str) -> str:
+    """What defines this name and no other, for a shell and for `_metric`."""
+    value = f"{name}:{METRIC_TYPES[0]}" if kind == "metric" and ":" in name else name
+    return f"--{kind}{'=' if value.startswith('-') else ' '}{shlex.quote(value)}"
 
 
 def _say(lines: Iterable[str]) -> None:

@@ -318,6 +318,29 @@ def test_learning_ends_with_what_to_define(signal_number: int) -> None:
     ]
 
 
+ODD_NAMES = ("-7 days", "a:b", 'say "hi"; $HOME', "x" * 300, "ä ö")
+
+
+def test_the_last_line_of_learning_can_be_pasted_whatever_the_names() -> None:
+    """Names are whole and quoted: the next sandbox, started as printed, defines exactly these."""
+    script = (
+        "import sys; from otel_vendor_exporters.mpulse import MPulseClient as C; c = C()\n"
+        "for name in sys.argv[1:]: c.send_timer(name, 1); c.send_metric(name, 2)"
+    )
+    with running("--port", "0", "--learn") as process:
+        environment = {**ENVIRONMENT, **exports(greeting(process))}
+        command = [sys.executable, "-c", script, *ODD_NAMES]
+        subprocess.run(command, env=environment, cwd=ROOT, timeout=30, check=True)
+        _, rest, _ = ended(process, signal.SIGINT)
+    options = shlex.split(rest.rpartition("or start the sandbox with ")[2])
+
+    with running("--port", "0", *options) as process:
+        config = config_of(exports(greeting(process)))
+
+    assert set(ODD_NAMES) <= set(names(config, "customTimers"))
+    assert set(ODD_NAMES) <= set(names(config, "customMetrics"))
+
+
 def test_a_key_with_odd_characters_can_be_pasted(tmp_path: Path) -> None:
     """The export lines are quoted for the shell."""
     path = tmp_path / "app.json"

@@ -102,10 +102,10 @@ def pairs_from(encoded: bytes) -> Pairs:
     return Pairs(pairs, all(clean for _, _, clean in decoded), complete, first)
 
 
-def shown(text: str) -> str:
+def shown(text: str, most: int = MAX_SHOWN) -> str:
     """A text from outside, cut so that it can be named in a code or a sentence."""
-    printable = "".join(c if c.isprintable() else "�" for c in text[: MAX_SHOWN + 1])
-    return printable if len(printable) <= MAX_SHOWN else printable[:MAX_SHOWN] + "…"
+    printable = "".join(c if c.isprintable() else "�" for c in text[: most + 1])
+    return printable if len(printable) <= most else printable[:most] + "…"
 
 
 def _pair(part: bytes) -> tuple[str, str, bool]:

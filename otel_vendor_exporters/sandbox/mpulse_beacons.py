@@ -18,6 +18,7 @@ from otel_vendor_exporters.sandbox.mpulse_definitions import Definition, Definit
 
 MAX_FINDINGS = 100
 MAX_TIMERS = 1_000
+MAX_NAME = 1_000  # of what is learned: whole, since it is to be typed into mPulse, and bounded all the same
 AB_TEST = re.compile(r"[a-zA-Z0-9_ -]{1,25}")
 WHOLE_NUMBER = re.compile(r"[0-9]{1,18}")
 _PREFIXES = {"metric": "cmet.", "dimension": "cdim."}
@@ -270,7 +271,7 @@ def _defined(
     definition = known.get(label)
     if definition is not None:
         return definition
-    undefined = Undefined(kind, shown(label))
+    undefined = Undefined(kind, shown(label, MAX_NAME))
     reading.undefined.append(undefined)
     names = ", ".join(known) or "none"
     severity: Severity = "warning" if arrival.book.learn else "error"
