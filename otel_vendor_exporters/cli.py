@@ -30,7 +30,6 @@ DEFAULT_PORT = 8700
 MAX_PORT = 65_535
 # A signal may be taken by another thread; the main one notices when it looks up.
 LOOK_SECONDS = 0.2
-METRIC_TYPES = ("Number", "Currency", "Percentage")
 # Without --definitions the app has what README's first steps send.
 EXAMPLE_APP: _Names = {
     "timers": ("Checkout", "Search"),
@@ -281,6 +280,8 @@ def _learned_lines(app: MPulseApp) -> Iterable[str]:
 
 def _definition_option(kind: str, name: str) -> str:
     """What defines this name and no other, for a shell and for `_metric`."""
+    from otel_vendor_exporters.sandbox.mpulse_definitions import METRIC_TYPES
+
     value = f"{name}:{METRIC_TYPES[0]}" if kind == "metric" and ":" in name else name
     return f"--{kind}{'=' if value.startswith('-') else ' '}{shlex.quote(value)}"
 
@@ -303,6 +304,8 @@ def _leave_stdout() -> None:
 
 def _metric(text: str) -> tuple[str, str]:
     """A metric's name and type, Number when none is said."""
+    from otel_vendor_exporters.sandbox.mpulse_definitions import METRIC_TYPES
+
     name, colon, kind = text.rpartition(":")
     if not colon:
         return text, METRIC_TYPES[0]

@@ -18,6 +18,7 @@ from threading import Lock
 
 from otel_vendor_exporters.sandbox.exchange import Answer, Pairs, Request, pairs_from
 from otel_vendor_exporters.sandbox.inbox import Finding, Record
+from otel_vendor_exporters.sandbox.mpulse_app_file import app_from_file
 from otel_vendor_exporters.sandbox.mpulse_beacons import (
     Arrival,
     Beacon,
@@ -52,7 +53,6 @@ from otel_vendor_exporters.sandbox.mpulse_definitions import (
     DEFAULT_KEY,
     Definitions,
     Learned,
-    app_from_file,
     defaults,
     defined,
 )

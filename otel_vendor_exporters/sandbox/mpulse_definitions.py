@@ -7,14 +7,11 @@ From mPulse's documents: a timer's label is `custom<index>`, a metric's `cmet.<n
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
-MAX_DEFINITIONS = 1_000
-MAX_FILE_BYTES = 4_000_000
+METRIC_TYPES = ("Number", "Currency", "Percentage")
 
 DEFAULT_KEY = "AAAAA-BBBBB-CCCCC-DDDDD-EEEEE"
 DEFAULT_DOMAIN = "www.example.com"
@@ -96,15 +93,6 @@ class Learned(NamedTuple):
     dimensions: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class AppFile:
-    """What a definitions file says of an app."""
-
-    definitions: Definitions
-    key: str
-    domain: str
-
-
 def defined(
     timers: Iterable[str], metrics: Mapping[str, str] | Iterable[str], dimensions: Iterable[str]
 ) -> Definitions:
@@ -122,71 +110,3 @@ def defined(
 def defaults() -> Definitions:
     """The app of contract 3.3."""
     return defined(DEFAULT_TIMERS, DEFAULT_METRICS, DEFAULT_DIMENSIONS)
-
-
-def app_from_file(path: str | Path) -> AppFile:
-    """
-    An app read from JSON: our short form, or a configuration answer saved from the real mPulse.
-
-        {"key": "…", "domain": "…", "timers": ["Checkout"], "metrics": {"Revenue": "Currency"},
-         "dimensions": ["Country"]}
-    """
-    with Path(path).open("rb") as file:
-        text = file.read(MAX_FILE_BYTES + 1)
-    try:
-        content = json.loads(text) if len(text) <= MAX_FILE_BYTES else None
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is not JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} must hold a JSON object of at most {MAX_FILE_BYTES} bytes")
-    return _from_saved_config(content) if "PageParams" in content else _from_short_form(content)
-
-
-def _from_short_form(content: dict[str, object]) -> AppFile:
-    metrics = content.get("metrics", {})
-    types = metrics if isinstance(metrics, dict) else dict.fromkeys(_names(content, "metrics"), "Number")
-    if not all(isinstance(kind, str) for kind in types.values()):
-        raise ValueError('metrics must be like {"Revenue": "Currency"} or ["Revenue"]')
-    definitions = defined(_names(content, "timers"), types, _names(content, "dimensions"))
-    return AppFile(definitions, _text(content, "key", DEFAULT_KEY), _text(content, "domain", DEFAULT_DOMAIN))
-
-
-def _from_saved_config(content: dict[str, object]) -> AppFile:
-    params = content["PageParams"]
-    if not isinstance(params, dict):
-        raise ValueError("PageParams must be an object")
-    kinds = ("customTimers", "customMetrics", "customDimensions")
-    definitions = Definitions(*(_entries(params, kind) for kind in kinds))
-    domain = _text(content, "h.d", DEFAULT_DOMAIN)
-    return AppFile(definitions, _text(content, "h.key", DEFAULT_KEY), domain)
-
-
-def _entries(params: dict[str, object], kind: str) -> tuple[Definition, ...]:
-    """Definitions as they were saved; an entry may be empty (`{}`, from the iOS tests) and is passed over."""
-    entries = _list(params, kind)
-    complete = (e for e in entries if isinstance(e, dict) and e.get("name") and e.get("label"))
-    return tuple(
-        Definition(str(e["name"]), str(e["label"]), index, str(e.get("dataType", "")))
-        for index, e in enumerate(complete)
-    )
-
-
-def _names(content: dict[str, object], kind: str) -> list[str]:
-    names = _list(content, kind)
-    if not all(isinstance(name, str) and name for name in names):
-        raise ValueError(f"{kind} must be a list of names")
-    return cast("list[str]", names)
-
-
-def _list(content: dict[str, object], kind: str) -> list[object]:
-    entries = content.get(kind) or []
-    if not isinstance(entries, list) or len(entries) > MAX_DEFINITIONS:
-        raise ValueError(f"{kind} must be a list of at most {MAX_DEFINITIONS}")
-    return entries
-
-
-def _text(content: dict[str, object], field: str, default: str) -> str:
-    value = content.get(field, default)
-    if not isinstance(value, str) or not value:
-        raise ValueError(f"{field} must be a text")
-    return value

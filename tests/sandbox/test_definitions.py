@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from urllib.parse import quote
 
@@ -58,20 +59,45 @@ def test_an_app_from_a_saved_answer(tmp_path: Path, wire: Wire) -> None:
         ("[" * 100_000, "is not JSON"),
         ("[]", "must hold a JSON object"),
         ('{"timers": "Checkout"}', "timers must be a list"),
-        ('{"timers": [1]}', "timers must be a list of names"),
-        ('{"metrics": {"Revenue": 1}}', "metrics must be like"),
-        ('{"key": ""}', "key must be a text"),
-        ('{"PageParams": []}', "PageParams must be an object"),
+        (
+            '{"timer": ["Checkout"]}',
+            "'timer' is no key of this file (did you mean 'timers'?): use key, domain",
+        ),
+        ('{"customTimers": []}', "'customTimers' is no key of this file"),
+        ('{"timers": null}', "timers must be a list of at most 1000, and is null"),
+        ('{"timers": false}', "timers must be a list of at most 1000, and is true or false"),
+        ('{"timers": {"Checkout": 1}}', "timers must be a list of at most 1000, and is an object"),
+        ('{"timers": ["A", 1]}', "timers must be a list of names, and entry 1 is a number"),
+        ('{"timers": [""]}', "timers must be a list of names, and entry 0 is empty"),
+        ('{"timers": ["A", "B", "A"]}', "timers names 'A' twice"),
+        ('{"dimensions": "Country"}', "dimensions must be a list"),
+        ('{"metrics": "Revenue"}', "metrics must be like"),
+        ('{"metrics": {"Revenue": 1}}', "metrics: the type of 'Revenue' is a number: use Number, Currency"),
+        ('{"metrics": {"Tax": "Curency"}}', "the type of 'Tax' is 'Curency' (did you mean 'Currency'?)"),
+        ('{"metrics": ["Tax", null]}', "metrics must be a list of names, and entry 1 is null"),
+        ('{"key": ""}', "key must be a text, and is empty"),
+        ('{"domain": 1}', "domain must be a text, and is a number"),
+        ('{"PageParams": []}', "PageParams must be an object, and is a list"),
+        ('{"PageParams": {"customTimers": ["A"]}}', "PageParams.customTimers: entry 0 must be an object"),
+        (
+            '{"PageParams": {"customTimers": [{"name": "A"}]}}',
+            "PageParams.customTimers: label of entry 0 must be a text, and is missing",
+        ),
+        (
+            '{"PageParams": {"customMetrics": [{}, {"name": 3, "label": "c"}]}}',
+            "PageParams.customMetrics: name of entry 1 must be a text, and is a number",
+        ),
         (json.dumps({"timers": [f"T{i}" for i in range(1001)]}), "at most 1000"),
     ],
 )
 def test_a_wrong_file_is_told(tmp_path: Path, text: str, said: str) -> None:
-    """What is wrong with it, in a ValueError."""
+    """The file, the key, what it is and what would be right, in a ValueError."""
     path = tmp_path / "app.json"
     path.write_text(text)
 
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=re.escape(said)) as raised:
         MPulseApp.from_file(path)
+    assert str(raised.value).startswith(str(path))
 
 
 def test_names_of_any_alphabet_survive(tmp_path: Path) -> None:
