@@ -330,8 +330,8 @@ def test_what_is_read_off_code(tmp_path: Path) -> None:
         ("outer.inner", Kind.COUNTER),
     ]
     assert [place.rpartition("/")[2] for place in found.made_at_run_time] == ["tills.py:20"]
-    assert [one.rpartition("/")[2] for one in found.unreadable] == ["broken.py: SyntaxError"]
-    assert (found.files, found.missing) == (2, ["no.such.module", "x" * 5000])
+    assert [one.rpartition("/")[2] for one in found.unreadable] == ["broken.py: SyntaxError in line 1"]
+    assert (found.files, found.missing) == (1, ["no.such.module", "x" * 5000])
 
 
 def test_names_of_functions_that_a_configuration_decorates() -> None:

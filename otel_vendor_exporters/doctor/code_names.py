@@ -8,20 +8,16 @@ A name that is made at run time cannot be read, and is counted.
 from __future__ import annotations
 
 import ast
-import os
-import sys
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
-from importlib.machinery import PathFinder
 from pathlib import Path
 
 from instrumentation.targets import entries_in, is_glob, target_of
+from otel_vendor_exporters.doctor.sources import Sources, path_of
 
-MOST_FILES = 20_000
 _PACKAGE = "instrumentation"
-_SKIPPED_FOLDERS = frozenset({"__pycache__", "node_modules", "site-packages"})
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -56,23 +52,30 @@ class Scan:
 def scan(targets: Iterable[str]) -> Scan:
     """The names in files, folders (with all below) and modules, given as paths or dotted names."""
     found = Scan()
+    sources = Sources()
     for target in targets:
-        path = _path_of(target)
+        path = path_of(target)
         if path is None:
             found.missing.append(target)
             continue
-        for file in _python_files(path):
-            if found.files == MOST_FILES:
-                found.unreadable.append(f"more than {MOST_FILES} files")
-                return found
-            found.files += 1
-            try:
-                tree = ast.parse(file.read_bytes(), str(file))
-            except (SyntaxError, ValueError, OSError, RecursionError) as error:
-                found.unreadable.append(f"{file}: {type(error).__name__}")
-                continue
-            _Reader(found, _shown(file)).read(tree)
+        for file, source in sources.below(path):
+            _read(file, source, found)
+    found.unreadable += sources.passed_over
     return found
+
+
+def _read(file: Path, source: bytes, found: Scan) -> None:
+    reader = _Reader(found, _shown(file))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what the code's author is warned of is none of ours
+            reader.read(ast.parse(source, str(file)))
+    except SyntaxError as error:
+        found.unreadable.append(f"{file}: SyntaxError in line {error.lineno or 1}")
+    except (ValueError, RecursionError, MemoryError) as error:  # a null byte; nested too deeply
+        found.unreadable.append(f"{file}: {type(error).__name__}")
+    else:
+        found.files += 1
 
 
 def add_configured(found: Scan, entries: str, place: str) -> None:
@@ -215,43 +218,6 @@ def _instrument_name(qualified_name: str) -> str:
     """As `instrumentation.probes` makes it: without what an instrument may not be called."""
     kept = qualified_name.replace("<locals>.", "")
     return "".join(one for one in kept if one.isalnum() or one in "_./-")
-
-
-def _path_of(target: str) -> Path | None:
-    """A path, or a dotted module's file or folder, found without importing anything."""
-    path = Path(target)
-    with suppress(OSError):  # a name that no file can have
-        if path.exists():
-            return path
-    places: list[str] | None = [str(Path.cwd()), *sys.path]
-    origin: str | None = None
-    name = ""
-    for part in target.split("."):
-        name = f"{name}.{part}" if name else part
-        spec = PathFinder.find_spec(name, places)
-        if spec is None:
-            return None
-        origin, locations = spec.origin, spec.submodule_search_locations
-        places = list(locations) if locations is not None else []
-    if places:
-        return Path(places[0])
-    return Path(origin) if origin and origin.endswith(".py") else None
-
-
-def _python_files(path: Path) -> Iterator[Path]:
-    """A file as it is, or all of a folder, without hidden ones and virtual environments."""
-    if not path.is_dir():
-        yield path
-        return
-    for folder, below, files in os.walk(path):
-        below[:] = sorted(
-            name
-            for name in below
-            if not name.startswith(".")
-            and name not in _SKIPPED_FOLDERS
-            and not (Path(folder) / name / "pyvenv.cfg").exists()
-        )
-        yield from (Path(folder) / name for name in sorted(files) if name.endswith(".py"))
 
 
 def _shown(file: Path) -> str:
