@@ -15,7 +15,9 @@ import pytest
 
 from otel_vendor_exporters.instrumentor import InstrumentorSettings
 from otel_vendor_exporters.mparticle import MParticleSettings
+from otel_vendor_exporters.mparticle.settings import PERSONAL_ATTRIBUTES
 from otel_vendor_exporters.mparticle_analytics import AnalyticsSettings
+from otel_vendor_exporters.mparticle_analytics.settings import NOT_SENT
 from otel_vendor_exporters.mpulse.settings import ENVIRONMENT_PREFIX, MPulseSettings
 from otel_vendor_exporters.sandbox import MParticleApp, MPulseApp, Sandbox
 from otel_vendor_exporters.send import KINDS
@@ -225,6 +227,31 @@ def test_where_mparticle_and_analytics_differ_is_there() -> None:
     assert README.split("<!-- both -->\n")[1].split("<!-- end -->")[0].strip() == test_both_vendors.table()
 
 
+def personal_list() -> str:
+    """What stays here unless it is allowed, as README shows it."""
+    lists = {
+        "mParticle": PERSONAL_ATTRIBUTES,
+        "mParticle Analytics": NOT_SENT,
+    }
+    rows = [f"| {vendor} | {', '.join(f'`{glob}`' for glob in globs)} |" for vendor, globs in lists.items()]
+    return "\n".join(["| | |", "|---|---|", *rows])
+
+
+def test_what_stays_here_is_listed() -> None:
+    """The attributes in Privacy are those that the exporters keep."""
+    assert README.split("<!-- personal -->\n")[1].split("<!-- end -->")[0].strip() == personal_list()
+
+
+def test_every_link_within_leads_somewhere() -> None:
+    """A heading that is renamed takes its links along."""
+    headings = {
+        re.sub(r"[^a-z0-9 -]", "", line.lstrip("# ").lower()).replace(" ", "-")
+        for line in README.splitlines()
+        if line.startswith("#")
+    }
+    assert set(re.findall(r"\]\(#([^)]+)\)", README)) <= headings
+
+
 def test_every_public_name_is_there() -> None:
     """What may be imported stands in README, and what stands there may be imported."""
     assert README.split("<!-- names -->\n")[1].split("<!-- end -->")[0].strip() == names_table()
@@ -233,7 +260,7 @@ def test_every_public_name_is_there() -> None:
 if __name__ == "__main__":  # writes the tables into README
     text = README
     tables = {f"settings {name}": settings_table(name) for name in SETTINGS}
-    tables |= {"names": names_table(), "both": test_both_vendors.table()}
+    tables |= {"names": names_table(), "both": test_both_vendors.table(), "personal": personal_list()}
     for marker, content in tables.items():
         before, mark, rest = text.partition(f"<!-- {marker} -->\n")
         text = before + mark + content + "\n<!-- end -->" + rest.split("<!-- end -->", 1)[1]
