@@ -219,7 +219,7 @@ def test_too_many_connections_are_hung_up_on(sandbox: Sandbox, wire: Wire) -> No
 )
 def test_a_web_page_that_rebinds_its_name_sees_nothing(wire: Wire, host: str, status: int) -> None:
     """The side API answers to the loopback address alone."""
-    for target in ("/", "/sandbox/received.json"):
+    for target in ("/", "/sandbox/received.json", "/sandbox/received.json?secrets=1"):
         assert wire.ask("GET", target, headers={"Host": host}).status == status
 
 
