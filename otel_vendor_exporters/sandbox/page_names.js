@@ -1,6 +1,6 @@
 // What the mPulse app defines, and what arrived without definition, ready to be typed into mPulse.
 
-import { el, setText } from "/sandbox/page_panels.js";
+import { el, withCode } from "/sandbox/page_panels.js";
 
 // Returns how many names arrived without definition.
 export function drawNames(panel, { learns, learned, defined }) {
@@ -9,10 +9,10 @@ export function drawNames(panel, { learns, learned, defined }) {
   if (panel.dataset.key === key) return fresh;
   panel.dataset.key = key;
   const learning = learns
-    ? "Names without definition are taken and listed here. Give the exporter OTEL_EXPORTER_MPULSE_UNDEFINED=send, so that it sends them."
-    : "Names without definition are lost, as in mPulse. To collect them, start the sandbox with --learn, and the exporter with OTEL_EXPORTER_MPULSE_UNDEFINED=send.";
+    ? "Names without definition are taken and listed here. Give the exporter `OTEL_EXPORTER_MPULSE_UNDEFINED=send`, so that it sends them."
+    : "Names without definition are lost, as in mPulse. To collect them, start the sandbox with `--learn`, and the exporter with `OTEL_EXPORTER_MPULSE_UNDEFINED=send`.";
   if (!panel.children.length) panel.append(...frame());
-  setText(panel.querySelector(".muted"), learning);
+  panel.querySelector(".muted").replaceChildren(...withCode(learning));
   panel.querySelector(".empty").hidden = fresh > 0;
   const [learnedGrid, definedGrid] = panel.querySelectorAll(".grid");
   drawCards(learnedGrid, learned, true);

@@ -316,16 +316,28 @@ def test_light_and_dark_are_readable(tab: Tab, wire: Wire, scheme: str) -> None:
         assert tab.run(CONTRASTS) == [], name
 
 
+# Buttons whose words do not stand in one line, or are cut.
+BROKEN_BUTTONS = """
+[...document.querySelectorAll('button')]
+  .filter((b) => b.offsetHeight > 48 || b.scrollWidth > b.clientWidth + 1)
+  .map((b) => b.textContent)
+"""
+
+
 def test_a_phone_shows_it_all(tab: Tab, wire: Wire) -> None:
     """On a narrow screen nothing sticks out to the side, long names included, and a finger can hit."""
     tab.size(*PHONE, mobile=True)
     wire.beacon({"t_other": f"custom0|1,{'x' * 90}|2", "h.pg": "y" * 200, "cmet.Revenue": "1"})
     reads(tab, "#panel-mpulse", "MyTimer")
 
+    tops = set()
     for name in ("mpulse", "mparticle", "mparticle_analytics", "findings", "requests", "names"):
         show(tab, name)
         time.sleep(0.1)
         assert tab.run("document.documentElement.scrollWidth") == PHONE[0], name
+        assert tab.run(BROKEN_BUTTONS) == [], name
+        tops.add(tab.run("document.querySelector('.top').offsetHeight"))
+    assert len(tops) == 1, "the page jumps when a tab is chosen"
     show(tab, "requests")
     tab.click("#list-requests .row")
     reads(tab, "#detail", "GET /17de4c15/")
@@ -334,6 +346,9 @@ def test_a_phone_shows_it_all(tab: Tab, wire: Wire) -> None:
         "[...document.querySelectorAll('button')].filter((b) => b.offsetHeight && b.offsetHeight < 24).length"
     )
     assert tab.run(small) == 0
+    tab.press("Escape")
+    tab.run("document.querySelectorAll('.tabs .count').forEach((one) => { one.textContent = '50,000' })")
+    assert tab.run("document.documentElement.scrollWidth") == PHONE[0], "large counts"
 
 
 def test_it_says_when_the_sandbox_has_gone(browser: Browser) -> None:
