@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,6 +55,27 @@ def call(*arguments: str, **environment: str) -> Call:
         check=False,
     )
     return Call(ended.returncode, ended.stdout, ended.stderr)
+
+
+@contextmanager
+def sandbox_started(command: str, folder: Path, environment: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """A line of a shell that starts a sandbox, on a free port: what it printed, and where its page is."""
+    with subprocess.Popen(
+        ["bash", "-c", f"exec {command.strip()} --port 0"],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            lines = [process.stdout.readline()]
+            while lines[-1] and not lines[-1].startswith("See it live: "):
+                lines.append(process.stdout.readline())
+            assert lines[-1], "".join(lines)
+            yield "".join(lines), lines[-1].split()[-1]
+        finally:
+            process.terminate()
 
 
 def here(*arguments: str) -> int:

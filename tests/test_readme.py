@@ -23,6 +23,7 @@ from otel_vendor_exporters.sandbox import MParticleApp, MPulseApp, Sandbox
 from otel_vendor_exporters.send import KINDS
 from otel_vendor_exporters.settings import table
 from tests import test_both_vendors
+from tests.command import sandbox_started
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -116,11 +117,15 @@ def environment_of(sandbox: Sandbox) -> dict[str, str]:
     return {**os.environ, **ours, "PATH": f"{scripts}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
 
 
+def here(command: str) -> str:
+    """A line of README with this Python as the python there is."""
+    return re.sub(r"(^|\s)(?:\.venv/bin/)?python ", rf"\1{sys.executable} ", command)
+
+
 def shell(command: str, folder: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """Run a line of README as a reader would, with this Python as the python there is."""
-    line = re.sub(r"(^|\s)(?:\.venv/bin/)?python ", rf"\1{sys.executable} ", command)
+    """Run a line of README as a reader would."""
     return subprocess.run(
-        ["bash", "-c", line],
+        ["bash", "-c", here(command)],
         cwd=folder,
         env=environment,
         capture_output=True,
@@ -185,7 +190,7 @@ def test_the_no_code_line_and_the_yaml_file_work(tmp_path: Path) -> None:
 
 
 def test_the_lines_that_instrument_without_code_work(tmp_path: Path) -> None:
-    """The variable and the YAML block name functions as they are to be named."""
+    """The variable and the YAML block wrap the functions they name."""
     package = tmp_path / "shop"
     package.mkdir()
     (package / "__init__.py").write_text("")
@@ -208,9 +213,44 @@ def test_the_lines_that_instrument_without_code_work(tmp_path: Path) -> None:
         done = shell(line, tmp_path, {**environment_of(sandbox), **signals})
         assert sorted(name for name, _ in sandbox.received.timers) == ["Cart.add", "Checkout"], done.stderr
         assert sandbox.received.metrics == {"Revenue": 2.5}
-    yaml = next(block for block in blocks("yaml") if "instrumentation/development" in block)
-    for entry in ("shop.checkout:place_order=timed(Checkout)", 'target: "shop.billing:charge"'):
-        assert entry in yaml
+        sandbox.reset()
+
+        providers, functions = blocks("yaml")
+        (tmp_path / "otel.yaml").write_text(providers + functions)
+        of_yaml = {"OTEL_CONFIG_FILE": "otel.yaml", "MPULSE_KEY": sandbox.mpulse.key}
+        done = shell(
+            "opentelemetry-instrument python run.py", tmp_path, {**environment_of(sandbox), **of_yaml}
+        )
+        assert [name for name, _ in sandbox.received.timers] == ["Checkout"], done.stderr
+        assert sandbox.received.metrics == {"Revenue": 2.5}
+
+
+# Which lines of README are run, and where; a line that fits none would be run by nobody.
+RUN_BY = {
+    r".*-m otel_vendor_exporters (send|doctor) ?.*": "here",
+    r".*-m otel_vendor_exporters sandbox .*": "here; of the first steps tests/sandbox/test_first_steps.py",
+    r"OTEL_(TRACES_EXPORTER|VENDOR_INSTRUMENT)=.*": "here",
+    r"(export .*|.*python first\.py)": "tests/sandbox/test_first_steps.py",
+    r"python3 -m venv .* -m examples\.shop": "the module by tests/test_examples.py",
+    r"python3 -m venv .* -m pytest": "the checks before a merge, with a fresh environment",
+    r"python3 -m venv \S+ && \S+/pip install --quiet \.": "likewise, as the built wheel",
+}
+
+
+@pytest.mark.parametrize("line", SHELL_LINES)
+def test_every_line_is_run_somewhere(line: str) -> None:
+    """A block that is added comes with what runs it."""
+    assert any(re.fullmatch(pattern, line.strip()) for pattern in RUN_BY), line
+
+
+SANDBOX_LINES = [line for line in SHELL_LINES if "-m otel_vendor_exporters sandbox" in line]
+
+
+@pytest.mark.parametrize("line", SANDBOX_LINES)
+def test_the_sandbox_starts_as_shown(line: str, tmp_path: Path) -> None:
+    """Its options are there, and it says where to look."""
+    with sandbox_started(here(line), tmp_path, {**os.environ, "PYTHONPATH": str(ROOT)}) as (_, page):
+        assert page.startswith("http://127.0.0.1:")
 
 
 def names_table() -> str:

@@ -7,11 +7,10 @@ import re
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from otel_vendor_exporters.cli import DEFAULT_PORT
+from tests.command import sandbox_started
 from tests.sandbox.browser import Browser, reads
 
 ROOT = Path(__file__).parent.parent.parent
@@ -23,26 +22,6 @@ STEPS = [
     for language, text in re.findall(r"^ *```(\w+)\n(.*?)^ *```$", SECTION, re.MULTILINE | re.DOTALL)
 ]
 README_ADDRESS = f"127.0.0.1:{DEFAULT_PORT}"
-
-
-@contextmanager
-def started(command: str, folder: Path, environment: dict[str, str]) -> Iterator[tuple[str, str]]:
-    """README's sandbox, on a free port: everything it printed, and where its page is."""
-    with subprocess.Popen(
-        ["bash", "-c", f"exec {command.strip()} --port 0"],
-        cwd=folder,
-        env=environment,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        try:
-            assert process.stdout is not None
-            lines = [process.stdout.readline()]
-            while lines[-1] and not lines[-1].startswith("See it live: "):
-                lines.append(process.stdout.readline())
-            yield "".join(lines), lines[-1].split()[-1]
-        finally:
-            process.terminate()
 
 
 def folder_with_venv(folder: Path) -> Path:
@@ -67,7 +46,7 @@ def test_the_first_steps_of_readme_are_seen(browser: Browser, tmp_path: Path) ->
     base = {"PATH": os.environ.get("PATH", ""), "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
     (folder / file).write_text(code)
 
-    with started(start, folder, base) as (printed, page), browser.tab() as tab:
+    with sandbox_started(start, folder, base) as (printed, page), browser.tab() as tab:
         address = page.split("/")[2]
         exports = [line for line in run.splitlines() if line.startswith("export ")]
         assert [f"  {line.replace(README_ADDRESS, address)}" for line in exports] == [
