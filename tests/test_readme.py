@@ -13,6 +13,7 @@ from platform import python_version
 
 import pytest
 
+from otel_vendor_exporters import attributes
 from otel_vendor_exporters.instrumentor import InstrumentorSettings
 from otel_vendor_exporters.mparticle import MParticleSettings
 from otel_vendor_exporters.mparticle.settings import PERSONAL_ATTRIBUTES
@@ -152,12 +153,48 @@ def test_commands_do_what_they_are_shown_for(command: str, tmp_path: Path) -> No
         assert done.returncode in ((0, 1) if "doctor" in command else (0,)), done.stdout + done.stderr
 
 
-def test_every_command_is_shown() -> None:
-    """Whatever `send` can send, and the doctor's options, stand in README."""
+def send_table() -> str:
+    """What can be sent, with all arguments and options."""
+    rows = []
+    for kind in KINDS:
+        given = [
+            one.name.upper() if one.default is None else f"[{one.name.upper()}]" for one in kind.arguments
+        ]
+        options = ", ".join(f"`--{one.name}{' NAME=VALUE' if one.pairs else ''}`" for one in kind.options)
+        rows.append(f"| `{' '.join([kind.name, *given])}` | {options}, `--json` | {kind.sentence} |")
+    return "\n".join(["| send | options | |", "|---|---|---|", *rows])
+
+
+def test_everything_that_can_be_sent_is_there() -> None:
+    """With its arguments and options in the table, and in a line that runs."""
     shown = "\n".join(SHELL_LINES)
     for kind in KINDS:
         assert f"otel_vendor_exporters send {kind.name} " in shown, kind
-    assert "doctor --json" in shown
+    assert README.split("<!-- send -->\n")[1].split("<!-- end -->")[0].strip() == send_table()
+
+
+@pytest.mark.parametrize("command", ["sandbox", "doctor"])
+def test_every_option_is_there(command: str) -> None:
+    """In the first cell of a table, or in a line that runs."""
+    usage = shell(f"python -m otel_vendor_exporters {command} --help", ROOT, dict(os.environ)).stdout
+    cells = [line.split("|")[1] for line in README.splitlines() if line.startswith("| `--")]
+    lines = [line for line in SHELL_LINES if f"otel_vendor_exporters {command}" in line]
+    documented = set(re.findall(r"--[a-z-]+", " ".join(cells + lines)))
+    assert set(re.findall(r"--[a-z-]+", usage)) - {"--help"} <= documented
+
+
+OURS = sorted(
+    value
+    for value in vars(attributes).values()
+    if isinstance(value, str) and re.fullmatch(r"(mpulse|mparticle)\.[a-z_.]+", value)
+)
+
+
+@pytest.mark.parametrize("name", [name for name in OURS if name.count(".") > 1 or not name.endswith(".")])
+def test_every_attribute_of_ours_is_there(name: str) -> None:
+    """Attributes that an application may set for a vendor stand in the tables of what becomes what."""
+    tables = README.split("## What becomes what")[1].split("## Privacy")[0]
+    assert f"`{name}" in tables
 
 
 NO_CODE = """
@@ -300,7 +337,8 @@ def test_every_public_name_is_there() -> None:
 if __name__ == "__main__":  # writes the tables into README
     text = README
     tables = {f"settings {name}": settings_table(name) for name in SETTINGS}
-    tables |= {"names": names_table(), "both": test_both_vendors.table(), "personal": personal_list()}
+    tables |= {"names": names_table(), "both": test_both_vendors.table()}
+    tables |= {"personal": personal_list(), "send": send_table()}
     for marker, content in tables.items():
         before, mark, rest = text.partition(f"<!-- {marker} -->\n")
         text = before + mark + content + "\n<!-- end -->" + rest.split("<!-- end -->", 1)[1]
