@@ -108,6 +108,20 @@ def shown(text: str, most: int = MAX_SHOWN) -> str:
     return printable if len(printable) <= most else printable[:most] + "…"
 
 
+def utf16_length(text: str) -> int:
+    """Characters as JavaScript and .NET count them, and so the vendors."""
+    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
+def cut(text: str, characters: int) -> str:
+    """The first so many UTF-16 units of a text, never half of a pair."""
+    if utf16_length(text) <= characters:
+        return text
+    units = text.encode("utf-16-le", "surrogatepass")[: characters * 2]
+    kept = units.decode("utf-16-le", "surrogatepass")
+    return kept[:-1] if "\ud800" <= kept[-1] <= "\udbff" else kept
+
+
 def _pair(part: bytes) -> tuple[str, str, bool]:
     name, _, value = part.partition(b"=")
     name_text, name_clean = _decoded(name)

@@ -12,10 +12,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 
-from otel_vendor_exporters.sandbox.exchange import Pairs, shown
+from otel_vendor_exporters.sandbox.exchange import Pairs, cut, shown, utf16_length
 from otel_vendor_exporters.sandbox.inbox import Finding, Severity
 from otel_vendor_exporters.sandbox.mparticle_analytics_users import Action, AnalyticsEvent
-from otel_vendor_exporters.sandbox.mparticle_rules import cut, utf16_length
 
 MAX_CHARACTERS = 255
 MAX_BATCH = 100

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from otel_vendor_exporters.sandbox.exchange import shown
+from otel_vendor_exporters.sandbox.exchange import cut, shown, utf16_length
 from otel_vendor_exporters.sandbox.mparticle_checks import Problem, Rank
 from otel_vendor_exporters.sandbox.mparticle_json import JsonPath
 from otel_vendor_exporters.sandbox.mparticle_shapes import RESERVED_ATTRIBUTES
@@ -68,20 +68,6 @@ def events_of(batch: Json) -> list[Json]:
     """The events that are objects."""
     events = batch.get("events")
     return [event for event in events if isinstance(event, dict)] if isinstance(events, list) else []
-
-
-def utf16_length(text: str) -> int:
-    """Characters as the service counts them."""
-    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
-
-
-def cut(text: str, characters: int) -> str:
-    """The first so many UTF-16 units of a text, never half of a pair."""
-    if utf16_length(text) <= characters:
-        return text
-    units = text.encode("utf-16-le", "surrogatepass")[: characters * 2]
-    kept = units.decode("utf-16-le", "surrogatepass")
-    return kept[:-1] if "\ud800" <= kept[-1] <= "\udbff" else kept
 
 
 def _events(batch: Json) -> Iterator[tuple[int, Json, str]]:
