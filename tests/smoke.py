@@ -43,6 +43,7 @@ with Sandbox(mpulse=MPulseApp(timers=("Checkout",), metrics={"Revenue": "Currenc
         "page.css",
         "page.js",
         "page_detail.js",
+        "page_findings.js",
         "page_list.js",
         "page_names.js",
         "page_panels.js",
