@@ -280,7 +280,7 @@ def _learned_lines(app: MPulseApp) -> Iterable[str]:
 
 def _definition_option(kind: str, name: str) -> str:
     """What defines this name and no other, for a shell and for `_metric`."""
-    from otel_vendor_exporters.sandbox.mpulse_definitions import METRIC_TYPES
+    from otel_vendor_exporters.sandbox.mpulse.definitions import METRIC_TYPES
 
     value = f"{name}:{METRIC_TYPES[0]}" if kind == "metric" and ":" in name else name
     return f"--{kind}{'=' if value.startswith('-') else ' '}{shlex.quote(value)}"
@@ -304,7 +304,7 @@ def _leave_stdout() -> None:
 
 def _metric(text: str) -> tuple[str, str]:
     """A metric's name and type, Number when none is said."""
-    from otel_vendor_exporters.sandbox.mpulse_definitions import METRIC_TYPES
+    from otel_vendor_exporters.sandbox.mpulse.definitions import METRIC_TYPES
 
     name, colon, kind = text.rpartition(":")
     if not colon:

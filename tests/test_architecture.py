@@ -38,6 +38,18 @@ ALLOWED: dict[str, set[str]] = {
     "__init__": set(),
 }
 
+# Inside the sandbox: what a vendor's side may take, and who may take it.
+IN_SANDBOX: dict[str, set[str]] = {
+    **{vendor: {"document", "exchange", "inbox"} for vendor in VENDORS},
+    "page": {"conditions", "exchange", "inbox", "masking", "remedies", *VENDORS},
+    "received": {"inbox", *VENDORS},
+    "conditions": {"exchange"},
+    "faults": {"exchange"},
+    "listener": {"exchange"},
+    "exchange": {"inbox"},
+    **{name: set() for name in ("document", "inbox", "masking", "remedies")},
+}
+
 # Inside a vendor: decide, shape, address, hand over; nobody looks upward.
 LAYERS = (
     {"answers", "ids", "outside", "texts", "vocabulary"},
@@ -154,6 +166,15 @@ def test_a_vendors_files_look_downward(vendor: str) -> None:
         used = {name.removeprefix(prefix).split(".")[0] for name in imports(path) if name.startswith(prefix)}
         upward = {name for name in used & rank.keys() if rank[name] >= rank[path.stem]}
         assert not upward, f"{path.name} imports {upward}"
+
+
+@pytest.mark.parametrize("path", sources(f"{OURS}/sandbox"), ids=lambda path: str(path.relative_to(ROOT)))
+def test_sides_of_the_sandbox_know_no_other(path: Path) -> None:
+    """A vendor's side takes what is common, and nothing of another vendor's or of the page."""
+    prefix = f"{OURS}.sandbox."
+    part = path.relative_to(ROOT / OURS / "sandbox").parts[0].removesuffix(".py")
+    used = {name.removeprefix(prefix).split(".")[0] for name in imports(path) if name.startswith(prefix)}
+    assert part in ("__init__", "server") or used - {part} <= IN_SANDBOX[part]
 
 
 @pytest.mark.parametrize(("room", "names"), PURE.items())

@@ -11,7 +11,7 @@ from time import time
 import pytest
 
 from otel_vendor_exporters.sandbox import MPulseApp, Sandbox
-from otel_vendor_exporters.sandbox.mpulse_config import Switches
+from otel_vendor_exporters.sandbox.mpulse.config import Switches
 from tests.command import (
     Call,
     analytics_environment,

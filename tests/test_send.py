@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from otel_vendor_exporters.sandbox import Sandbox
-from otel_vendor_exporters.sandbox.mpulse_config import Switches
+from otel_vendor_exporters.sandbox.mpulse.config import Switches
 from otel_vendor_exporters.send import KINDS
 from otel_vendor_exporters.send.passage import masked
 from tests.command import (

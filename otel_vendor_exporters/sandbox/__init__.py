@@ -14,25 +14,25 @@ Written from the vendors' documents; imports nothing else of this package, so it
 """
 
 from otel_vendor_exporters.sandbox.inbox import Counts, Finding, Inbox, Record
-from otel_vendor_exporters.sandbox.mparticle import MParticleApp, MParticleSwitches
-from otel_vendor_exporters.sandbox.mparticle_analytics import AnalyticsSwitches, MParticleAnalyticsApp
-from otel_vendor_exporters.sandbox.mparticle_analytics_received import AnalyticsReceived
-from otel_vendor_exporters.sandbox.mparticle_analytics_users import (
-    AnalyticsCall,
-    AnalyticsEvent,
-    AnalyticsUser,
-)
-from otel_vendor_exporters.sandbox.mparticle_batches import (
+from otel_vendor_exporters.sandbox.mparticle.app import MParticleApp, MParticleSwitches
+from otel_vendor_exporters.sandbox.mparticle.batches import (
     MParticleBatch,
     MParticleEvent,
     MParticlePixel,
     MParticleUpload,
     MParticleUser,
 )
-from otel_vendor_exporters.sandbox.mparticle_received import MParticleReceived
-from otel_vendor_exporters.sandbox.mpulse import MPulseApp
-from otel_vendor_exporters.sandbox.mpulse_beacons import Beacon, Dimension, Metric, Session, Timer
-from otel_vendor_exporters.sandbox.mpulse_config import Switches
+from otel_vendor_exporters.sandbox.mparticle.received import MParticleReceived
+from otel_vendor_exporters.sandbox.mparticle_analytics.app import AnalyticsSwitches, MParticleAnalyticsApp
+from otel_vendor_exporters.sandbox.mparticle_analytics.received import AnalyticsReceived
+from otel_vendor_exporters.sandbox.mparticle_analytics.users import (
+    AnalyticsCall,
+    AnalyticsEvent,
+    AnalyticsUser,
+)
+from otel_vendor_exporters.sandbox.mpulse.app import MPulseApp
+from otel_vendor_exporters.sandbox.mpulse.beacons import Beacon, Dimension, Metric, Session, Timer
+from otel_vendor_exporters.sandbox.mpulse.config import Switches
 from otel_vendor_exporters.sandbox.received import Received
 from otel_vendor_exporters.sandbox.server import Sandbox
 

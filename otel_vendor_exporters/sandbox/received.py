@@ -12,9 +12,9 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from otel_vendor_exporters.sandbox.inbox import Finding, Inbox, Record
-from otel_vendor_exporters.sandbox.mparticle_analytics_received import AnalyticsReceived
-from otel_vendor_exporters.sandbox.mparticle_received import MParticleReceived
-from otel_vendor_exporters.sandbox.mpulse_beacons import Beacon, Timer
+from otel_vendor_exporters.sandbox.mparticle.received import MParticleReceived
+from otel_vendor_exporters.sandbox.mparticle_analytics.received import AnalyticsReceived
+from otel_vendor_exporters.sandbox.mpulse.beacons import Beacon, Timer
 
 AnyRecord = TypeVar("AnyRecord", bound=Record)
 

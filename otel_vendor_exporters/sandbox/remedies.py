@@ -175,7 +175,6 @@ _ANALYTICS = {
     "each process remembers for itself what was merged.",
     "alias_of_identified_users": "Attribute `enduser.pseudo.id`, setting `anonymous_id_from`: "
     "join anonymous ids only.",
-    "alias_repeated": "Setting `spool_dir`: without it a process does not know what others merged.",
     "alias_to_itself": "Settings `user_id_from` and `anonymous_id_from` name the same id.",
     "alias_repeated": "Setting `spool_dir`: who was joined is then remembered over restarts; else `alias`.",
     "suppressed_user": "Attribute `user.id`: send nothing more for this one, since it cannot be undone.",

@@ -23,11 +23,11 @@ from otel_vendor_exporters.sandbox.faults import ANY, Fault, FaultQueue, fault_f
 from otel_vendor_exporters.sandbox.inbox import Finding, Inbox, Record
 from otel_vendor_exporters.sandbox.listener import Listener, loopback
 from otel_vendor_exporters.sandbox.masking import STARS, masked_pairs, masked_path
-from otel_vendor_exporters.sandbox.mparticle import MParticleApp
-from otel_vendor_exporters.sandbox.mparticle_analytics import BASE_PATH, MParticleAnalyticsApp
-from otel_vendor_exporters.sandbox.mpulse import MPulseApp
-from otel_vendor_exporters.sandbox.mpulse_definitions import DEFAULT_KEY
-from otel_vendor_exporters.sandbox.page import Page, raw_of
+from otel_vendor_exporters.sandbox.mparticle.app import MParticleApp
+from otel_vendor_exporters.sandbox.mparticle_analytics.app import BASE_PATH, MParticleAnalyticsApp
+from otel_vendor_exporters.sandbox.mpulse.app import MPulseApp
+from otel_vendor_exporters.sandbox.mpulse.definitions import DEFAULT_KEY
+from otel_vendor_exporters.sandbox.page.routes import Page, raw_of
 from otel_vendor_exporters.sandbox.received import Received
 
 RECENT = 100

@@ -13,7 +13,7 @@ from otel_vendor_exporters.mpulse.settings import MPulseSettings
 from otel_vendor_exporters.mpulse.units import Context, Timing
 from otel_vendor_exporters.sandbox import MPulseApp, Sandbox
 from otel_vendor_exporters.sandbox.inbox import Record
-from otel_vendor_exporters.sandbox.mpulse_config import Switches
+from otel_vendor_exporters.sandbox.mpulse.config import Switches
 from tests.conftest import DIMENSIONS, METRICS, TIMERS, ForwardClock
 
 REFRESH = 301.0

@@ -15,7 +15,7 @@ from otel_vendor_exporters.mpulse.client import destination_for
 from otel_vendor_exporters.mpulse.settings import MPulseSettings
 from otel_vendor_exporters.mpulse.units import Context, Timing
 from otel_vendor_exporters.sandbox import MPulseApp, Sandbox
-from otel_vendor_exporters.sandbox.mpulse_config import Switches
+from otel_vendor_exporters.sandbox.mpulse.config import Switches
 from tests.conftest import TIMERS, ForwardClock
 
 WRONG_ANSWERS = {

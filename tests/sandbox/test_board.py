@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from otel_vendor_exporters.sandbox import MParticleBatch, MParticleUpload, Sandbox, board_sections, panels
+from otel_vendor_exporters.sandbox import MParticleBatch, MParticleUpload, Sandbox
+from otel_vendor_exporters.sandbox.page import panels, sections
 from tests.sandbox.mparticle_http import batch, event, post
 from tests.sandbox.test_page import JSON, asked, stream
 from tests.sandbox.wire import Wire
@@ -73,7 +74,7 @@ def test_known_users_go_on_when_there_are_too_many(
 ) -> None:
     """Beyond the limit those who are listed still get their events; what came of others is counted."""
     monkeypatch.setattr(panels, "MAX_USERS", 2)
-    monkeypatch.setattr(board_sections, "MAX_ENTRIES", 2)
+    monkeypatch.setattr(sections, "MAX_ENTRIES", 2)
     for number in (1, 2, 3, 1):
         post(sandbox, batch(event(), user_identities={"customer_id": f"u-{number}"}, source_request_id=None))
         track(wire, f"a-{number}")
@@ -138,7 +139,7 @@ def alias(wire: Wire, previous: str, new: str) -> None:
 
 def test_no_percentile_is_above_the_greatest_value() -> None:
     """Values are kept to three digits; what is shown stays within what came."""
-    timings = board_sections.Timings("t", "T")
+    timings = sections.Timings("t", "T")
     timings.add("Checkout", 1_996, 1)
 
     (shown,) = timings.changed_since(0)

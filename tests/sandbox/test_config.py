@@ -7,7 +7,7 @@ import re
 import pytest
 
 from otel_vendor_exporters.sandbox import Finding, MPulseApp, Sandbox, Switches
-from otel_vendor_exporters.sandbox.mpulse_config import signature
+from otel_vendor_exporters.sandbox.mpulse.config import signature
 from tests.sandbox.wire import Changes, Reply, Wire, changed, encoded, now_ms
 
 KEY = "AAAAA-BBBBB-CCCCC-DDDDD-EEEEE"

@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 
 from otel_vendor_exporters.sandbox import Finding, Sandbox, Switches
-from otel_vendor_exporters.sandbox.mpulse_config import ConfigAnswer
+from otel_vendor_exporters.sandbox.mpulse.config import ConfigAnswer
 from tests.sandbox.wire import MovableTime, Wire, now_ms
 
 KEY = "AAAAA-BBBBB-CCCCC-DDDDD-EEEEE"

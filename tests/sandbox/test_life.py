@@ -16,12 +16,13 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from otel_vendor_exporters.sandbox import MPulseApp, Sandbox, mpulse, mpulse_config
+from otel_vendor_exporters.sandbox import MPulseApp, Sandbox
 from otel_vendor_exporters.sandbox.exchange import Answer, Request
 from otel_vendor_exporters.sandbox.listener import Listener, _Handler
+from otel_vendor_exporters.sandbox.mpulse import app, config
 from tests.sandbox.wire import Wire, encoded, eventually, read
 
-SOURCES = sorted((Path(__file__).parents[2] / "otel_vendor_exporters" / "sandbox").glob("*.py"))
+SOURCES = sorted((Path(__file__).parents[2] / "otel_vendor_exporters" / "sandbox").rglob("*.py"))
 TIMER = {"t_other": "custom0|10"}
 CLIENTS = 8
 BEACONS_EACH = 100
@@ -292,9 +293,9 @@ def test_what_an_app_remembers_is_bounded(
     sandbox: Sandbox, wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of crumbs and collectors the oldest go, of undefined labels the first stay."""
-    monkeypatch.setattr(mpulse_config, "MAX_CRUMBS", 2)
-    monkeypatch.setattr(mpulse, "MAX_BEACON_URLS", 2)
-    monkeypatch.setattr(mpulse, "MAX_UNDEFINED", 2)
+    monkeypatch.setattr(config, "MAX_CRUMBS", 2)
+    monkeypatch.setattr(app, "MAX_BEACON_URLS", 2)
+    monkeypatch.setattr(app, "MAX_UNDEFINED", 2)
     first = wire.learn()
     wire.beacon({"t_other": "a|1,b|1,c|1,a|1"})
     for _ in range(2):

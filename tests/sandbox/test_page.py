@@ -15,8 +15,8 @@ from urllib.parse import quote, urlencode
 import pytest
 
 from otel_vendor_exporters.sandbox import Beacon, MPulseApp, Sandbox, Timer
-from otel_vendor_exporters.sandbox.board_sections import POINTS, Series, Timings
 from otel_vendor_exporters.sandbox.inbox import Inbox
+from otel_vendor_exporters.sandbox.page.sections import POINTS, Series, Timings
 from tests.sandbox.wire import Wire
 
 ROOT = Path(__file__).parent.parent.parent

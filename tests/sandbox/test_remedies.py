@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from otel_vendor_exporters import attributes, mparticle, mparticle_analytics, mpulse, sandbox
-from otel_vendor_exporters.sandbox.mparticle_event_shapes import EVENTS
-from otel_vendor_exporters.sandbox.mparticle_shapes import BATCH, IDENTITY_NAMES
-from otel_vendor_exporters.sandbox.mpulse_checks import INTEGERS, REQUIRED
+from otel_vendor_exporters.sandbox.mparticle.event_shapes import EVENTS
+from otel_vendor_exporters.sandbox.mparticle.shapes import BATCH, IDENTITY_NAMES
+from otel_vendor_exporters.sandbox.mpulse.checks import INTEGERS, REQUIRED
 from otel_vendor_exporters.sandbox.remedies import FIELDS, REASONS, REMEDIES, remedy
 
 VENDORS: dict[str, tuple[ModuleType, Any]] = {
@@ -64,9 +64,9 @@ DIRECT_EVENTS |= {"user_identity_change", "uninstall"}
 
 
 def vendor_of(path: Path) -> str:
-    """The vendor whose findings a file makes; the longest name that fits."""
-    names = sorted(VENDORS, key=len, reverse=True)
-    return next((name for name in names if path.relative_to(SOURCES).as_posix().startswith(name)), "")
+    """The vendor whose findings a file makes."""
+    folder = path.relative_to(SOURCES).parts[0]
+    return folder if folder in VENDORS else ""
 
 
 def literals(node: ast.expr) -> Iterator[str]:

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from otel_vendor_exporters.sandbox.inbox import Record
-from otel_vendor_exporters.sandbox.mparticle_rules import Json, events_of, part
-from otel_vendor_exporters.sandbox.mparticle_shapes import IDENTITY_NAMES, IDENTITY_SPELLINGS
+from otel_vendor_exporters.sandbox.mparticle.rules import Json, events_of, part
+from otel_vendor_exporters.sandbox.mparticle.shapes import IDENTITY_NAMES, IDENTITY_SPELLINGS
 
 BatchStatus = Literal["stored", "duplicate", "refused", "not_processed"]
 

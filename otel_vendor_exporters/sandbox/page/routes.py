@@ -14,8 +14,6 @@ from functools import lru_cache
 from importlib.resources import files
 from urllib.parse import unquote
 
-from otel_vendor_exporters.sandbox.board import Board, Filter
-from otel_vendor_exporters.sandbox.board_sections import Json
 from otel_vendor_exporters.sandbox.conditions import Conditions, wish_from_json
 from otel_vendor_exporters.sandbox.exchange import Answer, Request, pairs_from
 from otel_vendor_exporters.sandbox.inbox import Inbox, Raw, Record
@@ -26,7 +24,9 @@ from otel_vendor_exporters.sandbox.masking import (
     masked_path,
     masked_query,
 )
-from otel_vendor_exporters.sandbox.mpulse import MPulseApp
+from otel_vendor_exporters.sandbox.mpulse.app import MPulseApp
+from otel_vendor_exporters.sandbox.page.board import Board, Filter
+from otel_vendor_exporters.sandbox.page.sections import Json
 from otel_vendor_exporters.sandbox.remedies import remedy
 
 LOOK_SECONDS = 0.25

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from otel_vendor_exporters.sandbox.mparticle_shapes import (
+from otel_vendor_exporters.sandbox.mparticle.shapes import (
     ATTRIBUTE,
     BOOLEAN,
     CONNECTION,

@@ -20,7 +20,7 @@ from typing import Literal, get_args
 
 from otel_vendor_exporters.sandbox.exchange import Answer, Pairs, Request, shown
 from otel_vendor_exporters.sandbox.inbox import Finding
-from otel_vendor_exporters.sandbox.mpulse_beacons import WHOLE_NUMBER, Book, Crumb
+from otel_vendor_exporters.sandbox.mpulse.beacons import WHOLE_NUMBER, Book, Crumb
 
 MAX_CRUMBS = 10_000
 HUGE_BYTES = 8_000_000

@@ -1,7 +1,7 @@
 """
 What an mParticle batch may look like: its keys, their types, its closed lists of words.
 
-Tables only; those of the events stand in `mparticle_event_shapes`. Written from contract/mparticle.md
+Tables only; those of the events stand in `event_shapes`. Written from contract/mparticle.md
 sections 2 to 6 and 12, that is from the published JSON schema of 2026 ("S26") and the JSON reference.
 """
 

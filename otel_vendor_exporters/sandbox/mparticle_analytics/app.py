@@ -16,9 +16,10 @@ from threading import Lock
 from typing import cast, get_args
 from urllib.parse import unquote
 
+from otel_vendor_exporters.sandbox.document import parse
 from otel_vendor_exporters.sandbox.exchange import Answer, Request, pairs_from, shown
 from otel_vendor_exporters.sandbox.inbox import Record, Severity
-from otel_vendor_exporters.sandbox.mparticle_analytics_calls import (
+from otel_vendor_exporters.sandbox.mparticle_analytics.calls import (
     Json,
     Reading,
     content_of_query,
@@ -27,14 +28,13 @@ from otel_vendor_exporters.sandbox.mparticle_analytics_calls import (
     kept_properties,
     read_call,
 )
-from otel_vendor_exporters.sandbox.mparticle_analytics_users import (
+from otel_vendor_exporters.sandbox.mparticle_analytics.users import (
     Action,
     AnalyticsCall,
     AnalyticsEvent,
     Directory,
     users_of,
 )
-from otel_vendor_exporters.sandbox.mparticle_json import parse
 
 # Made up, opens nothing.
 DEFAULT_KEY = "6a1f0c52-sandbox-analytics"

@@ -14,7 +14,7 @@ from datetime import datetime, timezone
 
 from otel_vendor_exporters.sandbox.exchange import Pairs, cut, shown, utf16_length
 from otel_vendor_exporters.sandbox.inbox import Finding, Severity
-from otel_vendor_exporters.sandbox.mparticle_analytics_users import Action, AnalyticsEvent
+from otel_vendor_exporters.sandbox.mparticle_analytics.users import Action, AnalyticsEvent
 
 MAX_CHARACTERS = 255
 MAX_BATCH = 100

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from otel_vendor_exporters.sandbox.inbox import Record
-from otel_vendor_exporters.sandbox.mparticle_analytics_users import (
+from otel_vendor_exporters.sandbox.mparticle_analytics.users import (
     AnalyticsCall,
     AnalyticsEvent,
     AnalyticsUser,

@@ -18,8 +18,8 @@ from threading import Lock
 
 from otel_vendor_exporters.sandbox.exchange import Answer, Pairs, Request, pairs_from
 from otel_vendor_exporters.sandbox.inbox import Finding, Record
-from otel_vendor_exporters.sandbox.mpulse_app_file import app_from_file
-from otel_vendor_exporters.sandbox.mpulse_beacons import (
+from otel_vendor_exporters.sandbox.mpulse.app_file import app_from_file
+from otel_vendor_exporters.sandbox.mpulse.beacons import (
     Arrival,
     Beacon,
     Book,
@@ -27,13 +27,13 @@ from otel_vendor_exporters.sandbox.mpulse_beacons import (
     Undefined,
     read_items,
 )
-from otel_vendor_exporters.sandbox.mpulse_checks import (
+from otel_vendor_exporters.sandbox.mpulse.checks import (
     CRUMB_LIFE_SECONDS,
     holds_json,
     unreadable,
     whole_beacon_findings,
 )
-from otel_vendor_exporters.sandbox.mpulse_config import (
+from otel_vendor_exporters.sandbox.mpulse.config import (
     PLAIN_PATHS,
     REDIRECTED_PATH,
     SIGNED_PATHS,
@@ -48,7 +48,7 @@ from otel_vendor_exporters.sandbox.mpulse_config import (
     json_answer,
     refusal,
 )
-from otel_vendor_exporters.sandbox.mpulse_definitions import (
+from otel_vendor_exporters.sandbox.mpulse.definitions import (
     DEFAULT_DOMAIN,
     DEFAULT_KEY,
     Definitions,

@@ -10,17 +10,17 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import NamedTuple, Protocol
 
-from otel_vendor_exporters.sandbox.board_sections import Json, Listing, Section, Series, Tallies, Timings
 from otel_vendor_exporters.sandbox.inbox import Record
-from otel_vendor_exporters.sandbox.mparticle_analytics_users import AnalyticsCall, AnalyticsUser, UserStreams
-from otel_vendor_exporters.sandbox.mparticle_batches import (
+from otel_vendor_exporters.sandbox.mparticle.batches import (
     MParticleBatch,
     MParticleEvent,
     MParticleUser,
     UserBook,
     batches_of,
 )
-from otel_vendor_exporters.sandbox.mpulse_beacons import Beacon, Session
+from otel_vendor_exporters.sandbox.mparticle_analytics.users import AnalyticsCall, AnalyticsUser, UserStreams
+from otel_vendor_exporters.sandbox.mpulse.beacons import Beacon, Session
+from otel_vendor_exporters.sandbox.page.sections import Json, Listing, Section, Series, Tallies, Timings
 
 MAX_USERS = 10_000
 LAST_EVENTS = 50

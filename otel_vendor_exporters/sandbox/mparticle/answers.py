@@ -11,10 +11,10 @@ import html
 import json
 from collections.abc import Iterator, Sequence
 
+from otel_vendor_exporters.sandbox.document import Document, JsonPath, place_of, spans, written
 from otel_vendor_exporters.sandbox.exchange import Request, shown
 from otel_vendor_exporters.sandbox.inbox import Finding
-from otel_vendor_exporters.sandbox.mparticle_checks import Problem, Rank
-from otel_vendor_exporters.sandbox.mparticle_json import Document, JsonPath, place_of, spans, written
+from otel_vendor_exporters.sandbox.mparticle.checks import Problem, Rank
 
 MAX_BATCHES = 100
 MAX_EVENTS = 100

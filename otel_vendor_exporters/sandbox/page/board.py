@@ -15,10 +15,10 @@ from itertools import islice
 from threading import Lock
 from typing import NamedTuple
 
-from otel_vendor_exporters.sandbox.board_sections import Json, Listing, Section
 from otel_vendor_exporters.sandbox.inbox import Finding, Inbox, Record
 from otel_vendor_exporters.sandbox.masking import masked_pairs, masked_path
-from otel_vendor_exporters.sandbox.panels import Panel, Said, panels
+from otel_vendor_exporters.sandbox.page.panels import Panel, Said, panels
+from otel_vendor_exporters.sandbox.page.sections import Json, Listing, Section
 from otel_vendor_exporters.sandbox.remedies import remedy
 
 _logger = logging.getLogger(__name__)

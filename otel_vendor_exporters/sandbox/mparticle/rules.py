@@ -11,10 +11,10 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+from otel_vendor_exporters.sandbox.document import JsonPath
 from otel_vendor_exporters.sandbox.exchange import cut, shown, utf16_length
-from otel_vendor_exporters.sandbox.mparticle_checks import Problem, Rank
-from otel_vendor_exporters.sandbox.mparticle_json import JsonPath
-from otel_vendor_exporters.sandbox.mparticle_shapes import RESERVED_ATTRIBUTES
+from otel_vendor_exporters.sandbox.mparticle.checks import Problem, Rank
+from otel_vendor_exporters.sandbox.mparticle.shapes import RESERVED_ATTRIBUTES
 
 NAME_CHARACTERS = 256
 VALUE_CHARACTERS = 4_096

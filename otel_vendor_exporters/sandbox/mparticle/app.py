@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 from urllib.parse import unquote
 
+from otel_vendor_exporters.sandbox.document import Document, JsonPath, parse
 from otel_vendor_exporters.sandbox.exchange import Answer, Request, shown
 from otel_vendor_exporters.sandbox.inbox import Finding, Record, Severity
-from otel_vendor_exporters.sandbox.mparticle_answers import (
+from otel_vendor_exporters.sandbox.mparticle.answers import (
     error_body,
     escaped,
     request_problems,
@@ -27,18 +28,17 @@ from otel_vendor_exporters.sandbox.mparticle_answers import (
     unreadable,
     wrong_root,
 )
-from otel_vendor_exporters.sandbox.mparticle_batches import (
+from otel_vendor_exporters.sandbox.mparticle.batches import (
     MParticleBatch,
     MParticlePixel,
     MParticleUpload,
     stored_batches,
     users_of,
 )
-from otel_vendor_exporters.sandbox.mparticle_checks import Problem, Rank, shape_problems
-from otel_vendor_exporters.sandbox.mparticle_json import Document, JsonPath, parse
-from otel_vendor_exporters.sandbox.mparticle_pixel import GIF, batch_of, pixel_from, pixel_problems
-from otel_vendor_exporters.sandbox.mparticle_rules import Circumstances, Json, cut_to_limits, rule_problems
-from otel_vendor_exporters.sandbox.mparticle_workspace import Workspace
+from otel_vendor_exporters.sandbox.mparticle.checks import Problem, Rank, shape_problems
+from otel_vendor_exporters.sandbox.mparticle.pixel import GIF, batch_of, pixel_from, pixel_problems
+from otel_vendor_exporters.sandbox.mparticle.rules import Circumstances, Json, cut_to_limits, rule_problems
+from otel_vendor_exporters.sandbox.mparticle.workspace import Workspace
 
 Mode = Literal["strict", "live"]
 

@@ -2,7 +2,7 @@
 Reading one mPulse beacon: what the real vendor would count of it, and every reason why it would not.
 
 Pure: the time, the crumb and the definitions come in with the beacon. The codes are those of section 11 of
-the contract; `mpulse_checks` holds what spoils a whole beacon, this file what spoils one item of it.
+the contract; `checks` holds what spoils a whole beacon, this file what spoils one item of it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from otel_vendor_exporters.sandbox.exchange import Pairs, Request, shown
 from otel_vendor_exporters.sandbox.inbox import Finding, Record, Severity
-from otel_vendor_exporters.sandbox.mpulse_definitions import Definition, Definitions
+from otel_vendor_exporters.sandbox.mpulse.definitions import Definition, Definitions
 
 MAX_FINDINGS = 100
 MAX_TIMERS = 1_000

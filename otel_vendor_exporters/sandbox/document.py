@@ -1,5 +1,5 @@
 """
-JSON as mParticle's server reads it: strictly, and able to say where in the body something stands.
+JSON as a vendor's server reads it: strictly, and able to say where in the body something stands.
 
 Pure. mParticle names the place of an error as `Path '...', line 1, position N` (contract, section 1.4).
 """

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
-from otel_vendor_exporters.sandbox.mpulse_definitions import (
+from otel_vendor_exporters.sandbox.mpulse.definitions import (
     DEFAULT_DOMAIN,
     DEFAULT_KEY,
     METRIC_TYPES,

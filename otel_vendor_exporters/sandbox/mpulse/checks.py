@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 
 from otel_vendor_exporters.sandbox.exchange import Request, shown
 from otel_vendor_exporters.sandbox.inbox import Finding
-from otel_vendor_exporters.sandbox.mpulse_beacons import WHOLE_NUMBER, Arrival
+from otel_vendor_exporters.sandbox.mpulse.beacons import WHOLE_NUMBER, Arrival
 
 CRUMB_LIFE_SECONDS = 600
 MAX_URL_LENGTH = 2_000

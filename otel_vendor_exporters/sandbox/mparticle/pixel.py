@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
 from otel_vendor_exporters.sandbox.exchange import Request, shown
-from otel_vendor_exporters.sandbox.mparticle_checks import Problem, Rank
-from otel_vendor_exporters.sandbox.mparticle_rules import Circumstances, Json, time_problem
-from otel_vendor_exporters.sandbox.mparticle_shapes import IDENTITY_NAMES, IDENTITY_SPELLINGS
+from otel_vendor_exporters.sandbox.mparticle.checks import Problem, Rank
+from otel_vendor_exporters.sandbox.mparticle.rules import Circumstances, Json, time_problem
+from otel_vendor_exporters.sandbox.mparticle.shapes import IDENTITY_NAMES, IDENTITY_SPELLINGS
 
 MAX_URL_LENGTH = 2_000
 MAX_PARTS = 1_000

@@ -14,14 +14,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
+from otel_vendor_exporters.sandbox.document import JsonPath, written
 from otel_vendor_exporters.sandbox.exchange import shown
-from otel_vendor_exporters.sandbox.mparticle_event_shapes import (
+from otel_vendor_exporters.sandbox.mparticle.event_shapes import (
     CLOSED_EVENTS,
     EVENT_TYPES_WITHOUT_SCHEMA,
     EVENTS,
 )
-from otel_vendor_exporters.sandbox.mparticle_json import JsonPath, written
-from otel_vendor_exporters.sandbox.mparticle_shapes import (
+from otel_vendor_exporters.sandbox.mparticle.shapes import (
     BATCH,
     Fields,
     Kind,

@@ -15,8 +15,8 @@ from threading import Lock
 from typing import Literal
 
 from otel_vendor_exporters.sandbox.exchange import shown
-from otel_vendor_exporters.sandbox.mparticle_checks import Problem, Rank
-from otel_vendor_exporters.sandbox.mparticle_rules import Json, events_of, part
+from otel_vendor_exporters.sandbox.mparticle.checks import Problem, Rank
+from otel_vendor_exporters.sandbox.mparticle.rules import Json, events_of, part
 
 MAX_IDS = 200_000
 MAX_ATTRIBUTES = 10_000

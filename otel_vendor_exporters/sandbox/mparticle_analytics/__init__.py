@@ -1,0 +1,1 @@
+"""mParticle Analytics' side of the sandbox: written from its documents; see `app`."""

@@ -1,0 +1,1 @@
+"""mPulse's side of the sandbox: written from its documents; see `app`."""
