@@ -30,7 +30,7 @@ MOST_URL_BYTES = 2000  # mParticle names no limit; what servers and proxies on t
 
 Commas: TypeAlias = Literal["encode", "space", "reject"]
 MessageType: TypeAlias = Literal["AppEvent", "ScreenView"]
-# `attribution` has no pixel. `media` is known from the Web SDK, "Pixel Service" leaves it out.
+# `media` is known from the Web SDK, "Pixel Service" leaves it out.
 PixelEventType: TypeAlias = Literal[
     "unknown",
     "navigation",
@@ -168,12 +168,11 @@ def _pixel_of(form: Mapping[str, Any], user: Mapping[str, object]) -> PixelEvent
     if event_type not in _MESSAGE_TYPES:
         raise EncodingError(f"pixel takes no {event_type}", field=f"pixel.{event_type}")
     message_type, name = _MESSAGE_TYPES[event_type]
-    custom_type = data.get("custom_event_type")
     contents: dict[str, Any] = {
         **user,
         "message_type": message_type,
         "event_name": data[name],
-        "custom_event_type": "other" if custom_type == "attribution" else custom_type,
+        "custom_event_type": data.get("custom_event_type"),
         **{key: data.get(key) for key in _SHARED},
     }
     return PixelEvent(**contents)

@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias, get_args
 
 Environment: TypeAlias = Literal["production", "development"]
 
-# `attribution` is in the JSON Reference and in official SDKs; S26 lacks it.
+# `attribution` is in the JSON Reference and in official SDKs; S26 lacks it and refuses the whole batch.
 CustomEventType: TypeAlias = Literal[
     "navigation",
     "location",
@@ -23,7 +23,6 @@ CustomEventType: TypeAlias = Literal[
     "social",
     "other",
     "media",
-    "attribution",
 ]
 
 # `remove_from_wish_list` is spelt so.

@@ -7,6 +7,7 @@ import typing
 
 import pytest
 
+from otel_vendor_exporters.errors import EncodingError
 from otel_vendor_exporters.mparticle import (
     ApplicationStateTransition,
     Breadcrumb,
@@ -271,3 +272,14 @@ def test_names_are_cut_where_the_server_cuts_them() -> None:
         action_identifier="a" * 101,
     )
     assert message.form["action_identifier"] == "a" * 100
+
+
+def test_attribution_is_no_type_of_a_custom_event() -> None:
+    """S26 would refuse the whole batch for it: the field and the words it takes are named."""
+    with pytest.raises(EncodingError) as wrong:
+        CustomEvent(event_name="re-engagement", custom_event_type="attribution")  # type: ignore[arg-type]
+    assert wrong.value.field == "custom_event.custom_event_type"
+    assert str(wrong.value) == (
+        "custom_event.custom_event_type takes one of navigation, location, search, transaction, "
+        "user_content, user_preference, social, other, media"
+    )

@@ -34,9 +34,10 @@ def test_a_custom_event_has_the_type_of_its_attribute_setting_or_name() -> None:
     assert one(log("anything"))[1]["custom_event_type"] == "other"
 
 
-def test_an_unknown_type_is_left_out_and_counted() -> None:
-    """The event goes as another."""
-    mapped = mapping().from_logs([log("x", {**USER, "mparticle.custom_event_type": "Transaction"})])
+@pytest.mark.parametrize("unknown", ["Transaction", "attribution"])
+def test_an_unknown_type_is_left_out_and_counted(unknown: str) -> None:
+    """The event goes as another: mParticle would refuse the whole batch for that word."""
+    mapped = mapping().from_logs([log("x", {**USER, "mparticle.custom_event_type": unknown})])
     assert mapped.left_out == {"mparticle.custom_event_type": 1}
     assert data_of(mapped)[0][1]["custom_event_type"] == "other"
 

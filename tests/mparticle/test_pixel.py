@@ -109,7 +109,7 @@ def test_mapped_events_become_queries_one_by_one() -> None:
         "geo.location.lon": 2,
         "cart": 3,
     }
-    typed = {**USER, "mparticle.custom_event_type": "attribution"}
+    typed = {**USER, "mparticle.custom_event_type": "user_content"}
     records = [log("page_view", said), log("exception"), log("re-engagement", typed)]
 
     sealed = seal_pixels(mapping().from_logs(records).events, 1900)
@@ -118,7 +118,7 @@ def test_mapped_events_become_queries_one_by_one() -> None:
     attributes = "attrs_k=cart&attrs_v=3&ua_k=tags&ua_v=%5B%22a%22%2C%22b%22%5D"
     assert [batch.body.decode() for batch in sealed.batches] == [
         f"dt=ScreenView&ct=1700000000123&n=page_view&{attributes}&{user}&lc=1.5,2&av=1.4.2&dbg=false",
-        f"dt=AppEvent&et=Other&ct=1700000000123&n=re-engagement&{user}&av=1.4.2&dbg=false",
+        f"dt=AppEvent&et=UserContent&ct=1700000000123&n=re-engagement&{user}&av=1.4.2&dbg=false",
     ]
     assert [(batch.events, batch.subject) for batch in sealed.batches] == [(1, "u-1"), (1, "u-1")]
     assert sealed.batches[0].source_request_id == MESSAGE_ID

@@ -104,6 +104,8 @@ def test_the_pixel_needs_its_own_key_alone() -> None:
         ({"anonymous": "customer_id="}, "anonymous"),
         ({"identities": {"user.hash": "hash"}}, "identities"),
         ({"event_types": {"a": "Transaction"}}, "event_types"),
+        ({"event_types": {"a": "attribution"}}, "event_types"),
+        ({"spans": {"a": "attribution"}}, "spans"),
         ({"spans": {"a": "none"}}, "spans"),
         ({"consent": {"analytics": "true"}}, "consent"),
         ({"consent": {"ccpa.analytics": "true"}}, "consent"),
