@@ -1,7 +1,12 @@
-"""Addresses: which URLs and files a setting may name. Never a password in an error."""
+"""
+Addresses: which URLs and files a setting may name, and what of a URL may leave.
+
+Never a password in an error.
+"""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -9,6 +14,24 @@ from otel_vendor_exporters.errors import ConfigurationError
 from otel_vendor_exporters.settings import Secret
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
+
+# As semantic conventions name what is a URL, or the path of one that people put a query behind.
+_URLS = frozenset({"url.full", "url.original", "url.path", "http.url", "http.target"})
+_URL_ENDINGS = (".url", ".url.full", ".url.original", ".url.path")  # browser.document.url.full, ...
+_USER = re.compile(r"([/\\]{2})[^/?#\\]*@")
+_QUERY = re.compile(r"[?#]")
+
+
+def is_url(name: str) -> bool:
+    """Whether an attribute of that name holds a URL."""
+    return name in _URLS or name.endswith(_URL_ENDINGS)
+
+
+def bare_url(text: str, *, keeps_query: bool = False) -> str:
+    """The URL without user and password, and without query and fragment unless they are kept."""
+    if not keeps_query and ("?" in text or "#" in text):
+        text = _QUERY.split(text, maxsplit=1)[0]
+    return _USER.sub(r"\1", text) if "@" in text else text
 
 
 def is_sendable(url: str) -> bool:

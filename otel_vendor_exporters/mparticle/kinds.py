@@ -78,7 +78,6 @@ class Told:
     custom_type: str = "other"
     duration_ms: int = 0
     session_id: str = ""
-    keeps_query: bool = True
 
     def first(self, *attributes: str) -> object:
         """The first of these that says something, taken; the others stay."""
@@ -212,8 +211,6 @@ def _session_end(told: Told, data: Data) -> None:
 
 def _network_performance(told: Told, data: Data) -> None:
     url, status = told.only(_URLS), told.only(_STATUSES)
-    if url is not None and not told.keeps_query:
-        url = text_of(url).partition("?")[0].partition("#")[0]
     if not url:
         raise EncodingError("network_performance.url is missing", field="network_performance.url")
     _add(

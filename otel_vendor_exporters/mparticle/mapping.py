@@ -186,7 +186,6 @@ class EventMapping:
             rest,
             custom_type=custom_type,
             duration_ms=duration_ms,
-            keeps_query=self._settings.url_query == "keep",
         )
         return self._add(told, said, span.resource, mapped)
 

@@ -41,7 +41,8 @@ SCREENS = ("browser.page_view", "page_view", "screen_view", "app.screen.view")
 PERSONAL_ATTRIBUTES = (
     *("user.*", "enduser.*", "client.*", "http.client_ip", "net.peer.ip", "network.peer.address"),
     *("user_agent.original", "http.user_agent", "http.request.header.*", "http.response.header.*"),
-    *("url.query", "db.query.text", "db.query.parameter.*", "db.statement"),
+    *("source.*", "net.sock.peer.*"),
+    *("url.query", "url.fragment", "db.query.text", "db.query.parameter.*", "db.statement"),
 )
 
 
@@ -101,7 +102,9 @@ class MParticleSettings:
         "Span name (a glob) to custom event type: spans that are custom events.", default=NOTHING
     )
     url_query: str = setting(
-        "Whether URLs of network performance keep their query.", default="keep", choices=("keep", "drop")
+        "Whether the URLs of network performance keep their query; those of other events lose it anyway.",
+        default="keep",
+        choices=("keep", "drop"),
     )
     data_plan: str | None = setting("The id of the data plan the events follow.", default=None)
     data_plan_version: int | None = setting(

@@ -8,14 +8,15 @@ Rule: what never leaves has no place at all (`deny_attributes`, and what is pers
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import Any, TypeAlias
 
 from otel_vendor_exporters import attributes as names
+from otel_vendor_exporters.addresses import bare_url, is_url
 from otel_vendor_exporters.errors import EncodingError
 from otel_vendor_exporters.mparticle.device import Location
-from otel_vendor_exporters.mparticle.kinds import Kind
+from otel_vendor_exporters.mparticle.kinds import NETWORK, Kind
 from otel_vendor_exporters.mparticle.people import Attribute, People
 from otel_vendor_exporters.mparticle.settings import PERSONAL_ATTRIBUTES, MParticleSettings
 from otel_vendor_exporters.mparticle.texts import (
@@ -28,6 +29,7 @@ from otel_vendor_exporters.mparticle.texts import (
 )
 from otel_vendor_exporters.mparticle.values import form_of
 
+_QUERY = "url.query"
 SESSION_ID = "session.id"
 RECORD_UID = "log.record.uid"
 
@@ -49,7 +51,7 @@ _OF_ANY_EVENT = frozenset(
     {*_GEO, _CONNECTION, _CONNECTION_DETAIL, SESSION_ID, RECORD_UID, names.MPARTICLE_CUSTOM_EVENT_TYPE}
 )
 
-_AS_IT_IS, _SHORTENED, _OWN, _SAID, _NOWHERE = range(5)
+_AS_IT_IS, _URL, _SHORTENED, _OWN, _OWN_URL, _SAID, _NOWHERE = range(7)
 
 
 # What says whose the event is, what the event may use up, and the rest, ready.
@@ -80,41 +82,52 @@ class Sorter:
         self._people = people
         self._allowed = settings.allow_attributes
         self._denied = settings.deny_attributes
+        self._keeps_query = self._leaves(_QUERY)
+        of_calls = kind is NETWORK and settings.url_query == "keep" and not self._is_denied(_QUERY)
+        self._keeps_own_query = self._keeps_query or of_calls
         self._places = _Places(self._place)
 
     def sort(self, attributes: dict[str, Any]) -> Sorted:  # Any: of any type; all leave as texts
         """Every attribute in its place; the rest is what remains of `attributes`, which must be ours."""
         places = self._places
-        said: list[Attribute] = []
-        own: dict[str, object] = {}
-        gone: list[str] = []
-        shortened: list[tuple[str, str]] = []
+        others: list[tuple[str, int]] = []
         for name, value in attributes.items():
             place = places[name]
-            kind = type(value)
             if place == _AS_IT_IS:
+                kind = type(value)
                 if kind is str and len(value) <= _SHORT:  # as it is nearly always
                     continue
-                if kind in QUICK:
-                    attributes[name] = QUICK[kind](value)
-                elif value is None:
-                    gone.append(name)
-                else:
-                    attributes[name] = value_text(value)
+                if value is not None:
+                    attributes[name] = QUICK[kind](value) if kind in QUICK else value_text(value)
+                    continue
+            elif place == _URL and type(value) is str and len(value) <= _SHORT:
+                attributes[name] = bare_url(value, keeps_query=self._keeps_query)
                 continue
-            gone.append(name)
+            others.append((name, place))
+        said, own = self._take(others, attributes)
+        return said, own, attributes
+
+    def _take(
+        self,
+        others: Iterable[tuple[str, int]],
+        attributes: dict[str, Any],  # Any: as in sort
+    ) -> tuple[list[Attribute], dict[str, object]]:
+        """What says whose the event is, and what it may use up, taken; URLs and long names made fit."""
+        said: list[Attribute] = []
+        own: dict[str, object] = {}
+        for name, place in others:
+            value = attributes.pop(name)
             if value is None or place == _NOWHERE:
                 continue
             if place == _SAID:
-                said.append((name, value) if kind is str else (name, value, kind))
+                said.append((name, value) if type(value) is str else (name, value, type(value)))
             elif place == _OWN:
                 own[name] = value
+            elif place == _OWN_URL:
+                own[name] = bare_url(text_of(value), keeps_query=self._keeps_own_query)
             else:
-                shortened.append((attribute_name(name), value_text(value)))
-        for name in gone:
-            del attributes[name]
-        attributes.update(shortened)
-        return said, own, attributes
+                attributes[attribute_name(name)] = self._text(name, value)
+        return said, own
 
     def unused(self, own: Mapping[str, object]) -> dict[str, str]:
         """What the event did not use up and may leave as it is."""
@@ -123,16 +136,27 @@ class Sorter:
         }
 
     def _place(self, name: str) -> int:
-        if name.startswith(_FOR_OTHERS) or _matches(name, self._denied):
+        if name.startswith(_FOR_OTHERS) or self._is_denied(name):
             return _NOWHERE
         if self._people.speaks_of(name):
             return _SAID
         of_event = name in _OF_ANY_EVENT or name in self._kind.takes
         if of_event or name.startswith(names.MPARTICLE_CUSTOM_FLAG_PREFIX):
-            return _OWN
+            return _OWN_URL if is_url(name) else _OWN
         if not self._may_leave(name):
             return _NOWHERE
-        return _AS_IT_IS if attribute_name(name) == name else _SHORTENED
+        if attribute_name(name) != name:
+            return _SHORTENED
+        return _URL if is_url(name) else _AS_IT_IS
+
+    def _text(self, name: str, value: object) -> str:
+        return value_text(bare_url(text_of(value), keeps_query=self._keeps_query) if is_url(name) else value)
+
+    def _leaves(self, name: str) -> bool:
+        return self._may_leave(name) and not self._is_denied(name)
+
+    def _is_denied(self, name: str) -> bool:
+        return _matches(name, self._denied)
 
     def _may_leave(self, name: str) -> bool:
         if self._allowed:

@@ -68,6 +68,13 @@ def test_a_screen_has_the_best_name_there_is(attributes: dict[str, str], name: s
     assert data.get("custom_attributes", {}) == left
 
 
+@pytest.mark.parametrize("name", ["url.path", "browser.document.url.full"])
+def test_a_screen_named_by_a_url_has_no_query_in_its_name(name: str) -> None:
+    """Nor a password; so a token is no screen of its own."""
+    data = one(log("page_view", {**USER, name: "https://ann:pw@x/cart?token=1#top"}))[1]
+    assert data == {"screen_name": "https://x/cart"}
+
+
 def test_screens_are_a_setting() -> None:
     """Other event names may be screens, and those of the default need not be."""
     assert one(log("visited"), screens=("visited",))[0] == "screen_view"

@@ -93,7 +93,7 @@ def test_old_names_of_http_calls_are_known() -> None:
     """Instrumentations of before 2024 write them."""
     old = {
         "http.method": "PUT",
-        "http.url": "https://x/?secret=1",
+        "http.url": "https://ann:pw@x/?secret=1",
         "http.status_code": 500,
         "http.response_content_length": 2**40,
         "http.request_content_length": "many",
@@ -113,6 +113,25 @@ def test_old_names_of_http_calls_are_known() -> None:
         "source_message_id": "de73b1ab-e51f-5b77-a53d-f7a4b5b7115c",
         "custom_attributes": {"error.type": "500", **TRACE},
     }
+
+
+@pytest.mark.parametrize(
+    ("settings", "url"),
+    [
+        ({}, "https://x/a?q=1"),  # as the contract's C07 has it
+        ({"url_query": "drop"}, "https://x/a"),
+        ({"url_query": "drop", "allow_attributes": ("url.*",)}, "https://x/a?q=1"),
+        ({"deny_attributes": ("url.query",)}, "https://x/a"),
+    ],
+)
+def test_a_call_never_tells_the_password_and_its_query_by_settings(
+    settings: dict[str, Any], url: str
+) -> None:
+    """`url_query` is for the address of network performance; other URLs of the span go without query."""
+    said = user_and(http__request__method="GET", url__full="https://ann:pw@x/a?q=1", http__target="/a?q=1")
+    ((_, data),) = data_of(mapping(network_performance=True, **settings).from_spans([span(said)]))
+    assert data["url"] == url
+    assert data["custom_attributes"].get("http.target") in (None, "/a")
 
 
 def test_a_call_without_an_address_is_refused_alone() -> None:

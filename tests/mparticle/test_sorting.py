@@ -30,7 +30,10 @@ PERSONAL = {
     "client.geo.x": "y",
     "http.request.header.cookie": ("s=1",),
     "http.response.header.set-cookie": ("s=2",),
+    "source.address": "10.0.0.1",
+    "net.sock.peer.addr": "10.0.0.1",
     "url.query": "token=1",
+    "url.fragment": "token=1",
     "db.query.text": "SELECT 1",
     "db.query.parameter.0": "x",
     "db.statement": "s",
@@ -43,8 +46,38 @@ def test_personal_attributes_never_leave_by_default() -> None:
     """Names, headers, queries and statements stay where they are; this list is the README's."""
     assert data_with({**PERSONAL, "cart.items": 3}) == {"custom_attributes": {"cart.items": "3"}}
     assert {name.split(".")[0] for name in PERSONAL_ATTRIBUTES} == {
-        *("user", "enduser", "client", "http", "net", "network", "user_agent", "url", "db")
+        *("user", "enduser", "client", "http", "net", "network", "source", "user_agent", "url", "db")
     }
+
+
+URL = "https://ann:pw@shop.example/cart?token=1#top"
+URLS = (
+    *("url.full", "url.original", "http.url", "messaging.url", "browser.document.url.full"),
+    "x" * 300 + ".url",
+)
+
+
+@pytest.mark.parametrize("name", URLS)
+def test_a_url_leaves_without_user_and_query(name: str) -> None:
+    """Whatever convention names it; allowing `url.query` keeps the query, and never the password."""
+    bare, with_query = "https://shop.example/cart", "https://shop.example/cart?token=1#top"
+    assert data_with({name: URL}) == {"custom_attributes": {name[:256]: bare}}
+    allowed = {"allow_attributes": ("*",)}
+    assert data_with({name: URL}, **allowed) == {"custom_attributes": {name[:256]: with_query}}
+    denied = {**allowed, "deny_attributes": ("url.query",)}
+    assert data_with({name: URL}, **denied) == {"custom_attributes": {name[:256]: bare}}
+
+
+@pytest.mark.parametrize("name", ["http.target", "url.path", "app.url.path"])
+def test_a_path_leaves_without_query(name: str) -> None:
+    """Where conventions say path, instrumentations write queries, too; an @ in a path is nobody."""
+    assert data_with({name: "/@ann/cart?token=1"}) == {"custom_attributes": {name: "/@ann/cart"}}
+
+
+def test_urls_of_any_type_are_made_bare() -> None:
+    """A list of them, and nothing of None."""
+    data = data_with({"a.url": ["http://ann:pw@x/a", "http://ben:pw@y/b?c"], "b.url": None, "c.url": 7})
+    assert data == {"custom_attributes": {"a.url": '["http://x/a","http://y/b', "c.url": "7"}}
 
 
 def test_only_allowed_attributes_leave() -> None:
