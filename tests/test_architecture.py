@@ -57,7 +57,7 @@ LAYERS = (
     {"commerce", "device", "user"},
     {"events"},
     {"definitions", "settings", "units"},
-    {"app_config", "budget", "codec", "wire"},
+    {"app_config", "budget", "codec", "permits", "wire"},
     {"batching", "carried", "contexts", "kinds", "undefined"},
     {"people", "pixel"},
     {"sorting"},
@@ -86,7 +86,7 @@ OWN_LAYERS: dict[str, tuple[set[str], ...]] = {
 PURE = {
     "mparticle": {
         *("answers", "batching", "commerce", "composing", "device", "events", "ids", "kinds", "mapping"),
-        *("people", "pixel", "sorting", "texts", "units", "user", "values", "vocabulary", "wire"),
+        *("people", "permits", "pixel", "sorting", "texts", "units", "user", "values", "vocabulary", "wire"),
     },
     "delivery": {"request", "policy", "pace", "rate"},
     "mpulse": {

@@ -28,6 +28,7 @@ from otel_vendor_exporters.mparticle.kinds import (
     kind_of_name,
 )
 from otel_vendor_exporters.mparticle.people import People
+from otel_vendor_exporters.mparticle.permits import Permits
 from otel_vendor_exporters.mparticle.settings import MParticleSettings
 from otel_vendor_exporters.mparticle.sorting import SESSION_ID, Sorter, details
 from otel_vendor_exporters.mparticle.texts import (
@@ -42,15 +43,31 @@ from otel_vendor_exporters.mparticle.vocabulary import CustomEventType, closed_s
 from otel_vendor_exporters.mparticle.wire import event_text
 
 _MOST_REMEMBERED = 10_000
+# Attributes that mapping itself adds, by the names of what they are made of.
+_ADDED: Mapping[str, tuple[str, ...]] = {
+    "log.body": ("body",),
+    "log.logger": ("logger", "otel.scope.name"),
+    "log.severity_number": ("severity_number",),
+    "log.severity_text": ("severity_text",),
+    "trace_id": (),
+    "span_id": (),
+    "event_name": (),
+    "duration_ms": (),
+}
 _CUSTOM_TYPES = closed_set(CustomEventType)
 
 
 class Composer:
     """Composes events by settings. Any thread may call."""
 
-    def __init__(self, settings: MParticleSettings, people: People) -> None:
+    def __init__(self, settings: MParticleSettings, people: People, permits: Permits) -> None:
         self._settings = settings
         self._people = people
+        self._permits = permits
+        self._withheld = frozenset(name for name, source in _ADDED.items() if not permits.lets(name, *source))
+        self._bodiless = frozenset(
+            kind for kind in (CRASH, BREADCRUMB) if not permits.lets(kind.body_as, "log.body", "body")
+        )
         self._screens = frozenset(settings.screens)
         self._plain_kind = BREADCRUMB if settings.plain_logs == "breadcrumb" else None
         self._kinds: dict[str, tuple[Kind, str]] = {}
@@ -74,7 +91,7 @@ class Composer:
         """What sorts the attributes of that kind's records."""
         sorter = self._sorters.get(kind)
         if sorter is None:
-            sorter = self._sorters[kind] = Sorter(kind, self._people, self._settings)
+            sorter = self._sorters[kind] = Sorter(kind, self._people, self._settings, self._permits)
         return sorter
 
     def event(self, told: Told, left_out: Counter[str]) -> str:
@@ -88,9 +105,13 @@ class Composer:
             self._add_common(told, contents, left_out)
         if kind in SESSIONS and "session_uuid" not in contents:
             raise EncodingError("session.id is missing", field=SESSION_ID)
+        if kind in self._bodiless and told.body is not None:
+            told.rest["log.body"], told.body = value_text(told.body), None
         kind.fill(told, contents)
         if kind.has_details:
             rest = self._complete(told) if own or told.body is not None else told.rest
+            if self._withheld:
+                rest = {name: text for name, text in rest.items() if name not in self._withheld}
             if rest:
                 contents["custom_attributes"] = (
                     rest if len(rest) <= MOST_ATTRIBUTES else first_attributes(rest)

@@ -8,7 +8,7 @@ decides its kind; a kind says which attributes it may use up and how its fields 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import Lock
 from typing import TypeAlias
 
@@ -102,7 +102,8 @@ class Kind:
 
     event: type[Event]
     fill: Callable[[Told, Data], None]
-    takes: frozenset[str] = frozenset()
+    takes: Mapping[str, str] = field(default_factory=dict)  # attribute to the field it becomes
+    body_as: str = ""  # the field that the record's body may become
     has_details: bool = True  # attributes, flags, place: everything but the start of a session
     foreign: bool = False
 
@@ -254,22 +255,41 @@ _COMMERCE_FIELDS = frozenset(
 
 CUSTOM = Kind(CustomEvent, _custom_event)
 CONTEXT = Kind(Event, _nothing)  # of a span, as far as its events share it
-SCREEN = Kind(ScreenView, _screen_view, frozenset(_SCREEN_NAMES))
+SCREEN = Kind(ScreenView, _screen_view, dict.fromkeys(_SCREEN_NAMES, "screen_name"))
 CRASH = Kind(
     CrashReport,
     _crash_report,
-    names.EXCEPTION_ATTRIBUTES | {"exception.escaped", "code.function.name", "code.function"},
+    {
+        "exception.type": "class_name",
+        "exception.message": "message",
+        "exception.stacktrace": "stack_trace",
+        "exception.escaped": "exception_handled",
+        "code.function.name": "topmost_context",
+        "code.function": "topmost_context",
+    },
+    body_as="message",
 )
-BREADCRUMB = Kind(Breadcrumb, _breadcrumb)
-SESSION_START = Kind(SessionStart, _nothing, frozenset({"session.previous_id"}), has_details=False)
+BREADCRUMB = Kind(Breadcrumb, _breadcrumb, body_as="label")
+SESSION_START = Kind(SessionStart, _nothing, {"session.previous_id": "session_uuid"}, has_details=False)
 SESSION_END = Kind(SessionEnd, _session_end)
 COMMERCE = Kind(CommerceEvent, _commerce_event, foreign=True)
 NETWORK = Kind(
     NetworkPerformance,
     _network_performance,
-    frozenset({*_METHODS, *_URLS, *_STATUSES, *_BYTES_IN, *_BYTES_OUT}),
+    {
+        **dict.fromkeys(_METHODS, "http_verb"),
+        **dict.fromkeys(_URLS, "url"),
+        **dict.fromkeys(_STATUSES, "response_code"),
+        **dict.fromkeys(_BYTES_IN, "bytes_in"),
+        **dict.fromkeys(_BYTES_OUT, "bytes_out"),
+    },
 )
-_LIFECYCLE = Kind(ApplicationStateTransition, _transition, frozenset({"android.app.state", "ios.app.state"}))
+_STATES = ("android.app.state", "ios.app.state")
+_LIFECYCLE = Kind(
+    ApplicationStateTransition, _transition, dict.fromkeys(_STATES, "application_transition_type")
+)
+# Of what kinds take, ids and closed words, without which there is no event or a wrong one.
+NEEDED = frozenset({"session.previous_id", "exception.escaped", *_STATUSES, *_STATES})
 
 _NAMED: Mapping[str, Kind] = {
     "session.start": SESSION_START,

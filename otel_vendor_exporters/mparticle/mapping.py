@@ -21,6 +21,7 @@ from otel_vendor_exporters.mparticle.composing import Composer, by_glob
 from otel_vendor_exporters.mparticle.ids import is_uuid, span_uuid, uuids_from
 from otel_vendor_exporters.mparticle.kinds import CONTEXT, CRASH, CUSTOM, NETWORK, SESSION_START, Kind, Told
 from otel_vendor_exporters.mparticle.people import Attribute, People
+from otel_vendor_exporters.mparticle.permits import Permits
 from otel_vendor_exporters.mparticle.settings import MParticleSettings
 from otel_vendor_exporters.mparticle.sorting import RECORD_UID
 from otel_vendor_exporters.mparticle.texts import value_text
@@ -57,8 +58,9 @@ class EventMapping:
         self._settings = settings
         self._new_id = new_id
         self._now_unix_ms = now_unix_ms
-        self._people = People(settings, now_unix_ms())
-        self._composer = Composer(settings, self._people)
+        permits = Permits(settings)
+        self._people = People(settings, permits, now_unix_ms())
+        self._composer = Composer(settings, self._people, permits)
 
     def from_logs(self, records: Iterable[ReadableLogRecord]) -> Mapped:
         """The events of log records: those with an event name or an exception, others only if asked for."""

@@ -16,6 +16,7 @@ from otel_vendor_exporters import attributes as names
 from otel_vendor_exporters.errors import EncodingError
 from otel_vendor_exporters.mparticle.batching import owner_of
 from otel_vendor_exporters.mparticle.ids import is_uuid
+from otel_vendor_exporters.mparticle.permits import Permits
 from otel_vendor_exporters.mparticle.settings import (
     NO_IDENTITY,
     MParticleSettings,
@@ -67,12 +68,27 @@ _APPLICATION: Mapping[str, str] = {
 _PLATFORMS: Mapping[str, str] = {"ios": "iOS", "ipados": "iOS", "android": "Android", "tvos": "tvOS"}
 _PRODUCTION = frozenset({"production", "prod", "live"})
 _ENVIRONMENTS = ("deployment.environment.name", "deployment.environment")
-_PREFIXES = (
-    names.MPARTICLE_IDENTITY_PREFIX,
-    names.MPARTICLE_USER_ATTRIBUTE_PREFIX,
-    names.MPARTICLE_CONSENT_PREFIX,
-)
 _IDENTITY_TYPES = closed_set(IdentityType)
+_DEVICE_INFO = "device_info"
+# The names these leave under: key and object.
+_LEAVES_AS: Mapping[str, tuple[str, ...]] = {
+    **{name: (key, "application_info") for name, key in _APPLICATION.items()},
+    **{name: (key, _DEVICE_INFO) for name, key in (*_CONNECTION.items(), *_DEVICE.items())},
+    **dict.fromkeys(_ADDRESSES, ("ip",)),
+    **dict.fromkeys(_ENVIRONMENTS, ("environment",)),
+    "os.name": ("platform", _DEVICE_INFO),
+    "app.installation.id": ("ios_idfv", _DEVICE_INFO),
+    "browser.language": ("locale_language", "locale_country", _DEVICE_INFO),
+    names.MPARTICLE_MPID: ("mpid",),
+}
+_PREFIXES_LEAVE_AS: Mapping[str, str] = {
+    names.MPARTICLE_IDENTITY_PREFIX: "user_identities",
+    names.MPARTICLE_USER_ATTRIBUTE_PREFIX: "user_attributes",
+    names.MPARTICLE_CONSENT_PREFIX: "consent_state",
+}
+# What an allow list need not name, beside identities: which application it is, and what the user said.
+_NEEDED = frozenset({*_APPLICATION, *_ENVIRONMENTS, names.MPARTICLE_MPID})
+_NEEDED_PREFIXES = (names.MPARTICLE_IDENTITY_PREFIX, names.MPARTICLE_CONSENT_PREFIX)
 
 # Name, value, and the value's type unless it is text: 1 and True are equal, and two users.
 Attribute: TypeAlias = "tuple[str, object] | tuple[str, object, type]"
@@ -103,7 +119,8 @@ class People:
     Any thread may call; two that meet a user at once make equal owners.
     """
 
-    def __init__(self, settings: MParticleSettings, started_unix_ms: int) -> None:
+    def __init__(self, settings: MParticleSettings, permits: Permits, started_unix_ms: int) -> None:
+        self._permits = permits
         self._environment = settings.environment
         self._anonymous = settings.anonymous
         self._identities = _identity_types(settings.identities)
@@ -113,7 +130,20 @@ class People:
 
     def speaks_of(self, name: str) -> bool:
         """Whether an attribute of that name says whose an event is."""
-        return name in self._own or name.startswith(_PREFIXES)
+        return name in self._own or name.startswith(tuple(_PREFIXES_LEAVE_AS))
+
+    def needs(self, name: str) -> bool:
+        """Whether nobody could tell whose the event is without it: an allow list need not name it."""
+        return name in _NEEDED or name in self._identities or name.startswith(_NEEDED_PREFIXES)
+
+    def leaves_as(self, name: str) -> tuple[str, ...]:
+        """The names on the wire of an attribute that says whose an event is."""
+        if name in self._identities:
+            return self._identities[name], "user_identities"
+        if name in _LEAVES_AS:
+            return _LEAVES_AS[name]
+        prefixes = _PREFIXES_LEAVE_AS.items()
+        return next(((name.removeprefix(one), to) for one, to in prefixes if name.startswith(one)), ())
 
     def owner(
         self, resource: Resource, said: Iterable[Attribute], now_unix_ms: int, left_out: Counter[str]
@@ -171,7 +201,8 @@ class People:
         return known[1]
 
     def _read_resource(self, resource: Resource) -> dict[str, object]:
-        reading = _Reading(dict(resource.attributes))
+        lets = self._lets_of_resource
+        reading = _Reading({name: value for name, value in resource.attributes.items() if lets(name)})
         application = reading.texts(_APPLICATION)
         if application.get("application_name", "").startswith("unknown_service"):  # the SDK's word for none
             del application["application_name"]
@@ -184,6 +215,10 @@ class People:
             "application_info": application or None,
             "device_info": {**_device(reading), **reading.texts(_CONNECTION)},
         }
+
+    def _lets_of_resource(self, name: str) -> bool:
+        known_as = (name, *self.leaves_as(name))
+        return self._permits.lets(*known_as) or (self.needs(name) and not self._permits.denies(*known_as))
 
 
 class _Reading:

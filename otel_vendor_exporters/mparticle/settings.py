@@ -116,9 +116,13 @@ class MParticleSettings:
         default=NOTHING,
     )
     allow_attributes: tuple[str, ...] = setting(
-        "Attributes (globs) that may leave; all but personal ones unless set.", default=()
+        "What may leave beside ids (globs of attributes' names, or of those on the wire); all but personal "
+        "attributes unless set.",
+        default=(),
     )
-    deny_attributes: tuple[str, ...] = setting("Attributes (globs) that never leave.", default=())
+    deny_attributes: tuple[str, ...] = setting(
+        "What never leaves (globs of attributes' names, or of those on the wire).", default=()
+    )
     pixel_commas: str = setting(
         "Commas inside a value sent to the pixel: encode, replace by a space, or reject the event.",
         default="encode",

@@ -2,23 +2,23 @@
 Sorting: which of a record's attributes say whose it is, which its event uses up, and which go as they are.
 
 Pure. An attribute's place depends on its name and the kind of event alone: it is found once and remembered.
-Rule: what never leaves has no place at all (`deny_attributes`, and what is personal unless allowed).
+Rule: what never leaves has no place at all (permits.py).
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from fnmatch import fnmatchcase
 from typing import Any, TypeAlias
 
 from otel_vendor_exporters import attributes as names
 from otel_vendor_exporters.addresses import bare_url, is_url
 from otel_vendor_exporters.errors import EncodingError
 from otel_vendor_exporters.mparticle.device import Location
-from otel_vendor_exporters.mparticle.kinds import NETWORK, Kind
+from otel_vendor_exporters.mparticle.kinds import NEEDED, NETWORK, Kind
 from otel_vendor_exporters.mparticle.people import Attribute, People
-from otel_vendor_exporters.mparticle.settings import PERSONAL_ATTRIBUTES, MParticleSettings
+from otel_vendor_exporters.mparticle.permits import Permits
+from otel_vendor_exporters.mparticle.settings import MParticleSettings
 from otel_vendor_exporters.mparticle.texts import (
     MOST_NAME_LENGTH,
     QUICK,
@@ -47,9 +47,20 @@ _GEO: Mapping[str, str] = {
 _NUMBERS = ("latitude", "longitude")
 _CONNECTION, _CONNECTION_DETAIL = "network.connection.type", "network.connection.subtype"
 _CONNECTIONS: Mapping[object, str] = {"wifi": "wifi", "cell": "mobile", "unavailable": "offline"}
-_OF_ANY_EVENT = frozenset(
-    {*_GEO, _CONNECTION, _CONNECTION_DETAIL, SESSION_ID, RECORD_UID, names.MPARTICLE_CUSTOM_EVENT_TYPE}
-)
+_STATE = "device_current_state"
+# What any event has a place for, with the names it leaves under.
+_OF_ANY_EVENT: Mapping[str, tuple[str, ...]] = {
+    **{name: (key, "location") for name, key in _GEO.items()},
+    _CONNECTION: ("data_connection_type", _STATE),
+    _CONNECTION_DETAIL: ("data_connection_type_detail", _STATE),
+    SESSION_ID: ("session_uuid",),
+    RECORD_UID: ("source_message_id",),
+    names.MPARTICLE_CUSTOM_EVENT_TYPE: ("custom_event_type",),
+}
+# What an allow list need not name: ids and closed words, without which there is no event or a wrong one.
+_NEEDED = NEEDED | {SESSION_ID, RECORD_UID, names.MPARTICLE_CUSTOM_EVENT_TYPE}
+# A traceback ends with the exception's message.
+_HOLDS: Mapping[str, tuple[str, ...]] = {"exception.stacktrace": ("exception.message", "message")}
 
 _AS_IT_IS, _URL, _SHORTENED, _OWN, _OWN_URL, _SAID, _NOWHERE = range(7)
 
@@ -77,13 +88,12 @@ class _Places(dict[str, int]):
 class Sorter:
     """Sorts attributes for one kind of event. Any thread may call."""
 
-    def __init__(self, kind: Kind, people: People, settings: MParticleSettings) -> None:
+    def __init__(self, kind: Kind, people: People, settings: MParticleSettings, permits: Permits) -> None:
         self._kind = kind
         self._people = people
-        self._allowed = settings.allow_attributes
-        self._denied = settings.deny_attributes
-        self._keeps_query = self._leaves(_QUERY)
-        of_calls = kind is NETWORK and settings.url_query == "keep" and not self._is_denied(_QUERY)
+        self._permits = permits
+        self._keeps_query = permits.lets_plain(_QUERY)
+        of_calls = kind is NETWORK and settings.url_query == "keep" and not permits.denies(_QUERY)
         self._keeps_own_query = self._keeps_query or of_calls
         self._places = _Places(self._place)
 
@@ -131,37 +141,38 @@ class Sorter:
 
     def unused(self, own: Mapping[str, object]) -> dict[str, str]:
         """What the event did not use up and may leave as it is."""
-        return {
-            attribute_name(name): value_text(value) for name, value in own.items() if self._may_leave(name)
-        }
+        lets = self._permits.lets_plain
+        return {attribute_name(name): value_text(value) for name, value in own.items() if lets(name)}
 
     def _place(self, name: str) -> int:
-        if name.startswith(_FOR_OTHERS) or self._is_denied(name):
+        known_as = (name, *self._leaves_as(name))
+        if name.startswith(_FOR_OTHERS) or self._permits.denies(*known_as, *_HOLDS.get(name, ())):
             return _NOWHERE
         if self._people.speaks_of(name):
-            return _SAID
-        of_event = name in _OF_ANY_EVENT or name in self._kind.takes
-        if of_event or name.startswith(names.MPARTICLE_CUSTOM_FLAG_PREFIX):
+            needed = self._people.needs(name)
+            return _SAID if needed or self._permits.lets(*known_as) else _NOWHERE
+        if len(known_as) > 1:
+            if name not in _NEEDED and not self._permits.lets(*known_as):
+                return _NOWHERE
             return _OWN_URL if is_url(name) else _OWN
-        if not self._may_leave(name):
+        if not self._permits.lets_plain(name):
             return _NOWHERE
         if attribute_name(name) != name:
             return _SHORTENED
         return _URL if is_url(name) else _AS_IT_IS
 
+    def _leaves_as(self, name: str) -> tuple[str, ...]:
+        """Its names on the wire, where the event or its user has a place for it."""
+        if self._people.speaks_of(name):
+            return self._people.leaves_as(name)
+        if name in _OF_ANY_EVENT:
+            return _OF_ANY_EVENT[name]
+        if name.startswith(names.MPARTICLE_CUSTOM_FLAG_PREFIX):
+            return name.removeprefix(names.MPARTICLE_CUSTOM_FLAG_PREFIX), "custom_flags"
+        return (self._kind.takes[name],) if name in self._kind.takes else ()
+
     def _text(self, name: str, value: object) -> str:
         return value_text(bare_url(text_of(value), keeps_query=self._keeps_query) if is_url(name) else value)
-
-    def _leaves(self, name: str) -> bool:
-        return self._may_leave(name) and not self._is_denied(name)
-
-    def _is_denied(self, name: str) -> bool:
-        return _matches(name, self._denied)
-
-    def _may_leave(self, name: str) -> bool:
-        if self._allowed:
-            return _matches(name, self._allowed)
-        return not _matches(name, PERSONAL_ATTRIBUTES)
 
 
 def details(own: dict[str, object], left_out: Counter[str]) -> dict[str, Any]:  # Any: each key's own type
@@ -202,7 +213,3 @@ def _device_state(own: dict[str, object]) -> dict[str, str]:
     if _CONNECTION not in own and _CONNECTION_DETAIL in own:  # a cable has no word here, nor has what it is
         state["data_connection_type_detail"] = text_of(own.pop(_CONNECTION_DETAIL))
     return state
-
-
-def _matches(name: str, globs: tuple[str, ...]) -> bool:
-    return any(fnmatchcase(name, glob) for glob in globs)

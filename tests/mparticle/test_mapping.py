@@ -131,7 +131,7 @@ def test_a_call_never_tells_the_password_and_its_query_by_settings(
     said = user_and(http__request__method="GET", url__full="https://ann:pw@x/a?q=1", http__target="/a?q=1")
     ((_, data),) = data_of(mapping(network_performance=True, **settings).from_spans([span(said)]))
     assert data["url"] == url
-    assert data["custom_attributes"].get("http.target") in (None, "/a")
+    assert data.get("custom_attributes", {}).get("http.target") in (None, "/a")
 
 
 def test_a_call_without_an_address_is_refused_alone() -> None:
