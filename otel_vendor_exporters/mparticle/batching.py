@@ -23,6 +23,7 @@ MOST_BATCH_BYTES = 120_000
 MOST_REQUEST_BYTES = 250_000
 MOST_BATCHES = 100  # per request
 MOST_EVENTS = 100  # per batch, and per request
+HISTORICAL_AGE_MS = 72 * 3600 * 1000
 
 _NOT_IN_HEAD = frozenset({"events", "source_request_id"})
 _OWN_BYTES = len(',"source_request_id":"","events":[]}')
@@ -72,6 +73,13 @@ def seal_batch(batch: Batch, new_id: NewId, most_bytes: int = MOST_BATCH_BYTES) 
         message = f"batch takes {most_bytes} bytes, and has more without any event"
         raise EncodingError(message, field="batch")
     return seal([OwnedEvent(owner, event) for event in events], new_id, most_bytes)
+
+
+def is_historical(batch: Batch, now_unix_ms: int) -> bool:
+    """Whether mParticle reads it on the path for old data: events, each with a time and old enough."""
+    times = [event.timestamp_unixtime_ms for event in batch.events or ()]
+    newest = now_unix_ms - HISTORICAL_AGE_MS
+    return bool(times) and all(time is not None and time < newest for time in times)
 
 
 def owner_of(form: Form) -> Owner:

@@ -27,7 +27,7 @@ from otel_vendor_exporters.delivery.spool import MemorySpool, Spool
 from otel_vendor_exporters.delivery.spool_writing import Disk
 from otel_vendor_exporters.delivery.transport import transport_for
 from otel_vendor_exporters.errors import EncodingError
-from otel_vendor_exporters.mparticle.batching import Sealed, seal_batch
+from otel_vendor_exporters.mparticle.batching import Sealed, is_historical, seal_batch
 from otel_vendor_exporters.mparticle.feed import CODEC, Feed, PixelFeed, item_of, new_id, pixel_rules
 from otel_vendor_exporters.mparticle.pixel import PixelEvent, query_of, shortened
 from otel_vendor_exporters.mparticle.settings import MParticleSettings
@@ -104,11 +104,13 @@ class EventsClient(_Client):
 
     def __init__(self, *, historical: bool = False, **settings: object) -> None:
         """
-        `historical`: the path for data older than 72 hours, which is not forwarded ("HTTP API").
+        `historical`: the path for data older than 72 hours, which is not forwarded ("HTTP API"). mParticle
+        ignores what else is sent there, and does not say so: such a batch is refused here, "not_historical".
 
         Raises ConfigurationError for settings that are wrong or missing; does not connect.
         """
         super().__init__(MParticleSettings.read(**settings), "historical" if historical else "events")
+        self._historical = historical
 
     def upload(self, batch: Batch, *, timeout_seconds: float | None = None) -> Receipt:
         """Send one batch; `timeout_seconds` 0 does not wait for the outcome."""
@@ -127,15 +129,23 @@ class EventsClient(_Client):
         receipts: list[Receipt] = []
         waiting = iter(batches)
         while some := list(islice(waiting, _MOST_AT_ONCE)):
-            sealed = [_sealed(batch) for batch in some]
+            sealed = [self._sealed(batch) for batch in some]
             sent = self._send([one.batches for one in sealed], timeout_seconds)
-            receipts += [
-                replace(receipt, refused={**receipt.refused, **one.dropped}) if one.dropped else receipt
-                for receipt, one in zip(sent, sealed, strict=True)
-            ]
+            receipts += [_with_refused(receipt, one) for receipt, one in zip(sent, sealed, strict=True)]
             for one in sealed:
                 self._destination.delivery.ledger.saw(0, one.dropped, one.left_out)
         return tuple(receipts)
+
+    def _sealed(self, batch: Batch) -> Sealed:
+        """The batch in its parts; what no part has room for is counted, as is what is no batch at all."""
+        if not isinstance(batch, Batch):
+            return Sealed(dropped=Counter(no_batch=1))
+        if self._historical and not is_historical(batch, self._destination.clock.unix_ms()):
+            return Sealed(dropped=Counter(not_historical=1))
+        try:
+            return seal_batch(batch, new_id)
+        except EncodingError:
+            return Sealed(dropped=Counter(too_large=1))
 
 
 class PixelClient(_Client):
@@ -158,14 +168,21 @@ class PixelClient(_Client):
         return receipt
 
 
-def _sealed(batch: Batch) -> Sealed:
-    """The batch in its parts; what no part has room for is counted, as is what is no batch at all."""
-    if not isinstance(batch, Batch):
-        return Sealed(dropped=Counter(no_batch=1))
-    try:
-        return seal_batch(batch, new_id)
-    except EncodingError:
-        return Sealed(dropped=Counter(too_large=1))
+# What a receipt says of what was not even tried, by its reason.
+_WORDS = {
+    "no_batch": "upload takes Batch values",
+    "not_historical": "the historical path takes batches with events, each of a time 72 hours ago or before",
+    "too_large": "a batch takes less than 128 kB, and so does each event with what is said beside it",
+    "user_too_large": "what a batch says beside its events leaves them no room",
+}
+
+
+def _with_refused(receipt: Receipt, sealed: Sealed) -> Receipt:
+    """The receipt, with what was refused before anything was sent."""
+    if not sealed.dropped:
+        return receipt
+    words = (*receipt.words, *(_WORDS[reason] for reason in sealed.dropped if reason in _WORDS))
+    return replace(receipt, refused={**receipt.refused, **sealed.dropped}, words=words)
 
 
 def _destination(settings: MParticleSettings, way: str, clock: Clock) -> Destination:

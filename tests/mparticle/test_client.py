@@ -191,6 +191,27 @@ def test_historical_data_goes_its_own_way(sandbox: Sandbox) -> None:
     assert sandbox.received.findings == ()
 
 
+@pytest.mark.parametrize("age_ms", [None, 0, 72 * 3_600_000 - 60_000])
+def test_the_historical_path_refuses_what_mparticle_would_ignore(
+    sandbox: Sandbox, age_ms: int | None
+) -> None:
+    """mParticle answers 202 and reads nothing that has no time, is younger than 72 hours, or is no event."""
+    old = replace(batch_of("ann", "Old").events[0], timestamp_unixtime_ms=1_600_000_000_000)  # type: ignore[index]
+    time_ms = None if age_ms is None else now_unix_ms() - age_ms
+    young = CustomEvent(event_name="Young", custom_event_type="other", timestamp_unixtime_ms=time_ms)
+    fine, mixed, empty = (replace(batch_of("ann"), events=events) for events in ([old], [old, young], []))
+
+    with EventsClient(**sandbox.mparticle_settings, historical=True) as client:
+        receipts = client.upload_many([mixed, fine, empty])
+        ledger = client.ledger()
+
+    words = "the historical path takes batches with events, each of a time 72 hours ago or before"
+    refused = Receipt(refused={"not_historical": 1}, words=(words,))
+    assert receipts == (refused, Receipt(delivered=1), refused)
+    assert (ledger.ignored, ledger.delivered) == ({"not_historical": 2}, 1)
+    assert [event.data["event_name"] for event in sandbox.received.mparticle.events] == ["Old"]
+
+
 def test_after_closing_nothing_is_taken(sandbox: Sandbox) -> None:
     client = EventsClient(**sandbox.mparticle_settings)
     client.close()
