@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from otel_vendor_exporters.errors import EncodingError
+from otel_vendor_exporters.mparticle.ids import part_ids
 from otel_vendor_exporters.mparticle.units import Form, NewId, OwnedEvent, Owner, SealedBatch
 from otel_vendor_exporters.mparticle.wire import Batch, json_text, utf_8
 
@@ -61,8 +62,9 @@ def seal_batch(batch: Batch, new_id: NewId, most_bytes: int = MOST_BATCH_BYTES) 
     """
     One batch, or its parts.
 
-    A batch that stays whole keeps its `source_request_id`; otherwise each part has a new one. Raises
-    EncodingError when what it says beside its events leaves no room for them.
+    A batch that stays whole keeps its `source_request_id`; otherwise each part has one that follows from it,
+    so that the same batch uploaded again is found to be a repeat. Raises EncodingError when what it says
+    beside its events leaves no room for them.
     """
     owner, events = owner_of(batch.form), _event_texts(batch.form)
     own_id = batch.source_request_id or new_id()
@@ -72,7 +74,7 @@ def seal_batch(batch: Batch, new_id: NewId, most_bytes: int = MOST_BATCH_BYTES) 
     if _room(owner, own_id, most_bytes) <= 0:
         message = f"batch takes {most_bytes} bytes, and has more without any event"
         raise EncodingError(message, field="batch")
-    return seal([OwnedEvent(owner, event) for event in events], new_id, most_bytes)
+    return seal([OwnedEvent(owner, event) for event in events], part_ids(own_id, "part").__next__, most_bytes)
 
 
 def is_historical(batch: Batch, now_unix_ms: int) -> bool:
@@ -96,14 +98,15 @@ def owner_of(form: Form) -> Owner:
     )
 
 
-def halves(batch: SealedBatch, new_id: NewId) -> tuple[SealedBatch, ...]:
+def halves(batch: SealedBatch) -> tuple[SealedBatch, ...]:
     """The batch in two, for an answer that says it is too large. Nothing, if it cannot be divided."""
     form = json.loads(batch.body)
     owner, events = owner_of(form), _event_texts(form)
     middle = len(events) // 2
     if not middle:
         return ()
-    return tuple(_batch(_Part(owner, part), new_id()) for part in (events[:middle], events[middle:]))
+    next_id = part_ids(batch.source_request_id, "half").__next__
+    return tuple(_batch(_Part(owner, part), next_id()) for part in (events[:middle], events[middle:]))
 
 
 def request_groups(batches: Iterable[SealedBatch]) -> Iterator[tuple[SealedBatch, ...]]:

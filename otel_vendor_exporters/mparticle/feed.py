@@ -147,7 +147,7 @@ class PixelFeed:
 
 def _too_large(item: Item[SealedBatch]) -> Verdict[SealedBatch]:
     """The batch in two, each with an id of its own; refused when it cannot be divided."""
-    parts = [item_of(part, item.expires_at_unix_ms, item.ticket) for part in halves(item.unit, new_id)]
+    parts = [item_of(part, item.expires_at_unix_ms, item.ticket) for part in halves(item.unit)]
     return Verdict([item], Outcome.DIVIDE, words="HTTP 413", parts=parts)
 
 

@@ -32,6 +32,15 @@ def span_uuid(trace_id: int, span_id: int, event: int | None = None) -> str:
     return named_uuid(span if event is None else f"{span}:event:{event}")
 
 
+def part_ids(request_id: str, way: str) -> Iterator[str]:
+    """
+    The ids of a batch's parts, in order: divided again in the same way, they are the same batches.
+
+    `way` tells apart the ways one batch may be divided in, as no id may ever stand for two contents.
+    """
+    return (named_uuid(f"{way}:{number}:{request_id}") for number in count(1))
+
+
 def named_uuid(name: str) -> str:
     """The UUID of one of our names."""
     name_bytes = f"mparticle-otel:{name}".encode("utf-8", "replace")

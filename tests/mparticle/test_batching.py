@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
@@ -160,21 +162,31 @@ def test_every_event_goes_out_once_or_is_counted(events: list[tuple[str, int]], 
 
 def test_a_whole_batch_keeps_its_id(new_id: NewId) -> None:
     """A caller's request id is kept with the content it was made for, and only with that."""
-    events = [CustomEvent(event_name=f"{n}", custom_event_type="other") for n in range(101)]
+    events = [CustomEvent(event_name=f"{n}", custom_event_type="other") for n in range(2)]
     identities = UserIdentities(customer_id="u")
     small = Batch(
-        environment="production", source_request_id='mine"', user_identities=identities, events=events[:2]
+        environment="production", source_request_id='mine"', user_identities=identities, events=events
     )
-    large = Batch(
-        environment="production", source_request_id="mine", user_identities=identities, events=events
-    )
-
     (whole,) = seal_batch(small, new_id).batches
-    parts = seal_batch(large, new_id).batches
 
     assert json.loads(whole.body) == small.form
     assert whole.source_request_id == 'mine"'
-    assert [part.source_request_id for part in parts] == ["id-0", "id-1"]
+
+
+def test_parts_have_ids_that_follow_from_their_batchs(new_id: NewId) -> None:
+    """So the same batch, divided again, is byte-identical, and mParticle finds the repeat."""
+    events = [CustomEvent(event_name=f"{n}", custom_event_type="other") for n in range(101)]
+    batch = Batch(environment="production", source_request_id="mine", events=events)
+
+    parts = seal_batch(batch, new_id).batches
+
+    assert [part.source_request_id for part in parts] == [
+        str(uuid.uuid5(uuid.NAMESPACE_URL, f"mparticle-otel:part:{number}:mine")) for number in (1, 2)
+    ]
+    assert seal_batch(batch, new_id).batches == parts
+    others = seal_batch(replace(batch, source_request_id="other"), new_id).batches
+    unnamed = seal_batch(replace(batch, source_request_id=None), new_id).batches
+    assert len({one.source_request_id for one in (*parts, *others, *unnamed)}) == 6
 
 
 def test_a_batch_without_events_is_one(new_id: NewId) -> None:
@@ -203,9 +215,10 @@ def test_a_user_without_room_for_events_is_the_callers_mistake(new_id: NewId) ->
 def test_halves_are_new_batches(new_id: NewId) -> None:
     """After a 413 the two halves go with ids of their own; a single event cannot be divided."""
     (batch,) = seal([owned("a", str(n)) for n in range(3)], new_id).batches
-    first, second = halves(batch, new_id)
+    first, second = halves(batch)
     assert (names(first), names(second)) == (["0"], ["1", "2"])
     assert len({batch.source_request_id, first.source_request_id, second.source_request_id}) == 3
     assert (second.ordering_key, second.subject) == ("customer_id:a", "a")
-    assert halves(first, new_id) == ()
+    assert halves(batch) == (first, second)
+    assert halves(first) == ()
     assert "a" not in repr(batch).replace("SealedBatch", "").replace("bytes", "")

@@ -164,6 +164,14 @@ def test_an_endless_batch_goes_out_in_parts(sandbox: Sandbox, client: EventsClie
     assert names == [f"Event {number}" for number in range(250)]
 
 
+def test_an_endless_batch_uploaded_twice_is_stored_once(sandbox: Sandbox, client: EventsClient) -> None:
+    """Its own request id holds for its parts: a job that runs again doubles nothing."""
+    batch = replace(batch_of("ann", *(f"Event {number}" for number in range(250))), source_request_id="job-7")
+
+    assert [client.upload(batch), client.upload(batch)] == [Receipt(delivered=3)] * 2
+    assert len(sandbox.received.mparticle.events) == 250
+
+
 def test_what_no_part_has_room_for_is_in_the_receipt(sandbox: Sandbox, client: EventsClient) -> None:
     """And what is no batch at all is refused alone."""
     products = [Product(id=str(number), name="n" * 50) for number in range(2500)]
