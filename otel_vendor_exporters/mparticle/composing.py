@@ -94,8 +94,8 @@ class Composer:
             sorter = self._sorters[kind] = Sorter(kind, self._people, self._settings, self._permits)
         return sorter
 
-    def event(self, told: Told, left_out: Counter[str]) -> str:
-        """The record's event, in JSON. Raises EncodingError."""
+    def event(self, told: Told, left_out: Counter[str]) -> str | None:
+        """The record's event, in JSON; None for a session's end that was told. Raises EncodingError."""
         kind, own = told.kind, told.own
         contents: dict[str, Any] = {  # Any: each key's own type
             "timestamp_unixtime_ms": told.unix_ms,
@@ -105,6 +105,8 @@ class Composer:
             self._add_common(told, contents, left_out)
         if kind in SESSIONS and "session_uuid" not in contents:
             raise EncodingError("session.id is missing", field=SESSION_ID)
+        if kind is SESSION_END and not self._ends(told, contents["session_uuid"]):
+            return None
         if kind in self._bodiless and told.body is not None:
             told.rest["log.body"], told.body = value_text(told.body), None
         kind.fill(told, contents)
@@ -125,10 +127,11 @@ class Composer:
         if not previous or previous == told.session_id:
             return None
         uuid = session_uuid(text_of(previous))
-        if self._sessions.has_ended(uuid):
+        duration_ms = self._sessions.end(uuid, told.unix_ms)
+        if duration_ms is None:
             return None
         contents = {
-            "session_duration_ms": self._sessions.end(uuid, told.unix_ms),
+            "session_duration_ms": duration_ms,
             "timestamp_unixtime_ms": told.unix_ms,
             "source_message_id": named_uuid(f"session-end:{uuid}"),  # who else sees it end says the same
             "session_uuid": uuid,
@@ -187,8 +190,14 @@ class Composer:
             told.session_id = session_id
             contents["source_message_id"] = uuid  # as mParticle's own SDKs do
             self._sessions.begin(uuid, told.unix_ms)
-        elif told.kind is SESSION_END:
-            told.duration_ms = self._sessions.end(uuid, told.unix_ms)
+
+    def _ends(self, told: Told, uuid: str) -> bool:
+        """Whether it is this record that ends the session."""
+        duration_ms = self._sessions.end(uuid, told.unix_ms)
+        if duration_ms is None:
+            return False
+        told.duration_ms = duration_ms
+        return True
 
 
 def by_glob(types: Mapping[str, str], name: str) -> str | None:

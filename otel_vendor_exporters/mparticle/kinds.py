@@ -314,19 +314,19 @@ class Sessions:
         self._ended: dict[str, int] = {}
 
     def begin(self, session_uuid: str, unix_ms: int) -> None:
-        """Remember when it began."""
+        """Remember when it began, after an end of its own once more."""
         with self._lock:
             self._remember(self._began, session_uuid, unix_ms)
+            if self._ended.get(session_uuid, unix_ms) < unix_ms:
+                del self._ended[session_uuid]
 
-    def end(self, session_uuid: str, unix_ms: int) -> int:
-        """How long it was, in ms; 0 when its beginning was not seen."""
+    def end(self, session_uuid: str, unix_ms: int) -> int | None:
+        """How long it was, in ms, 0 when its beginning was not seen; None when its end was seen before."""
         with self._lock:
+            if session_uuid in self._ended:
+                return None
             self._remember(self._ended, session_uuid, unix_ms)
             return max(unix_ms - self._began.pop(session_uuid, unix_ms), 0)
-
-    def has_ended(self, session_uuid: str) -> bool:
-        """Whether its end was seen."""
-        return session_uuid in self._ended
 
     def _remember(self, memory: dict[str, int], key: str, value: int) -> None:
         memory[key] = value

@@ -128,6 +128,8 @@ class EventMapping:
         if owner is None:
             return "anonymous"
         event = self._composer.event(told, mapped.left_out)
+        if event is None:
+            return "session_ended"
         if told.kind is SESSION_START:
             end = self._composer.end_of_previous(told)
             if end is not None:

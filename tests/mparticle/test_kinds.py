@@ -200,6 +200,35 @@ def test_an_end_that_was_seen_is_not_said_again() -> None:
     assert events[1][1]["session_duration_ms"] == 5_000
 
 
+def test_a_session_ends_once() -> None:
+    """Whether its own record or the next session's start tells it first; what comes later is counted."""
+    records = [
+        log("session.start", {**USER, "session.id": "s-1"}),
+        log("session.start", {**USER, "session.id": "s-2", "session.previous_id": "s-1"}),
+        log("session.end", {**USER, "session.id": "s-1"}),
+        log("session.end", {**USER, "session.id": "s-2"}),
+        log("session.end", {**USER, "session.id": "s-2"}),
+    ]
+    mapped = mapping().from_logs(records)
+    kinds = [kind for kind, _ in data_of(mapped)]
+    assert kinds == ["session_start", "session_end", "session_start", "session_end"]
+    assert (mapped.records, mapped.ignored) == (3, {"session_ended": 2})
+
+
+def test_a_session_that_begins_again_ends_again() -> None:
+    """Only a start after the end; one that comes late in the queue begins nothing."""
+    events = sessions(
+        ("session.end", 5, {"session.id": "s-1"}),
+        ("session.start", 0, {"session.id": "s-1"}),
+        ("session.end", 5, {"session.id": "s-1"}),
+        ("session.start", 6, {"session.id": "s-1"}),
+        ("session.end", 8, {"session.id": "s-1"}),
+    )
+    kinds = [kind.removeprefix("session_") for kind, _ in events]
+    assert kinds == ["end", "start", "start", "end"]
+    assert events[-1][1]["session_duration_ms"] == 2_000
+
+
 def test_a_start_says_nothing_else() -> None:
     """No attributes, flags or place: the JSON Reference allows none."""
     said = {"session.id": SESSION, "cart": 1, "mparticle.custom_flags.a": 1, "geo.location.lat": 1}
