@@ -51,9 +51,12 @@ class Backlog(Generic[U]):
         self._spool.leave(items)
         self._ledger.leave(len(items))
 
-    def come_back(self, items: Sequence[Item[U]]) -> None:
-        """Items that went out did not arrive and wait again."""
+    def come_back(self, items: Sequence[Item[U]], held_by: str = "") -> None:
+        """Items that went out did not arrive and wait again; `held_by` is what their callers could mend."""
         self._ledger.come_back(len(items))
+        for item in items:
+            if item.ticket is not None:
+                item.ticket.held_by = held_by
         self.put_back(items)
 
     def divide(self, items: Sequence[Item[U]]) -> None:

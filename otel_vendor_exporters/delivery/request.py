@@ -155,6 +155,7 @@ class Ticket:
     refused: dict[str, int] = field(default_factory=dict)
     dropped: dict[str, int] = field(default_factory=dict)
     words: list[str] = field(default_factory=list)
+    held_by: str = ""  # why what waits does
 
     @property
     def settled(self) -> int:
@@ -177,12 +178,13 @@ class Ticket:
 
     def receipt(self) -> Receipt:
         """The counts as a value."""
+        waiting = self.expected - self.settled
         return Receipt(
             delivered=self.delivered,
             refused=MappingProxyType(dict(self.refused)),
             dropped=MappingProxyType(dict(self.dropped)),
-            waiting=self.expected - self.settled,
-            words=tuple(self.words),
+            waiting=waiting,
+            words=(*self.words, self.held_by) if self.held_by and waiting else tuple(self.words),
         )
 
 
@@ -191,7 +193,7 @@ class Receipt:
     """
     What became of everything handed over in one call; `refused` and `dropped` are counts by reason.
 
-    `words` are what the vendor said of what is lost, each once.
+    `words` are what the vendor said of what is lost, each once, and of what waits for right settings.
     """
 
     delivered: int = 0
@@ -218,4 +220,4 @@ class Receipt:
                 "not delivered: " + ", ".join(lost) + "".join(f"; {one}" for one in self.words)
             )
         if self.waiting:
-            raise TransportError(f"no answer yet: {self.waiting} waiting")
+            raise TransportError("; ".join((f"no answer yet: {self.waiting} waiting", *self.words)))

@@ -369,7 +369,7 @@ class Delivery(Generic[U]):
             self._backlog.lose(replace(verdict, outcome=Outcome.REFUSED, reason="too_large"))
         elif outcome in (Outcome.LATER, Outcome.LATER_SLOWLY):
             self._unpack()  # before what comes back, which is older
-            self._backlog.come_back(items)
+            self._backlog.come_back(items, verdict.words if outcome is Outcome.LATER_SLOWLY else "")
             if failed:
                 self._fail(verdict)
         else:

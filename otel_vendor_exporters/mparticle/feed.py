@@ -12,7 +12,7 @@ import logging
 import os
 import re
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from itertools import islice
 from typing import cast
@@ -139,7 +139,7 @@ class PixelFeed:
         """Any 2xx is success. The pixel has no ids, so whether doubt is sent again is a setting."""
         again = self._settings.duplicates == "allow"
         outcome = policy.outcome_of(reply, send_again_when_ambiguous=again)
-        return [_verdict(parcel.items, outcome, reply, _words(reply, ()))]
+        return [_verdict(parcel.items, outcome, reply, _words(reply, (), _PIXEL_ADVICE))]
 
     def renew_after_fork(self) -> None:
         """Nothing belongs to the parent."""
@@ -191,22 +191,24 @@ def _verdict(
     return Verdict(items, outcome, reason, words, wait or None)
 
 
+_LIMITED = {429: "mParticle limits the rate"}
 _ADVICE = {
     401: "check api_key and api_secret",
     403: "check api_key and api_secret, and that pod is theirs",
-    429: "mParticle limits the rate",
+    **_LIMITED,
 }
+_PIXEL_ADVICE = {**dict.fromkeys((401, 403), "check web_api_key"), **_LIMITED}
 
 
-def _words(reply: Reply, messages: Sequence[str]) -> str:
+def _words(reply: Reply, messages: Sequence[str], advice: Mapping[int, str] = _ADVICE) -> str:
     if reply.failure is not None:
         return reply.words or reply.failure.value
     words = [f"HTTP {reply.status}"]
     limit = reply.headers.get("x-mp-rate-limit-exceeded", "").strip('"')
     if limit.isalpha():
         words.append(f"rate limit of the {limit}")
-    if reply.status in _ADVICE:
-        words.append(_ADVICE[reply.status])
+    if reply.status in advice:
+        words.append(advice[reply.status])
     return ": ".join([*words, *(readable(message) for message in messages[:1])])
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from otel_vendor_exporters.delivery.request import Receipt
-from otel_vendor_exporters.errors import ConfigurationError, RefusedError
+from otel_vendor_exporters.errors import ConfigurationError, RefusedError, TransportError
 from otel_vendor_exporters.mparticle import (
     Batch,
     CommerceEvent,
@@ -146,11 +146,29 @@ def test_T12_wrong_credentials_are_said_and_the_batch_waits(
         receipt = client.upload(batch_of("ann", "Event"))
         ledger = client.ledger()
 
-    assert receipt == Receipt(waiting=1)
+    words = "HTTP 403: check api_key and api_secret, and that pod is theirs"
+    assert receipt == Receipt(waiting=1, words=(words,))
+    with pytest.raises(TransportError, match=words):
+        receipt.raise_for_losses()
     assert ledger.waiting == 1
     (error,) = [record for record in caplog.records if record.levelname == "ERROR"]
     assert "check api_key and api_secret" in error.getMessage()
     assert sandbox.mparticle.api_secret not in caplog.text
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_what_waits_for_credentials_says_so_until_it_is_delivered(status: int) -> None:
+    """And the Pixel Service has a key of its own."""
+    answers = [Answer(status), Answer(202)]
+    server = Loopback(http(lambda _: answers.pop(0)))
+    clicked = PixelEvent(message_type="AppEvent", timestamp_unixtime_ms=1, environment="development")
+    with server, PixelClient(web_api_key="key", base_url=server.url) as client:
+        receipt = client.send(clicked, timeout_seconds=2)
+        client.close()
+        ledger = client.ledger()
+
+    assert receipt == Receipt(waiting=1, words=(f"HTTP {status}: check web_api_key",))
+    assert ledger.delivered == 1
 
 
 def test_an_endless_batch_goes_out_in_parts(sandbox: Sandbox, client: EventsClient) -> None:

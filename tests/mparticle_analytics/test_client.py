@@ -268,7 +268,8 @@ def test_A14_a_wrong_key_loses_nothing(
     with AnalyticsClient(**service.settings) as client:
         receipt = client.track_many(events(30), timeout_seconds=4)
         tried = len(service.calls)
-        assert receipt == Receipt(waiting=30)
+        words = "HTTP 400: Bad Request, whatever is sent: check api_key"
+        assert receipt == Receipt(waiting=30, words=(words,))
         assert tried <= 12
         (error,) = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
         assert "HTTP 400: Bad Request, whatever is sent: check api_key; what waits is kept" in error
