@@ -1,14 +1,17 @@
 """
 Direct: what the clients of every vendor do alike, who send without OpenTelemetry.
 
-They hold a destination until they are closed, at the latest when the interpreter ends. Any thread may call.
+They hold a destination until they are closed, at the latest when the interpreter ends. Any thread may call,
+also in a signal handler or finalizer that comes in during a call (reentry.py).
 """
 
 from __future__ import annotations
 
 import atexit
+from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from otel_vendor_exporters.delivery import reentry
 from otel_vendor_exporters.delivery.ledger import Counts
 
 if TYPE_CHECKING:
@@ -30,14 +33,15 @@ class DirectClient(Generic[D]):
 
     def ledger(self) -> Counts:
         """What became of everything sent to this account by this process."""
-        return self._destination.delivery.ledger.counts()
+        return reentry.within(self._destination.delivery.ledger.counts)
 
     def close(self, timeout_seconds: float | None = None) -> None:
         """Send what waits within the deadline and leave. Idempotent."""
         if self._open:
             self._open = False
             atexit.unregister(self.close)
-            self._destination.release(self._seconds(timeout_seconds))
+            release = partial(self._destination.release, self._seconds(timeout_seconds))
+            reentry.call(release, later=release, meanwhile=None)
 
     def __enter__(self) -> Self:
         return self

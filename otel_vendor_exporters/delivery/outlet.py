@@ -97,7 +97,7 @@ class Outlet:
 
     def counts(self) -> Counts:
         """What became of everything sent to this destination by this process."""
-        return self._destination.delivery.ledger.counts()
+        return reentry.within(self._destination.delivery.ledger.counts)
 
     def _seconds(self, timeout_millis: float) -> float:
         """The SDK's deadlines are not ours to trust: the last collection passes its interval."""

@@ -4,15 +4,20 @@ Reentry: what calls us while its own thread is inside us.
 Signal handlers and finalizers run between any two steps of a thread, also while it holds a lock of ours. If
 they end a span or send a metric, waiting for that lock would be waiting for ever. So whatever they ask for is
 done when the outer call ends, a moment later.
-Rule: every way in from outside stands in a `scope`, and asks `is_inside` before.
+Rule: every way in from outside stands in a `scope`, and asks `is_inside` before; `call` does both.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
 
+R = TypeVar("R")
+_logger = logging.getLogger("otel_vendor_exporters")
 _MOST_WAITING = 10_000  # what finalizers may heap up during one call; the oldest go
 
 
@@ -58,3 +63,36 @@ class _Scope:
 
 
 scope = _Scope()
+
+
+def call(now: Callable[[], R], *, later: Callable[[], object], meanwhile: R) -> R:
+    """
+    What a caller from outside gets: of `now`, which is done inside.
+
+    A caller who is inside already gets `meanwhile`, and `later` is done when the outer call ends. What it
+    raises is told by our log, as nobody waits for it any more.
+    """
+    if not _thread.is_inside:
+        with scope:
+            return now()
+    do_later(partial(_told, later))
+    return meanwhile
+
+
+def within(action: Callable[[], R]) -> R:
+    """
+    What `action` gives, done inside at once: it takes none but locks that their owner may take again.
+
+    Without it a handler that came in while such a lock is held would wait for threads that wait for the lock.
+    """
+    if _thread.is_inside:
+        return action()
+    with scope:
+        return action()
+
+
+def _told(action: Callable[[], object]) -> None:
+    try:
+        action()
+    except Exception:
+        _logger.exception("a call from a signal handler or finalizer came to nothing")

@@ -11,9 +11,11 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
+from otel_vendor_exporters.delivery import reentry
 from otel_vendor_exporters.delivery.clock import Clock
 from otel_vendor_exporters.delivery.direct import DirectClient
 from otel_vendor_exporters.delivery.disk_spool import DiskSpool
@@ -79,6 +81,18 @@ class _Client(DirectClient[Destination]):
 
     def _send(self, uploads: Sequence[Sequence[SealedBatch]], timeout_seconds: float | None) -> list[Receipt]:
         """A receipt for each upload. All are kept at once, so that they share requests."""
+        return reentry.call(
+            lambda: self._sent(uploads, timeout_seconds),
+            later=lambda: self._note(self._sent(uploads, 0)),
+            meanwhile=[Receipt(waiting=len(upload)) for upload in uploads],
+        )
+
+    def _note(self, receipts: Iterable[Receipt]) -> None:
+        """What nobody gets a receipt of: closed meanwhile."""
+        for receipt in receipts:
+            self._destination.delivery.ledger.saw(0, receipt.dropped)
+
+    def _sent(self, uploads: Sequence[Sequence[SealedBatch]], timeout_seconds: float | None) -> list[Receipt]:
         deadline = self._destination.clock.monotonic() + self._seconds(timeout_seconds)
         tickets = [Ticket(expected=len(upload)) for upload in uploads]
         items = [(one, ticket) for upload, ticket in zip(uploads, tickets, strict=True) for one in upload]
@@ -98,8 +112,9 @@ class EventsClient(_Client):
     Sends batches to mParticle's Events API without OpenTelemetry. Settings are those of the exporters.
 
     Calls wait for the outcome, at most `timeout`, and return Receipts that count batches; they never raise
-    for data or network. A batch that is too large goes out in parts, and its receipt counts those. Any
-    thread may call. Use as a context manager, or call `close()`.
+    for data or network. A call from a signal handler or finalizer that comes in during another is done when
+    that one ends, and its receipt says waiting. A batch that is too large goes out in parts, and its receipt
+    counts those. Any thread may call. Use as a context manager, or call `close()`.
     """
 
     def __init__(self, *, historical: bool = False, **settings: object) -> None:
@@ -132,9 +147,12 @@ class EventsClient(_Client):
             sealed = [self._sealed(batch) for batch in some]
             sent = self._send([one.batches for one in sealed], timeout_seconds)
             receipts += [_with_refused(receipt, one) for receipt, one in zip(sent, sealed, strict=True)]
-            for one in sealed:
-                self._destination.delivery.ledger.saw(0, one.dropped, one.left_out)
+            reentry.within(partial(self._count, sealed))
         return tuple(receipts)
+
+    def _count(self, sealed: Iterable[Sealed]) -> None:
+        for one in sealed:
+            self._destination.delivery.ledger.saw(0, one.dropped, one.left_out)
 
     def _sealed(self, batch: Batch) -> Sealed:
         """The batch in its parts; what no part has room for is counted, as is what is no batch at all."""

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from otel_vendor_exporters.delivery import reentry
 from otel_vendor_exporters.delivery.clock import Clock
 from otel_vendor_exporters.delivery.direct import DirectClient
 from otel_vendor_exporters.delivery.disk_spool import DiskSpool
@@ -97,7 +98,9 @@ class AnalyticsClient(DirectClient[Destination]):
 
     Calls wait for the outcome, at most `timeout` (or `timeout_seconds`; 0 does not wait), and return a
     Receipt; what waits longer is tried on. EncodingError is raised for what Analytics does not take, and
-    nothing for the network. Any thread may call. Use as a context manager, or call `close()`.
+    nothing for the network. A call from a signal handler or finalizer that comes in during another is done
+    when that one ends, and its receipt says waiting. Any thread may call. Use as a context manager, or call
+    `close()`.
     """
 
     def __init__(self, **settings: object) -> None:
@@ -112,8 +115,7 @@ class AnalyticsClient(DirectClient[Destination]):
             raise ValueError(f"method is {method!r}: expected post or get")
         now = self._destination.clock.unix_ms()
         unit = event.unit(now) if method == "post" else event.get_unit(now)
-        self._note([event])
-        return self._send([unit], timeout_seconds)
+        return self._called(1, lambda timeout: self._told([event], [unit], timeout), timeout_seconds)
 
     def track_many(
         self, events: Iterable[AnalyticsEvent], *, timeout_seconds: float | None = None
@@ -121,17 +123,21 @@ class AnalyticsClient(DirectClient[Destination]):
         """Send any number of events, in batches; the receipt counts them all."""
         events = list(events)
         now = self._destination.clock.unix_ms()
-        self._note(events)
-        return self._send([event.unit(now) for event in events], timeout_seconds)
+        units = [event.unit(now) for event in events]
+        return self._called(len(units), lambda timeout: self._told(events, units, timeout), timeout_seconds)
 
     def identify(
         self, user_id: str, properties: Mapping[str, object], *, timeout_seconds: float | None = None
     ) -> Receipt:
         """Set properties of a user, which stay until they are set again."""
         identify = Identify(user_id, properties)
-        self._note([identify])
-        self._destination.users.identified(user_id)
-        return self._send([identify.unit()], timeout_seconds)
+        unit = identify.unit()
+
+        def told(timeout_seconds: float | None) -> Receipt:
+            self._destination.users.identified(user_id)
+            return self._told([identify], [unit], timeout_seconds)
+
+        return self._called(1, told, timeout_seconds)
 
     def alias(self, previous_id: str, new_id: str, *, timeout_seconds: float | None = None) -> Receipt:
         """
@@ -142,10 +148,14 @@ class AnalyticsClient(DirectClient[Destination]):
         into; and two ids that both were identified.
         """
         unit = Alias(previous_id, new_id).unit()
-        problem = self._destination.users.merge(previous_id, new_id)
-        if problem is not None:
-            return Receipt() if problem == "merged" else Receipt(refused={problem: 1})
-        return self._send([unit], timeout_seconds)
+
+        def merged(timeout_seconds: float | None) -> Receipt:
+            problem = self._destination.users.merge(previous_id, new_id)
+            if problem is not None:
+                return Receipt() if problem == "merged" else Receipt(refused={problem: 1})
+            return self._send([unit], timeout_seconds)
+
+        return self._called(1, merged, timeout_seconds)
 
     def suppress(self, user_id: str, *, timeout_seconds: float | None = None) -> Removal:
         """
@@ -162,11 +172,41 @@ class AnalyticsClient(DirectClient[Destination]):
 
     def flush(self, timeout_seconds: float | None = None) -> bool:
         """Wait until nothing waits; False when the deadline came first."""
-        return self._destination.delivery.flush(self._seconds(timeout_seconds))
+        flush = partial(self._destination.delivery.flush, self._seconds(timeout_seconds))
+        return reentry.call(flush, later=bool, meanwhile=False)
 
     def _remove(self, user_id: str, unit: Unit, timeout_seconds: float | None) -> Removal:
-        removed = self._destination.silence(user_id)
-        return Removal(self._send([unit], timeout_seconds), removed)
+        def removal(timeout_seconds: float | None) -> Removal:
+            removed = self._destination.silence(user_id)
+            return Removal(self._send([unit], timeout_seconds), removed)
+
+        return reentry.call(
+            partial(removal, timeout_seconds),
+            later=partial(removal, 0),
+            meanwhile=Removal(Receipt(waiting=1), 0),
+        )
+
+    def _called(
+        self, count: int, call: Callable[[float | None], Receipt], timeout_seconds: float | None
+    ) -> Receipt:
+        return reentry.call(
+            partial(call, timeout_seconds),
+            later=lambda: self._hear(call(0)),
+            meanwhile=Receipt(waiting=count),
+        )
+
+    def _hear(self, receipt: Receipt) -> None:
+        """What nobody gets a receipt of: refused, or closed meanwhile."""
+        self._destination.delivery.ledger.saw(0, {**receipt.refused, **receipt.dropped})
+
+    def _told(
+        self,
+        values: Sequence[AnalyticsEvent | Identify],
+        units: Sequence[Unit],
+        timeout_seconds: float | None,
+    ) -> Receipt:
+        self._note(values)
+        return self._send(units, timeout_seconds)
 
     def _send(self, units: Sequence[Unit], timeout_seconds: float | None) -> Receipt:
         ticket = Ticket(expected=len(units))

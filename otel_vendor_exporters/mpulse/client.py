@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from sys import getsizeof
 from typing import TYPE_CHECKING, TypedDict
 
 from otel_vendor_exporters import attributes as names
+from otel_vendor_exporters.delivery import reentry
 from otel_vendor_exporters.delivery.clock import Clock
 from otel_vendor_exporters.delivery.direct import DirectClient
 from otel_vendor_exporters.delivery.disk_spool import DiskSpool
@@ -116,7 +118,8 @@ class MPulseClient(DirectClient[Destination]):
     Sends timers and metrics without OpenTelemetry. Settings are keywords, as for the exporters.
 
     Calls wait for the outcome, at most `timeout`, and return a Receipt; they never raise for data or
-    network. Any thread may call. Use as a context manager, or call `close()`.
+    network. A call from a signal handler or finalizer that comes in during another is done when that one
+    ends, and its receipt says waiting. Any thread may call. Use as a context manager, or call `close()`.
     """
 
     def __init__(self, **settings: object) -> None:
@@ -134,11 +137,11 @@ class MPulseClient(DirectClient[Destination]):
         would ignore is said in the receipt: refused "bad_name", "no_number" or "bad_time", dropped
         "undefined". What `where` says that has no place in a beacon is left out and counted in the ledger.
         """
-        try:
-            unit = Timing(name, timer_milliseconds(milliseconds), *self._placed(**where))
-        except EncodingError as error:
-            return self._destination.refuse(_REASONS.get(error.field, "no_number"))
-        return self._send(unit, timeout_seconds)
+
+        def timing() -> Unit:
+            return Timing(name, timer_milliseconds(milliseconds), *self._placed(**where))
+
+        return self._send(timing, timeout_seconds)
 
     def send_metric(
         self, name: str, value: float = 1, *, timeout_seconds: float | None = None, **where: Unpack[Where]
@@ -149,16 +152,16 @@ class MPulseClient(DirectClient[Destination]):
         0 is refused ("zero") unless zero_metrics says otherwise. Money that comes to less than a cent goes
         along with the metric's next increment: dropped "carried", which is no loss.
         """
-        try:
+
+        def reading() -> Unit:
             metric_text(value)
             if value < 0 and not self._settings.negative_metrics:
-                return self._destination.refuse("no_number")
+                raise EncodingError("a metric takes no negative number", field="value")
             if value == 0 and not self._settings.zero_metrics:
-                return self._destination.refuse("zero")
-            unit = Reading(name, How.ADD, value, 1, *self._placed(**where))
-        except EncodingError as error:
-            return self._destination.refuse(_REASONS.get(error.field, "no_number"))
-        return self._send(unit, timeout_seconds)
+                raise EncodingError("an increment of nothing", field="zero")
+            return Reading(name, How.ADD, value, 1, *self._placed(**where))
+
+        return self._send(reading, timeout_seconds)
 
     def _placed(
         self,
@@ -184,7 +187,18 @@ class MPulseClient(DirectClient[Destination]):
             self._destination.delivery.ledger.saw(0, {}, left_out)
         return end_unix_ms, context
 
-    def _send(self, unit: Unit, timeout_seconds: float | None) -> Receipt:
+    def _send(self, make: Callable[[], Unit], timeout_seconds: float | None) -> Receipt:
+        return reentry.call(
+            partial(self._sent, make, timeout_seconds),
+            later=partial(self._sent, make, 0),
+            meanwhile=Receipt(waiting=1),
+        )
+
+    def _sent(self, make: Callable[[], Unit], timeout_seconds: float | None) -> Receipt:
+        try:
+            unit = make()
+        except EncodingError as error:
+            return self._destination.refuse(_REASONS.get(error.field, "no_number"))
         if not isinstance(unit.name, str) or not unit.name:
             return self._destination.refuse("bad_name")
         ticket = Ticket(expected=1)
@@ -196,7 +210,7 @@ class MPulseClient(DirectClient[Destination]):
         return ticket.receipt()
 
 
-_REASONS = {"end_unix_ms": "bad_time"}  # by the field that cannot be sent
+_REASONS = {"end_unix_ms": "bad_time", "zero": "zero"}  # by the field that cannot be sent
 _WORDS = {
     "bad_name": "its name is not a text, or empty",
     "bad_time": "end_unix_ms takes milliseconds since the epoch",

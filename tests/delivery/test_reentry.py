@@ -103,3 +103,76 @@ def test_spans_that_end_inside_an_export_hang_nothing(sandbox: Sandbox, way: str
     )
 
     assert done.returncode == 0, done.stderr
+
+
+CLIENTS = {
+    "mpulse": """
+        from otel_vendor_exporters.mpulse import MPulseClient
+        client = MPulseClient()
+
+        def call():
+            client.send_timer("Checkout", 5, timeout_seconds=0.01)
+    """,
+    "mparticle": """
+        from otel_vendor_exporters.mparticle import Batch, CustomEvent, EventsClient
+        client = EventsClient(batches_per_second=0)
+        event = CustomEvent(event_name="Paid", custom_event_type="other")
+        batch = Batch(environment="development", mpid=7, events=[event])
+
+        def call():
+            client.upload(batch, timeout_seconds=0.01)
+    """,
+    "mparticle_analytics": """
+        from otel_vendor_exporters.mparticle_analytics import AnalyticsClient, AnalyticsEvent
+        client = AnalyticsClient()
+        event = AnalyticsEvent("Paid", "ann", {})
+
+        def call():
+            client.track(event, timeout_seconds=0.01)
+    """,
+}
+CALLS = """
+    import gc, signal, time
+    sent = []
+
+    def send(*_):
+        sent.append(1)
+        call()
+
+    def loop(seconds):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            send()
+            client.ledger()
+
+    send()  # a finalizer on a thread of ours that has not come to its first line is not what this is about
+"""
+CALLED = """
+    client.close(0.5)
+    counts = client.ledger()
+    assert counts.balanced, counts
+    assert counts.accepted == len(sent), (counts, len(sent))
+"""
+
+
+@pytest.mark.parametrize("way", [SIGNAL, FINALIZER], ids=["signal handler", "finalizer"])
+@pytest.mark.parametrize("vendor", CLIENTS)
+def test_calls_of_a_client_inside_its_own_hang_nothing(sandbox: Sandbox, vendor: str, way: str) -> None:
+    """Every one of them is kept, when the call that was under way ends."""
+    settings = getattr(sandbox, f"{vendor}_settings").items()
+    prefix = f"OTEL_EXPORTER_{vendor.upper()}_"
+    script = "".join(textwrap.dedent(part) for part in (CLIENTS[vendor], CALLS, way, CALLED))
+
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={
+            **{f"{prefix}{name.upper()}": str(value) for name, value in settings},
+            f"{prefix}CONNECTIONS": "1",
+        },
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=40,
+    )
+
+    assert done.returncode == 0, done.stderr
