@@ -100,8 +100,9 @@ class Feed:
         fine = [item for index, item in enumerate(items) if index not in places]
         if fine and reply.status >= 300:
             return [Verdict(items, Outcome.DIVIDE)]
+        status = f"HTTP {reply.status}: " if reply.status >= 300 else ""
         refused = [
-            Verdict([items[index]], Outcome.REFUSED, "bad_batch", readable(message))
+            Verdict([items[index]], Outcome.REFUSED, "bad_batch", status + readable(message))
             for index, message in sorted(places.items())
             if index is not None
         ]

@@ -84,6 +84,29 @@ def test_T08_a_batch_that_is_refused_takes_no_other_with_it(sandbox: Sandbox, cl
         receipts[1].raise_for_losses()
 
 
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        (
+            "Error converting value &quot;ann@x.org&quot;. Path '[0].device_info.ios_idfv', position 9.",
+            "HTTP 400: Error converting value … Path '[0].device_info.ios_idfv', position 9.",
+        ),
+        ("Customer ann@x.org is blocked", "HTTP 400: …"),
+    ],
+)
+def test_a_refused_batch_names_field_and_reason_and_nobody(
+    sandbox: Sandbox, client: EventsClient, message: str, words: str
+) -> None:
+    """In the receipt, as mParticle words it, without what it quotes; what it says of a user is left out."""
+    body = json.dumps({"errors": [{"code": "BAD_REQUEST", "message": message}]}).encode()
+    sandbox.answer_next(status=400, body=body, on="events")
+
+    receipt = client.upload(batch_of("ann", "Event"))
+
+    assert receipt == Receipt(refused={"bad_batch": 1}, words=(words,))
+    assert client.ledger().refused == {"bad_batch": 1}
+
+
 def test_T05_T06_a_retry_is_byte_identical_and_waits_as_told() -> None:
     bodies: list[bytes] = []
 
