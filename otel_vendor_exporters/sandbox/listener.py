@@ -214,6 +214,8 @@ class _Handler(BaseHTTPRequestHandler):
         """
         The body; None when its length cannot be known, which has been answered then.
 
+        None also when the client was gone before all of it came, as one that is killed: that is no request.
+
         Of a body that is too large one byte more than is allowed is kept; the connection ends after it.
         """
         length = self.headers.get("Content-Length", "0")
@@ -224,6 +226,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(400, "Content-Length must be a whole number")
             return None
         body = self.rfile.read(min(int(length), MAX_BODY_BYTES + 1))
+        if len(body) < min(int(length), MAX_BODY_BYTES + 1):
+            self.close_connection = True
+            return None
         if int(length) > MAX_BODY_BYTES:
             self.close_connection = True
             self._pass_over(min(int(length), MAX_PASSED_OVER) - len(body))

@@ -193,6 +193,17 @@ def test_a_client_that_asks_before_it_sends_is_told_to(wire: Wire) -> None:
     assert wire.last.findings == ()
 
 
+@pytest.mark.parametrize("sent", [b"", b"[{"])
+def test_a_client_that_is_gone_in_the_middle_of_a_body_sent_nothing(
+    sandbox: Sandbox, wire: Wire, sent: bytes
+) -> None:
+    """A process that is killed while it sends is no finding: half a request is none."""
+    head = b"POST /v2/bulkevents HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n"
+    assert wire.raw(head + sent) == b""
+    assert sandbox.received.records == ()
+    assert sandbox.received.findings == ()
+
+
 def test_too_many_connections_are_hung_up_on(sandbox: Sandbox, wire: Wire) -> None:
     """Above the bound a connection ends at once; when others go, there is room again."""
     with ExitStack() as stack:
