@@ -19,6 +19,7 @@ from typing import Generic
 from otel_vendor_exporters.delivery import lifetime, policy, reentry
 from otel_vendor_exporters.delivery.backlog import Backlog
 from otel_vendor_exporters.delivery.clock import AgeClock, Clock
+from otel_vendor_exporters.delivery.crew import Crew
 from otel_vendor_exporters.delivery.ledger import Ledger
 from otel_vendor_exporters.delivery.notices import Notices
 from otel_vendor_exporters.delivery.pace import REPACK_AFTER_SECONDS, Pace
@@ -78,7 +79,7 @@ class Delivery(Generic[U]):
         self._news = threading.Condition(self._lock)  # callers of flush, wait_for and shutdown wait here
         self._backlog = Backlog(self._vendor.name, self._make_spool(), self.ledger, self._notices)
         self._ready: Ready[U] = Ready()
-        self._threads: list[threading.Thread] = []
+        self._crew = Crew(self._lock, self._work, f"{self._vendor.name}-sender")
         self._packing = False
         self._nudged = False
         self._sending = 0
@@ -178,8 +179,9 @@ class Delivery(Generic[U]):
                 left = deadline - self._clock.monotonic()
                 if left <= 0 or self._stopped or hopeless():
                     return False
-                self._call_worker()
-                if self._threads:
+                if self._call_worker():
+                    continue  # the lock was free meanwhile
+                if len(self._crew):
                     self._clock.wait(self._news, left)
                 elif not self._work_here():
                     return False
@@ -204,7 +206,7 @@ class Delivery(Generic[U]):
         with self._lock:
             self._stopped = True
             self._drop_rest()
-            threads = list(self._threads)
+            threads = self._crew.running()
             self._work_to_do.notify_all()
         for thread in threads:
             thread.join(max(deadline - self._clock.monotonic(), 0.0))
@@ -220,19 +222,13 @@ class Delivery(Generic[U]):
 
     # The sender's threads. Jobs run without the lock and take it to change anything.
 
-    def _call_worker(self) -> None:
-        """Make sure somebody does what there is to do. The caller holds the lock."""
-        if self._is_idle() and not self._nudged:
-            return
-        wanted = min(self._pace.lanes, max(len(self._ready) + self._sending, 1))
-        while len(self._threads) < wanted and not self._stopped:
-            thread = threading.Thread(target=self._work, name=f"{self._vendor.name}-sender", daemon=True)
-            try:
-                thread.start()
-            except RuntimeError:  # the interpreter is going down
-                return
-            self._threads.append(thread)
+    def _call_worker(self) -> bool:
+        """Make sure somebody does what there is to do; whether the lock, which the caller holds, was free."""
+        if self._stopped or (self._is_idle() and not self._nudged):
+            return False
+        let_go = self._crew.grow_to(min(self._pace.lanes, max(len(self._ready) + self._sending, 1)))
         self._work_to_do.notify()
+        return let_go
 
     def _work(self) -> None:
         while True:

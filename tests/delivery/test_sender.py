@@ -276,13 +276,14 @@ def test_ambiguous_items_go_again_only_where_wanted(ways: Ways, again: bool) -> 
 
 def test_the_oldest_make_room(ways: Ways, clock: FakeClock, caplog: Log) -> None:
     """A full queue drops the oldest, counts them and says so."""
-    with NumbersServer(lambda numbers: UNAVAILABLE) as server:
-        url = server.url
-    way = ways(url, clock=clock, max_items=10)
+    way = ways("http://127.0.0.1:9", clock=clock, max_items=10)
+    way.vendor.use(prepare=lambda timeout_seconds, hurry: 60.0)  # nothing leaves
 
     way.keep(range(100))
+    counts = way.counts()
+    way.delivery.shutdown(1)  # its threads have ended, so have their messages
 
-    assert way.counts() == {"accepted": 100, "waiting": 10, "dropped": {"queue_full": 90}}
+    assert counts == {"accepted": 100, "waiting": 10, "dropped": {"queue_full": 90}}
     assert "numbers: 90 items dropped: queue full" in caplog.messages
 
 
@@ -558,6 +559,30 @@ def test_shutdown_ends_the_wait_for_a_retry(ways: Ways, clock: FakeClock) -> Non
 
     assert not flushing.is_alive()
     assert server.accepted == [[1]]
+
+
+def test_a_thread_is_started_while_the_lock_is_free(ways: Ways, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A finalizer that runs in a new thread before its first line may send, too: nobody hangs."""
+    plain = threading.Thread
+
+    class Eager(threading.Thread):
+        def start(self) -> None:
+            finalizer = plain(target=way.keep, args=([2],))
+            finalizer.start()
+            finalizer.join(GUARD_SECONDS)
+            super().start()
+
+    with NumbersServer() as server:
+        way = ways(server.url)
+        began = time.monotonic()
+        monkeypatch.setattr(threading, "Thread", Eager)
+        way.keep([1])
+        monkeypatch.setattr(threading, "Thread", plain)
+        flushed = way.delivery.flush(5)
+        took = time.monotonic() - began
+
+    assert (flushed, sorted(server.numbers)) == (True, [1, 2])
+    assert took < GUARD_SECONDS
 
 
 def test_without_threads_the_caller_works(ways: Ways, monkeypatch: pytest.MonkeyPatch) -> None:

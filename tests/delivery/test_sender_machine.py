@@ -42,8 +42,9 @@ class ScriptedTransport(Transport):
 class SteppedDelivery(Delivery[int]):
     """Has no threads: the machine does one job at a time."""
 
-    def _call_worker(self) -> None:
+    def _call_worker(self) -> bool:
         """Nobody is there; `step` does the work."""
+        return False
 
     def step(self) -> bool:
         """Do one job; False when there is none now."""
