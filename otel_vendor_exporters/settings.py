@@ -373,7 +373,7 @@ def _texts(given: object) -> tuple[str, ...]:
 
 
 def _object(given: object) -> object:
-    if isinstance(given, str):
+    if isinstance(given, (str, bytes, int, float, list, tuple, dict)):  # what a file or variable can hold
         raise ValueError("an object, which only code can give")
     return given
 
