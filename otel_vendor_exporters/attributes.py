@@ -56,6 +56,15 @@ MPARTICLE_COMMERCE_EVENT = "mparticle.commerce_event"  # an event name; its body
 MPULSE_PREFIX = "mpulse."
 MPARTICLE_PREFIX = "mparticle."
 
+# What never leaves as a plain attribute unless allow_attributes names it: who and where a person is, what
+# headers, queries and statements may hold of them. What identities are made of goes as identities alone.
+PERSONAL_ATTRIBUTES = (
+    *("user.*", "enduser.*", "client.*", "http.client_ip", "net.peer.ip", "network.peer.address"),
+    *("user_agent.original", "http.user_agent", "http.request.header.*", "http.response.header.*"),
+    *("source.*", "net.sock.peer.*"),
+    *("url.query", "url.fragment", "db.query.text", "db.query.parameter.*", "db.statement"),
+)
+
 # The current visitor: attributes by field. The default fields name nobody by name or address.
 DEFAULT_VISITOR_FIELDS = ("ids", "session", "page_group", "ab_test", "dimensions")
 ALL_VISITOR_FIELDS = (*DEFAULT_VISITOR_FIELDS, "identities", "user_attributes", "consent", "client")

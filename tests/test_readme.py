@@ -14,9 +14,9 @@ from platform import python_version
 import pytest
 
 from otel_vendor_exporters import attributes
+from otel_vendor_exporters.attributes import PERSONAL_ATTRIBUTES
 from otel_vendor_exporters.instrumentor import InstrumentorSettings
 from otel_vendor_exporters.mparticle import MParticleSettings
-from otel_vendor_exporters.mparticle.settings import PERSONAL_ATTRIBUTES
 from otel_vendor_exporters.mparticle_analytics import AnalyticsSettings
 from otel_vendor_exporters.mparticle_analytics.settings import NOT_SENT
 from otel_vendor_exporters.mpulse.settings import ENVIRONMENT_PREFIX, MPulseSettings

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from fnmatch import fnmatchcase
 
-from otel_vendor_exporters.mparticle.settings import PERSONAL_ATTRIBUTES, MParticleSettings
+from otel_vendor_exporters.attributes import PERSONAL_ATTRIBUTES
+from otel_vendor_exporters.mparticle.settings import MParticleSettings
 
 
 class Permits:

@@ -36,15 +36,6 @@ _YES_OR_NO = {"true": True, "false": False}
 # Semantic conventions name none of these; they are what browsers' and apps' instrumentations send.
 SCREENS = ("browser.page_view", "page_view", "screen_view", "app.screen.view")
 
-# What never leaves as a plain attribute unless allow_attributes names it: who and where a person is, what
-# headers, queries and statements may hold of them. What identities are made of goes as identities alone.
-PERSONAL_ATTRIBUTES = (
-    *("user.*", "enduser.*", "client.*", "http.client_ip", "net.peer.ip", "network.peer.address"),
-    *("user_agent.original", "http.user_agent", "http.request.header.*", "http.response.header.*"),
-    *("source.*", "net.sock.peer.*"),
-    *("url.query", "url.fragment", "db.query.text", "db.query.parameter.*", "db.statement"),
-)
-
 
 @dataclass(frozen=True)
 class MParticleSettings:

@@ -87,8 +87,10 @@ class EventMapping:
         self._users = users
         self._names = EventNames(settings.event_names)
         self._properties = Properties(settings)
-        lets, lets_inner = self._properties.lets_context, self._properties.lets_in_context
-        self._context = Context(settings.context_properties, lets, lets_inner)
+        of_event = self._properties
+        self._context = Context(
+            settings.context_properties, of_event.lets_context, of_event.lets_in_context, of_event.told
+        )
         self._ids_from = [(name, name in settings.anonymous_id_from) for name in settings.user_id_from]
         self._sends_anonymous = settings.anonymous == "send"
         self._anonymous_user = settings.anonymous_user

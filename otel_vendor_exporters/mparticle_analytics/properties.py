@@ -13,7 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 
 from otel_vendor_exporters import attributes as names
-from otel_vendor_exporters.mparticle_analytics.settings import NOT_SENT, PERSONAL, AnalyticsSettings
+from otel_vendor_exporters.addresses import bare_url, is_url
+from otel_vendor_exporters.mparticle_analytics.settings import NOT_SENT, AnalyticsSettings
 from otel_vendor_exporters.mparticle_analytics.texts import (
     MOST_PROPERTIES,
     SURELY_SHORT,
@@ -40,7 +41,8 @@ class Properties:
         self._deny = self._never + (() if settings.allow_attributes else NOT_SENT)
         self._consumed = frozenset((*settings.user_id_from, *settings.anonymous_id_from, names.EVENT_NAME))
         self._starts: dict[str, str] = {}  # attribute name to `"name":`
-        self._long: set[str] = set()  # names that may have to be cut, and may then be equal
+        self._keeps_query = any(fnmatchcase("url.query", one) for one in settings.allow_attributes)
+        self._special: set[str] = set()  # names that may have to be cut, and may then be equal; and of URLs
 
     def of(
         self,
@@ -57,7 +59,7 @@ class Properties:
         if not attributes.keys() <= self._starts.keys():
             for name in attributes:
                 self._start(name)
-        if not _SIMPLE.issuperset(map(type, attributes.values())) or not self._long.isdisjoint(attributes):
+        if not _SIMPLE.issuperset(map(type, attributes.values())) or not self._special.isdisjoint(attributes):
             return self._long_way(attributes, extras, left_out, of_user)
         parts: list[str] = []
         starts = self._starts
@@ -89,7 +91,7 @@ class Properties:
                 of_user[_bare(name)] = value
             elif self._start(name) or (is_nested(value) and not self._is_silenced(name)):
                 chosen[name] = value
-        texts = property_texts(chosen, left_out, self._lets_inner)
+        texts = property_texts(chosen, left_out, self._lets_inner, self.told)
         for name, text in extras:
             if name not in attributes and len(texts) < MOST_PROPERTIES:
                 texts.setdefault(name, text)
@@ -102,6 +104,12 @@ class Properties:
         denied = _matches(name, self._deny) or any(_matches(one, self._never) for one in names_of_it)
         return allowed and not denied and not self._is_personal(name)
 
+    def told(self, name: str, value: object) -> object:
+        """What of a value may be sent: of a URL neither user and password nor, unless allowed, its query."""
+        if isinstance(value, str) and is_url(name):
+            return bare_url(value, keeps_query=self._keeps_query)
+        return value
+
     def lets_context(self, name: str) -> bool:
         """Whether a context property may be sent, which was chosen by its name."""
         return not _matches(name, self._never)
@@ -113,7 +121,9 @@ class Properties:
 
     def _is_personal(self, name: str) -> bool:
         """Whether a dotted name ends like personal data, in whatever map it is."""
-        return not _matches(name, self._named) and any(_matches(one, PERSONAL) for one in _tails_of(name))
+        return not _matches(name, self._named) and any(
+            _matches(one, names.PERSONAL_ATTRIBUTES) for one in _tails_of(name)
+        )
 
     def _start(self, name: str) -> str:
         """The member's beginning, empty for what is not sent."""
@@ -122,10 +132,10 @@ class Properties:
             sent = bool(name) and not self._is_silenced(name) and _matches(name, self._allow)
             start = f"{quoted(name)}:" if sent else _NOTHING
             if len(self._starts) >= _MOST_REMEMBERED:
-                self._starts, self._long = {}, set()
+                self._starts, self._special = {}, set()
             self._starts[name] = start
-            if len(name) > SURELY_SHORT:
-                self._long.add(name)
+            if len(name) > SURELY_SHORT or is_url(name):
+                self._special.add(name)
         return start
 
     def _is_silenced(self, name: str) -> bool:

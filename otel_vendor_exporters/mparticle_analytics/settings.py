@@ -24,14 +24,8 @@ BASE_URL = "https://api.indicative.com/service"
 USER_AGENT = f"otel-vendor-exporters/{__version__} (python/{platform.python_version()})"
 NOTHING: Mapping[str, str] = MappingProxyType({})
 ANONYMOUS_ID_FROM = (names.ENDUSER_PSEUDO_ID, names.SESSION_ID)
-# What never leaves unless allow_attributes names it: who and where a person is, what headers, queries and
-# statements may hold of them; and what is of no use there: where in the source and the process it was made.
-PERSONAL = (
-    *("user.*", "enduser.*", "client.*", "http.client_ip", "net.peer.ip", "network.peer.address"),
-    *("user_agent.original", "http.user_agent", "http.request.header.*", "http.response.header.*"),
-    *("url.query", "db.query.text", "db.query.parameter.*", "db.statement"),
-)
-NOT_SENT = (*PERSONAL, "exception.stacktrace", "code.*", "thread.*")
+# Neither personal data nor what is of no use there: where in the source and the process it was made.
+NOT_SENT = (*names.PERSONAL_ATTRIBUTES, "exception.stacktrace", "code.*", "thread.*")
 
 
 @dataclass(frozen=True)

@@ -27,11 +27,12 @@ def property_texts(
     properties: Mapping[str, object],
     left_out: Counter[str],
     lets_inner: Callable[[str], bool] = lambda _: True,
+    told: Callable[[str, object], object] = lambda _, value: value,
 ) -> dict[str, str]:
     """
     Names and texts for `properties`, in their order; of names that become equal the first stays.
 
-    `lets_inner` says of the dotted names that come of maps whether they are wanted.
+    `lets_inner` says of the dotted names that come of maps whether they are wanted, `told` what of values.
     """
     texts: dict[str, str] = {}
     for step, (name, value, inner) in enumerate(_flattened(properties, "", 0, left_out)):
@@ -40,7 +41,7 @@ def property_texts(
             break
         if inner and not lets_inner(name):
             continue
-        text = text_of(value, left_out)
+        text = text_of(told(name, value), left_out)
         if text is None:
             continue
         if not name:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from otel_vendor_exporters.mparticle.settings import PERSONAL_ATTRIBUTES
+from otel_vendor_exporters.attributes import PERSONAL_ATTRIBUTES
 from tests.mparticle.records import USER, log, mapping
 
 

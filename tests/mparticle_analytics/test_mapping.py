@@ -245,6 +245,35 @@ def test_personal_data_stays_here_unless_allowed() -> None:
     }
 
 
+ADDRESS = "https://me:pw@shop.example/cart?token=x#y"
+
+
+@pytest.mark.parametrize(
+    ("allowed", "left"),
+    [(None, "https://shop.example/cart"), ("*", "https://shop.example/cart?token=x#y")],
+)
+def test_urls_leave_without_what_they_hide(allowed: str | None, left: str) -> None:
+    """User and password never, query and fragment only if url.query is allowed: wherever the URL is."""
+    record = log_record(
+        body={"http": {"url": ADDRESS}},
+        attributes={
+            "url.full": ADDRESS,
+            "req": {"url": ADDRESS},
+            "url.path": "/cart?token=x#y",
+            "note": "a?b",
+        },
+    )
+    told = properties(record, context_properties="log.body", allow_attributes=allowed)
+
+    assert told == {
+        "url.full": left,
+        "req.url": left,
+        "url.path": left.removeprefix("https://shop.example"),
+        "note": "a?b",
+        "log.body.http.url": left,
+    }
+
+
 MAPS = {"user.email": "b@e", "client": {"address": "1.2.3.4"}, "code": {"line": 1}, "sku": "A7"}
 
 
