@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -28,7 +29,14 @@ SCOPE: Final = "instrumentation.decorators"
 RESULT: Final = "result"
 
 _logger = logging.getLogger(SCOPE)
+_UNEVALUATED: dict[str, Any] = {}  # Any: arguments of `inspect.signature`
+if sys.version_info >= (
+    3,
+    14,
+):  # else annotations are evaluated, which may name what is not imported
+    from annotationlib import Format
 
+    _UNEVALUATED["annotation_format"] = Format.STRING
 
 Arguments: TypeAlias = Mapping[str, object]
 
@@ -81,7 +89,7 @@ class Site:
     @cached_property
     def _signature(self) -> inspect.Signature:
         assert self.function is not None
-        return inspect.signature(self.function)
+        return inspect.signature(self.function, **_UNEVALUATED)
 
     @cached_property
     def _catch_all(self) -> str:

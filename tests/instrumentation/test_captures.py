@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import inspect
 import logging
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -43,6 +45,23 @@ class Method(enum.Enum):
 class Unspeakable:
     def __str__(self) -> str:
         raise RuntimeError("no words")
+
+
+# Arguments
+
+
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="before, annotations are evaluated at definition")
+def test_annotations_need_no_meaning_at_run_time(telemetry: Telemetry) -> None:
+    """Arguments are read, and `inspect` asked, where annotations name what only type checkers import."""
+    namespace: dict[str, Any] = {"decorate": timed("Checkout {step}", attributes=["step"])}
+    source = "@decorate\ndef pay(step: Step) -> Paid: return step"
+    exec(compile(source, "shop", "exec", dont_inherit=True), namespace)  # without this file's __future__
+
+    assert namespace["pay"]("card") == "card"
+    assert telemetry.span().name == "Checkout card"
+    assert telemetry.attributes()[0]["step"] == "card"
+    with pytest.raises(NameError):
+        inspect.signature(namespace["pay"])
 
 
 # Names
