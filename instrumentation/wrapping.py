@@ -12,7 +12,7 @@ import functools
 import inspect
 import sys
 from collections.abc import AsyncGenerator, Callable, Generator
-from types import FunctionType, MethodType
+from types import FunctionType, MethodType, TracebackType
 from typing import Any, TypeAlias
 
 import wrapt
@@ -178,34 +178,53 @@ def _takes_anything(*args: Any, **kwargs: Any) -> None:
     pass
 
 
+class _Run:
+    """One run of a generator's body, recorded when it is left. For whoever runs the generator."""
+
+    __slots__ = ("_recorder", "_scope", "result")
+
+    def __init__(self, probe: Probe, args: Args, kwargs: Kwargs) -> None:
+        self._scope = probe.start(args, kwargs)
+        self._recorder = NO_PROBE if self._scope is None else probe
+        self.result: object = None
+
+    def suspend(self) -> None:
+        self._recorder.suspend(self._scope)
+
+    def resume(self) -> None:
+        self._recorder.resume(self._scope)
+
+    def __enter__(self) -> _Run:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        is_closed_early = isinstance(error, GeneratorExit)  # the consumer had enough
+        self._recorder.stop(self._scope, self.result, None if is_closed_early else error)
+
+
 def _generator_body(function: Function, probe: Probe) -> Function:
     def body(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         return drive(function(*args, **kwargs), args, kwargs)
 
     def drive(generator: Any, args: Args, kwargs: Kwargs) -> Generator[Any, Any, Any]:
-        scope = probe.start(args, kwargs)
-        recorder = NO_PROBE if scope is None else probe
-        step, sent = generator.send, None
-        try:
-            while True:
-                item = step(sent)
-                recorder.suspend(scope)
-                try:
-                    step, sent = generator.send, (yield item)
-                except BaseException as thrown:  # noqa: BLE001 - whatever it is, it is meant for the generator
-                    step, sent = generator.throw, thrown
-                recorder.resume(scope)
-        except StopIteration as end:
-            recorder.stop(scope, end.value, None)
-            return end.value
-        except GeneratorExit:  # closed early: the consumer had enough
-            recorder.stop(scope, None, None)
-            raise
-        except BaseException as error:
-            recorder.stop(scope, None, error)
-            raise
-        finally:
-            del sent  # an error thrown in would hold this frame, and this frame the error
+        with _Run(probe, args, kwargs) as run:
+            step, sent = generator.send, None
+            try:
+                while True:
+                    item = step(sent)
+                    run.suspend()
+                    try:
+                        step, sent = generator.send, (yield item)
+                    except BaseException as thrown:  # noqa: BLE001 - whatever it is, it is meant for the generator
+                        step, sent = generator.throw, thrown
+                    run.resume()
+            except StopIteration as end:
+                run.result = end.value
+                return end.value
+            finally:
+                del sent  # an error thrown in would hold this frame, and this frame the error
 
     _name_like(function, drive)
     return body
@@ -216,28 +235,21 @@ def _async_generator_body(function: Function, probe: Probe) -> Function:
         return drive(function(*args, **kwargs), args, kwargs)
 
     async def drive(generator: Any, args: Args, kwargs: Kwargs) -> AsyncGenerator[Any, Any]:
-        scope = probe.start(args, kwargs)
-        recorder = NO_PROBE if scope is None else probe
-        step = _first_step(generator)
-        try:
-            while True:
-                item = await step
-                recorder.suspend(scope)
-                try:
-                    step = generator.asend((yield item))
-                except BaseException as thrown:  # noqa: BLE001 - whatever it is, it is meant for the generator
-                    step = generator.athrow(thrown)
-                recorder.resume(scope)
-        except StopAsyncIteration:
-            recorder.stop(scope, None, None)
-        except GeneratorExit:  # closed early: the consumer had enough
-            recorder.stop(scope, None, None)
-            raise
-        except BaseException as error:
-            recorder.stop(scope, None, error)
-            raise
-        finally:
-            del step  # an error thrown in would hold this frame, and this frame the error
+        with _Run(probe, args, kwargs) as run:
+            step = _first_step(generator)
+            try:
+                while True:
+                    item = await step
+                    run.suspend()
+                    try:
+                        step = generator.asend((yield item))
+                    except BaseException as thrown:  # noqa: BLE001 - whatever it is, it is meant for the generator
+                        step = generator.athrow(thrown)
+                    run.resume()
+            except StopAsyncIteration:
+                return
+            finally:
+                del step  # as above
 
     _name_like(function, drive)
     return body
