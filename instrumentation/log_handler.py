@@ -12,6 +12,7 @@ Rule: a log call never fails, never waits for the network, and never comes back 
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -30,7 +31,7 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
-from instrumentation.captures import SCOPE, Site
+from instrumentation.captures import Site
 from instrumentation.log_records import (
     CAPTURED,
     Captured,
@@ -56,8 +57,7 @@ SETUP_NAME: Final = "logger_provider"
 
 # Their records tell of sending; sent, they would tell of sending that.
 _NEVER_TOLD: Final = ("otel_vendor_exporters", "opentelemetry", "urllib3")
-_OUR_LOGGERS: Final = frozenset({SCOPE, "instrumentation.auto"})  # an application may have them, too
-_OUR_FOLDER: Final = str(Path(__file__).parent)
+_COMMON_WORDS: Final = ("instrumentation", "requests")  # an application may name its own loggers so
 _SUPPRESS_KEY: Final = context._SUPPRESS_INSTRUMENTATION_KEY
 _PLAIN_SUPPRESS_KEY: Final = "suppress_instrumentation"  # the older key, still set by OTel's contrib
 _SITE: Final = Site("EventHandler")
@@ -133,7 +133,7 @@ class EventHandler(logging.Handler):
         _busy.now = True
         try:
             logger = self._logger_for(record.name)
-            if logger is not None and not (record.name in _OUR_LOGGERS and _is_ours(record)):
+            if logger is not None and not _is_of_sending(record):
                 self._tell(logger, record)
         except Exception as fault:  # noqa: BLE001 - a message, an argument, a provider: anybody's code
             with suppress(Exception):  # printing where no stack is left fails, too
@@ -321,9 +321,15 @@ def _is_within(name: str, parents: Iterable[str]) -> bool:
     return any(name == parent or name.startswith(f"{parent}.") for parent in parents)
 
 
-def _is_ours(record: logging.LogRecord) -> bool:
-    """Whether the package that this module is in made the record."""
-    return str(record.pathname).startswith(_OUR_FOLDER)
+def _is_of_sending(record: logging.LogRecord) -> bool:
+    """Whether this package or requests, whose names are common words, made the record itself."""
+    name = str(record.name)  # a record made by hand may have any
+    if not name.startswith(_COMMON_WORDS):
+        return False
+    word = name.partition(".")[0]
+    folder = Path(getattr(sys.modules.get(word), "__file__", None) or "").parent
+    is_there = Path(str(record.pathname)).is_relative_to(folder)
+    return word in _COMMON_WORDS and folder.name == word and is_there
 
 
 def _is_logging_locked() -> bool:

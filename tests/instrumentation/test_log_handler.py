@@ -17,9 +17,11 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry import context, trace
@@ -510,6 +512,17 @@ def test_our_own_faults_are_not_told(sink: Sink) -> None:
     finally:
         ours.removeHandler(handler)
     assert sink.messages() == ["the application's"]
+
+
+@pytest.mark.parametrize("name", ["requests", "requests.adapters"])
+def test_records_made_in_requests_are_not_told(sink: Sink, name: str) -> None:
+    """What requests itself would say comes not back, whatever it is: its file tells."""
+    made_in = str(Path(requests.__file__).with_name("adapters.py"))
+    record = logging.LogRecord(name, logging.ERROR, made_in, 1, "retrying", (), None)
+
+    logger_to(sink, name).handle(record)
+
+    assert sink.told() == []
 
 
 @pytest.mark.parametrize("name", ["requests", "requests.audit", "instrumentation", "instrumentation.setup"])
