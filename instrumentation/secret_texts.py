@@ -7,6 +7,7 @@ Pure. A text is searched once from left to right: its length bounds the time, wh
 from __future__ import annotations
 
 import re
+from base64 import b64decode
 from typing import Final
 
 from instrumentation.redaction import REDACTED, WHOLE_WORDS
@@ -26,7 +27,10 @@ _REST_OF_LINE: Final = re.compile(r"[^\S\r\n]*([^\r\n]*)")
 _BARE: Final = re.compile(
     r"(?:\d[\d-]*(?: \d[\d-]*)+|(?:bearer|basic|digest|token)\s{1,8})?[^\s,;&)}\]]*", re.IGNORECASE
 )
-_URL_PASSWORD: Final = re.compile(r"(://[^/\s:@]*:)[^/\s@]+@")
+_USER_INFO: Final = re.compile(r"://[^\s/?#\"'<>]*@")  # of an address, to the last @ of its host
+_BEARER: Final = re.compile(r"\b(bearer\s{1,8})([\w.~+/-]{8,}={0,2})", re.IGNORECASE)
+_BASIC: Final = re.compile(r"\b(basic\s{1,8})([a-z0-9+/]{4,}={0,2})", re.IGNORECASE)
+_LONGEST_WORD: Final = 20  # a longer one is a token
 
 
 def without_values(text: str, names: re.Pattern[str]) -> str | None:
@@ -46,10 +50,31 @@ def without_values(text: str, names: re.Pattern[str]) -> str | None:
         if value_end > value_start:
             parts += (text[done:value_start], REDACTED)
             key_start = done = value_end
-    hidden = "".join((*parts, text[done:]))
-    if "://" in hidden and "@" in hidden:
-        hidden = _URL_PASSWORD.sub(rf"\1{REDACTED}@", hidden)
+    hidden = _without_credentials("".join((*parts, text[done:])))
     return None if hidden == text else hidden
+
+
+def _without_credentials(text: str) -> str:
+    """The text without what needs no name: user and password of an address, Bearer and Basic tokens."""
+    if "://" in text and "@" in text:
+        text = _USER_INFO.sub(f"://{REDACTED}@", text)
+    text = _BEARER.sub(lambda found: found[1] + (REDACTED if _is_token(found[2]) else found[2]), text)
+    return _BASIC.sub(lambda found: found[1] + (REDACTED if _is_basic(found[2]) else found[2]), text)
+
+
+def _is_token(text: str) -> bool:
+    """Whether it is no word: "bearer certificates", "Bearer Certificates." are prose."""
+    word = text.rstrip("./-")
+    is_prose = word.isalpha() and (word.islower() or word.isupper() or word.istitle())
+    return not is_prose or len(word) > _LONGEST_WORD
+
+
+def _is_basic(text: str) -> bool:
+    """Whether it says `user:password` in base64: "basic knowledge" does not."""
+    try:
+        return b":" in b64decode(text[: len(text) // 4 * 4])
+    except ValueError:
+        return False
 
 
 def _key_of(before: str, names: re.Pattern[str]) -> str | None:

@@ -23,6 +23,11 @@ HOSTILE = {
     "digits": "card=" + "1 " * 50_000,
     "addresses": "token://:" * 11_000 + "@",
     "pairs": "'token','" * 11_000,
+    "schemes": "bearer " * 15_000,
+    "a long token": "bearer " + "bearer-" * 15_000,
+    "basic words": "basic " * 17_000,
+    "a long basic token": "basic " + "basic+" * 17_000,
+    "addresses without a host": "://" + "@:" * 50_000 + " ://" * 20_000,
 }
 
 
@@ -37,7 +42,7 @@ TEXTS = (
     ("{'Authorization': 'Bearer S', 'n': 1}", "{'Authorization': [redacted], 'n': 1}"),
     ("{'Cookie': 'a=b; sid=S'}", "{'Cookie': [redacted]}"),
     (r"{\"token\": \"S\", \"n\": 1}", r"{\"token\": [redacted], \"n\": 1}"),
-    ("https://user:S@host/?access_token=S&x=1", "https://user:[redacted]@host/?access_token=[redacted]&x=1"),
+    ("https://user:S@host/?access_token=S&x=1", "https://[redacted]@host/?access_token=[redacted]&x=1"),
     ("password='two words S' user=u", "password=[redacted] user=u"),
     ("f(token='S', n=1)", "f(token=[redacted], n=1)"),
     ('token="S"S"', "token=[redacted]"),
@@ -50,6 +55,19 @@ TEXTS = (
     ('password="it\\"s S" user=u', "password=[redacted] user=u"),
     ("tokens left at 12:30", "tokens left at 12:30"),
     ("the password is wrong", "the password is wrong"),
+    ("sent Bearer eyJhbGci.eyJzdWIi.c2ln to the shop", "sent Bearer [redacted] to the shop"),
+    ("authorization bearer S-0123456789", "authorization bearer [redacted]"),
+    ("BEARER AbCdEfGhIjKl", "BEARER [redacted]"),
+    ("Bearer: S", "Bearer: [redacted]"),
+    ("log in with Basic dXNlcjpTZWNyZXQ= again", "log in with Basic [redacted] again"),
+    ("auth=Basic dXNlcjpTZWNyZXQ=", "auth=Basic [redacted]"),
+    ("git clone https://ghp_S@host/shop.git", "git clone https://[redacted]@host/shop.git"),
+    ("https://ghp_S:x-oauth-basic@host", "https://[redacted]@host"),
+    ("redis://user:p@S@host:6379", "redis://[redacted]@host:6379"),
+    ("postgres://:S@host/shop", "postgres://[redacted]@host/shop"),
+    ("see https://host/@user and a@b.example", "see https://host/@user and a@b.example"),
+    ("a basic understanding, the bearer certificates.", "a basic understanding, the bearer certificates."),
+    ("Basic Understanding of Bearer Certificates", "Basic Understanding of Bearer Certificates"),
     ("password: ", "password: "),
 )
 
