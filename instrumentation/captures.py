@@ -24,8 +24,9 @@ from opentelemetry.util.types import AttributeValue
 
 from instrumentation.redaction import REDACTED, cut
 from instrumentation.showing import LONGEST_NAME, MOST_NODES, SHOWING, type_name
+from otel_vendor_exporters.attributes import DECORATORS_SCOPE
 
-SCOPE: Final = "instrumentation.decorators"
+SCOPE: Final = DECORATORS_SCOPE
 RESULT: Final = "result"
 
 _logger = logging.getLogger(SCOPE)

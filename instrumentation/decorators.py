@@ -66,8 +66,8 @@ def timed(
     Attributes are constants (a mapping), names of arguments (and "result"), or a function of the `Call`.
     An `Exception` marks the span as failed and goes on to the caller.
 
-    An instrument's name takes no spaces: the histogram of "Price lookup" is named `Price_lookup`, and the
-    mPulse exporter feeds the custom timer "Price lookup" from it.
+    An instrument's name takes few characters: the histogram of "Price lookup" is named `Price_lookup`, and
+    described as "Price lookup", by which the mPulse exporter feeds the custom timer of that name.
     """
     _check("record", record, Record)
     probe = SpanProbe if record == "span" else DurationProbe
@@ -109,8 +109,8 @@ def counted(
     They count one, or `value`: a number, the name of an argument, or a function of the result (revenue).
     Attributes as in `timed`. A generator closed early has returned; a cancelled call has done neither.
 
-    An instrument's name takes no spaces: the counter of "Open carts" is named `Open_carts`, and the mPulse
-    exporter feeds the custom metric "Open carts" from it.
+    An instrument's name takes few characters: the counter of "Open carts" is named `Open_carts`, and
+    described as "Open carts", by which the mPulse exporter feeds the custom metric of that name.
     """
     _check("on", on, On)
     if callable(value) and on != "return":

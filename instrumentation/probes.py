@@ -37,6 +37,7 @@ Value = SupportsFloat | str | Callable[[Any], SupportsFloat]  # Any: what the de
 
 # The boundaries that semantic conventions advise for seconds, and finer ones in front for hot functions.
 _SECONDS = (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
+_LONGEST_DESCRIPTION = 1023  # what the specification has implementations take
 _SUPPRESS_KEY = context._SUPPRESS_INSTRUMENTATION_KEY
 _PLAIN_SUPPRESS_KEY = "suppress_instrumentation"  # the older key, still honoured and set by OTel's contrib
 
@@ -277,9 +278,9 @@ class DurationProbe(_EndProbe):
         return _metrics_global._METER_PROVIDER
 
     def _sink_of(self, provider: metrics.MeterProvider) -> metrics.Histogram:
-        name = _instrument_name(self._site)
+        name, description = _instrument_of(self._site)
         meter = provider.get_meter(SCOPE)
-        return meter.create_histogram(name, "s", explicit_bucket_boundaries_advisory=_SECONDS)
+        return meter.create_histogram(name, "s", description, explicit_bucket_boundaries_advisory=_SECONDS)
 
     def _record(self, scope: _EndScope, result: object, error: BaseException | None) -> None:
         seconds = perf_counter() - scope.started
@@ -305,7 +306,8 @@ class CounterProbe(_EndProbe):
         return _metrics_global._METER_PROVIDER
 
     def _sink_of(self, provider: metrics.MeterProvider) -> metrics.Counter:
-        return provider.get_meter(SCOPE).create_counter(_instrument_name(self._site), "1")
+        name, description = _instrument_of(self._site)
+        return provider.get_meter(SCOPE).create_counter(name, "1", description)
 
     def _record(self, scope: _EndScope, result: object, error: BaseException | None) -> None:
         if not _is_told(self._on, error):
@@ -359,13 +361,15 @@ def _is_told(on: On, error: BaseException | None) -> bool:
     return on != "raise" if error is None else on != "return" and isinstance(error, Exception)
 
 
-def _instrument_name(site: Site) -> str:
+def _instrument_of(site: Site) -> tuple[str, str]:
     """
-    The site's name as an instrument may be called, so that "Open carts" is counted as "Open_carts".
+    Name and description of a site's instrument: "Open carts" is counted as "Open_carts".
 
     The API takes up to 255 ASCII letters, digits, `_`, `.`, `-` and `/`, a letter first (metrics/api,
-    "Instrument name syntax"), and gives an instrument that records nothing for other names.
+    "Instrument name syntax"), and gives an instrument that records nothing for other names. Where that
+    changes more than case, the description is the name as it was given: exporters find it there.
     """
-    name = site.name if site.has_given_name else re.sub(r"<locals>\.|[<>]", "", site.name)
-    name = re.sub(r"[^A-Za-z0-9_./-]", "_", name)
-    return (name if name[:1].isalpha() else f"n{name}")[:255]
+    given = site.name if site.has_given_name else re.sub(r"<locals>\.|[<>]", "", site.name)
+    name = re.sub(r"[^A-Za-z0-9_./-]", "_", given)
+    name = (name if name[:1].isalpha() else f"n{name}")[:255]
+    return name, "" if name == given else given[:_LONGEST_DESCRIPTION]

@@ -32,6 +32,10 @@ DEPLOYMENT_ENVIRONMENT_NAME = "deployment.environment.name"
 OTEL_SCOPE_NAME = "otel.scope.name"
 OTEL_SCOPE_VERSION = "otel.scope.version"
 
+# The scope of what decorators record. An instrument of it has the name it was given as its description, where
+# an instrument may not be called so.
+DECORATORS_SCOPE = "instrumentation.decorators"
+
 # mPulse
 MPULSE_TIMER = "mpulse.timer"
 MPULSE_PAGE_GROUP = "mpulse.page_group"

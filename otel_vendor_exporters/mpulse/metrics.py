@@ -24,6 +24,7 @@ from opentelemetry.sdk.metrics.export import (
 )
 from opentelemetry.sdk.resources import Resource
 
+from otel_vendor_exporters.attributes import DECORATORS_SCOPE
 from otel_vendor_exporters.mpulse.contexts import Contexts
 from otel_vendor_exporters.mpulse.definitions import Definitions
 from otel_vendor_exporters.mpulse.mapping import Mapped, Names
@@ -134,12 +135,13 @@ class MetricMapping:
         mapped = Mapped()
         readings: dict[tuple[str, How, Context], Reading] = {}
         for resource, scope, metric in _metrics_in(data):
-            targets = self._targets(metric, definitions)
+            given = _given_name(metric, scope)
+            targets = self._targets(metric, given, definitions)
             points = list(_points_of(metric))
             if not targets:
-                _ignore(mapped, metric, len(points))
+                _ignore(mapped, metric, given, len(points))
                 continue
-            stream = (self._told_by(resource), scope, metric.name, metric.unit, type(metric.data))
+            stream = (self._told_by(resource), scope, metric.name, given, metric.unit, type(metric.data))
             for point in points:
                 found = self._readings_of(metric, point, targets, (stream, _told(point.attributes)))
                 if isinstance(found, str):
@@ -160,10 +162,10 @@ class MetricMapping:
         mapped.units.extend(readings.values())
         return mapped
 
-    def _targets(self, metric: Metric, definitions: Definitions | None) -> list[_Target]:
-        """The definitions this instrument feeds, or may feed."""
+    def _targets(self, metric: Metric, given: str, definitions: Definitions | None) -> list[_Target]:
+        """The definitions this instrument feeds, or may feed; `given` is its name as somebody gave it."""
         targets: list[_Target] = []
-        name, timer = _named(metric.name, self._metrics), _named(metric.name, self._timers)
+        name, timer = (_named(given, metric.name, names) for names in (self._metrics, self._timers))
         either = definitions is None and _is_duration(metric)
         defined = name if definitions is None else definitions.metric_for(name)
         if defined is not None:
@@ -228,11 +230,22 @@ def _folded(globs: Mapping[str, str]) -> Mapping[str, str]:
     return {glob.casefold(): name for glob, name in globs.items()}
 
 
-def _named(instrument: str, names: Names) -> str:
-    """The name for an instrument; in globs case does not matter, since the SDK writes it in lower case."""
-    folded = instrument.casefold()
-    name = names.of(folded)
-    return instrument if name == folded else name
+def _given_name(metric: Metric, scope: tuple[str, str | None]) -> str:
+    """What a decorator calls the instrument, which may hold more than OpenTelemetry takes for a name."""
+    return (metric.description if scope[0] == DECORATORS_SCOPE else None) or metric.name
+
+
+def _named(given: str, instrument: str, names: Names) -> str:
+    """
+    The name for an instrument, by globs of either of its names, else as it was given.
+
+    In globs case does not matter, since the SDK writes instrument names in lower case.
+    """
+    for folded in (given.casefold(), instrument.casefold()):
+        name = names.of(folded)
+        if name != folded:
+            return name
+    return given
 
 
 def _metrics_in(data: MetricsData) -> Iterator[tuple[Resource, tuple[str, str | None], Metric]]:
@@ -287,14 +300,14 @@ def _told(attributes: Mapping[str, object]) -> str:
     return repr(sorted(attributes.items(), key=lambda pair: pair[0]))
 
 
-def _ignore(mapped: Mapped, metric: Metric, points: int) -> None:
+def _ignore(mapped: Mapped, metric: Metric, given: str, points: int) -> None:
     """Count points nobody defined."""
     if is_about_telemetry(metric.name):
         mapped.ignored["undefined"] += points
         return
-    mapped.undefined[metric.name] += points
+    mapped.undefined[given] += points
     if _is_duration(metric):
-        mapped.either.add(metric.name)
+        mapped.either.add(given)
 
 
 def _add(readings: dict[tuple[str, How, Context], Reading], reading: Reading) -> None:

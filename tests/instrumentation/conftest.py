@@ -85,6 +85,17 @@ class Telemetry:
             for point in metric.data.data_points
         ]
 
+    def descriptions(self) -> dict[str, str | None]:
+        """The descriptions of all instruments so far, by name."""
+        data = self.reader.get_metrics_data()
+        assert data is not None
+        return {
+            metric.name: metric.description
+            for resource in data.resource_metrics
+            for scope in resource.scope_metrics
+            for metric in scope.metrics
+        }
+
     def events(self) -> list[Event]:
         """All events so far."""
         records = [each.log_record for each in self.logs.get_finished_logs()]

@@ -371,6 +371,23 @@ def test_any_given_name_makes_an_instrument(
     assert caplog.records == []
 
 
+def test_an_instrument_tells_the_name_it_was_given(telemetry: Telemetry) -> None:
+    """Where an instrument may not be called so, its description is the given name; else it has none."""
+    for given in ("Orders", "Open carts", "Größe (m²)", "x" * 2000):
+        counted(given)(lambda: None)()
+    timed("Price lookup", record="metric")(lambda: None)()
+    counted(lambda: None)()
+
+    assert telemetry.descriptions() == {
+        "orders": "",
+        "open_carts": "Open carts",
+        "gr__e__m__": "Größe (m²)",
+        "x" * 255: "x" * 1023,
+        "price_lookup": "Price lookup",
+        "test_an_instrument_tells_the_name_it_was_given.lambda": "",
+    }
+
+
 def test_default_name_of_an_instrument_is_allowed(
     telemetry: Telemetry, caplog: pytest.LogCaptureFixture
 ) -> None:
