@@ -98,6 +98,30 @@ class Shop(Generic[T]):
         return 2
 
 
+class Above:
+    """The decorator on top. mypy knows none above a property (pyright does), and tells its type."""
+
+    @timed  # type: ignore[prop-decorator]
+    @property
+    def price(self) -> float:
+        return 1.5
+
+    @timed("Stock", record="metric")  # type: ignore[prop-decorator]
+    @cached_property
+    def stock(self) -> int:
+        return 2
+
+    @timed
+    @classmethod
+    def of_class(cls) -> int:
+        return 3
+
+    @counted("static")
+    @staticmethod
+    def static(first: int) -> str:
+        return str(first)
+
+
 class Teller:
     till = 5
 
@@ -130,6 +154,11 @@ async def right_uses() -> None:
     assert_type(shop.static(1), str)
     assert_type(shop.price, float)
     assert_type(shop.stock, int)
+    above = Above()
+    assert_type(above.price, float)
+    assert_type(above.stock, int)
+    assert_type(Above.of_class(), int)
+    assert_type(above.static(1), str)
     assert_type(TELLER, Teller)
     assert_type(TELLER(1), int)
     assert_type(timed(bare, name="other")(1), str)
