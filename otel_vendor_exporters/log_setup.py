@@ -15,6 +15,7 @@ from typing import Any
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, LogRecordExporter
 
+from otel_vendor_exporters.delivery.lifetime import child_end
 from otel_vendor_exporters.errors import ConfigurationError
 
 _GROUP = "opentelemetry_logs_exporter"
@@ -38,6 +39,7 @@ def logger_provider(exporters: Mapping[str, Mapping[str, Any]]) -> LoggerProvide
     provider = LoggerProvider()
     for exporter in made:
         provider.add_log_record_processor(BatchLogRecordProcessor(exporter))
+    child_end.flush_first(provider)
     return provider
 
 

@@ -31,7 +31,7 @@ ALLOWED: dict[str, set[str]] = {
     "doctor": {"attributes", "delivery", "errors", "settings", *VENDORS},
     "send": {"attributes", "delivery", "errors", "settings", *VENDORS},
     "visitor": {"attributes"},
-    "log_setup": {"errors"},
+    "log_setup": {"delivery", "errors"},  # a child process flushes its providers, too
     "instrumentor": {"attributes", "last_resort", "settings", "visitor"},
     "last_resort": set(),
     "__main__": {"cli"},

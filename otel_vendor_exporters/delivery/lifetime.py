@@ -16,6 +16,8 @@ import weakref
 from collections.abc import Callable
 from typing import Protocol
 
+from otel_vendor_exporters.delivery.child_end import ChildEnd
+
 _logger = logging.getLogger(__name__)
 
 
@@ -84,6 +86,7 @@ _all: weakref.WeakSet[Living] = weakref.WeakSet()
 def register(one: Living) -> None:
     """Have `one` renewed and ended as long as it lives."""
     _all.add(one)
+    child_end.watch()
 
 
 _exit_began: float | None = None  # monotonic seconds
@@ -115,11 +118,15 @@ def _each(act: Callable[[Living], None]) -> None:
 def _renew_all_after_fork() -> None:
     no_fork.renew_after_fork()
     _each(lambda one: one.renew_after_fork())
+    child_end.after_fork()
 
 
 @atexit.register
 def _end_all_at_exit() -> None:
     _each(lambda one: one.end_at_exit())
+
+
+child_end = ChildEnd(_end_all_at_exit)
 
 
 if hasattr(os, "register_at_fork"):
