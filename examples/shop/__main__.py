@@ -21,7 +21,7 @@ from contextlib import contextmanager
 
 from werkzeug.serving import make_server
 
-from examples.shop import app, telemetry
+from examples.shop import app, shipping, telemetry
 from otel_vendor_exporters.sandbox import AnalyticsReceived, MParticleReceived, MPulseApp, Received, Sandbox
 
 
@@ -34,11 +34,14 @@ def main() -> int:
         providers = telemetry.start(
             sandbox.mpulse_settings, sandbox.mparticle_settings, sandbox.mparticle_analytics_settings
         )
+        shipping.set_up_log(sandbox.mparticle_settings)
         began = time.monotonic()
         with shop() as url:
             requests = visitors(url)
+        shipping.ship(app.orders_to_ship)
         for provider in providers:
             provider.shutdown()
+        logging.shutdown()
         seconds = time.monotonic() - began
         print(f"{requests} requests to the shop in {seconds:.1f} s\n")
         return report(sandbox)
@@ -85,8 +88,17 @@ def report_mpulse(received: Received) -> None:
     values = defaultdict(list)
     for name, milliseconds in received.timers:
         values[name].append(milliseconds)
-    sessions = {beacon.session.id for beacon in received.beacons if beacon.session}
-    print(f"mPulse received {len(received.beacons)} beacons of {len(sessions)} sessions")
+    sessions: dict[str, Counter[str]] = defaultdict(Counter)
+    for beacon in received.beacons:
+        if beacon.session:
+            sessions[beacon.session.id].update(name for name, _ in beacon.timers)
+    browsers = [session for session in sessions if session.startswith("browser-")]
+    print(
+        f"mPulse received {len(received.beacons)} beacons of {len(sessions)} sessions, "
+        f"{len(browsers)} of them begun by browsers"
+    )
+    busiest = max(browsers, key=lambda session: sessions[session].total())
+    print(f"  in {busiest}: {listed(sessions[busiest])}")
     print(f"  {'custom timer':<16}{'count':>7}{'median ms':>11}{'max ms':>9}")
     for name, times in sorted(values.items()):
         print(f"  {name:<16}{len(times):>7}{statistics.median(times):>11.0f}{max(times):>9}")

@@ -10,7 +10,8 @@ The shop: an ordinary Flask application that happens to be measured.
 
 Nothing in this file knows a vendor but for the shape of the order's event: spans come from Flask's and
 requests' published instrumentations and from decorators, counters from the OpenTelemetry API, events from
-Python's logging and the OpenTelemetry logs API. Who the visitor is, is told once, by middleware.
+decorators, Python's logging and the OpenTelemetry logs API. Who the visitor is, is told once, by middleware,
+which takes the session from mPulse's cookie.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,10 +29,10 @@ from opentelemetry import metrics
 from opentelemetry._logs import get_logger
 from opentelemetry.instrumentation.flask import FlaskInstrumentor
 
-from instrumentation import VisitorDetails, VisitorMiddleware, counted, timed
+from examples.shop import stock
+from instrumentation import VisitorDetails, VisitorMiddleware, counted, event, timed
 
 PRICES = {"lamp": 39.90, "chair": 120.00, "table": 349.50, "shelf": 89.00}
-STOCK = {"lamp": 9, "chair": 4, "table": 2, "shelf": 0}
 
 log = logging.getLogger("shop")
 events = get_logger("shop")
@@ -47,6 +49,8 @@ class Order:
     number: int
     skus: tuple[str, ...]
     total: float
+    customer: str
+    country: str
 
     def as_event(self) -> dict[str, Any]:
         """The order in mParticle's words for commerce."""
@@ -57,23 +61,32 @@ class Order:
         return {"product_action": {"action": "purchase", **bought}, "currency_code": "EUR"}
 
 
+carts: defaultdict[str, list[str]] = defaultdict(list)
+orders_to_ship: list[Order] = []
+
+
 class Checkout:
     """Places orders. Methods are timed and counted like functions."""
 
     @timed("Checkout", attributes={"mpulse.page_group": "Checkout"})
     @counted("Orders")
     @counted("Revenue", value=lambda order: order.total)
-    def place(self, skus: tuple[str, ...]) -> Order:
-        missing = [sku for sku in skus if not STOCK[sku]]
+    def place(self, skus: tuple[str, ...], customer: str, country: str) -> Order:
+        missing = [sku for sku in skus if not stock.pieces_of(sku)]
         if missing:
             raise OutOfStockError(f"{missing[0]} is sold out")
         total = round(sum(price_of(sku) for sku in skus), 2)
         asyncio.run(self.confirm(total))
-        return Order(next(order_numbers), skus, total)
+        return Order(next(order_numbers), skus, total, customer, country)
 
     @timed("Payment", attributes={"mpulse.page_group": "Checkout"})
     async def confirm(self, total: float) -> None:
         await asyncio.sleep(0.001 if total < 200 else 0.003)
+
+
+@event("Product added", attributes=["sku"])
+def put_into_cart(user: str, sku: str) -> None:
+    carts[user].append(sku)
 
 
 @timed("price_lookup", record="metric")
@@ -85,7 +98,6 @@ def visitor_of(environ: dict[str, Any]) -> VisitorDetails:
     """Who visits, as the shop's own log-in would know."""
     return {
         "user_id": environ.get("HTTP_X_USER"),
-        "session_id": environ.get("HTTP_X_SESSION"),
         "dimensions": {"Country": environ.get("HTTP_X_COUNTRY", "unknown")},
     }
 
@@ -114,20 +126,21 @@ def create_app(own_url: str) -> Flask:
     @app.post("/cart")
     def cart() -> Response:
         carts_open.add(1)
-        log.info(
-            "into the cart", extra={"otel.event.name": "Product added", "sku": request.get_json()["sku"]}
-        )
+        put_into_cart(request.headers["X-User"], request.get_json()["sku"])
         return jsonify(ok=True)
 
     @app.post("/checkout")
     def place_order() -> Response:
+        user, country = request.headers["X-User"], request.headers["X-Country"]
         try:
-            order = checkout.place(tuple(request.get_json()["skus"]))
+            order = checkout.place(tuple(request.get_json()["skus"]), user, country)
         except OutOfStockError as error:
             log.exception("no order")
             return Response(str(error), status=409)
         finally:
             carts_open.add(-1)
+            carts.pop(user, None)
+        orders_to_ship.append(order)
         events.emit(event_name="mparticle.commerce_event", body=order.as_event())
         return jsonify(total=order.total)
 
@@ -138,6 +151,6 @@ def create_app(own_url: str) -> Flask:
 
     @app.get("/warehouse/<sku>")
     def warehouse(sku: str) -> Response:
-        return jsonify(there=STOCK[sku])
+        return jsonify(there=stock.pieces_of(sku))
 
     return app

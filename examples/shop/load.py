@@ -9,6 +9,7 @@ A process of its own, as visitors are; prints how many requests it made.
 from __future__ import annotations
 
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import requests
@@ -22,11 +23,12 @@ SKUS = ("lamp", "chair", "table", "shelf")
 
 def visit(shop_url: str, number: int) -> int:
     """One visitor: looks, browses, every second one buys. Returns how many requests that took."""
+    started_ms = time.time_ns() // 1_000_000
     with requests.Session() as browser:
         browser.headers.update(
             {
                 "X-User": f"user-{number % USERS}",
-                "X-Session": f"session-{number}",
+                "Cookie": f'RT="z=0&si=browser-{number}&ss={started_ms}&sl=1"',  # mPulse's agent sets it
                 "X-Country": COUNTRIES[number % len(COUNTRIES)],
             }
         )

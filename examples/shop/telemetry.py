@@ -17,7 +17,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-from instrumentation import EventHandler
+from instrumentation import EventHandler, instrument_functions
 from otel_vendor_exporters.mparticle import MParticleLogExporter
 from otel_vendor_exporters.mparticle_analytics import MParticleAnalyticsLogExporter
 from otel_vendor_exporters.mpulse import MPulseMetricExporter, MPulseSpanExporter
@@ -27,6 +27,7 @@ from otel_vendor_exporters.visitor import VisitorLogProcessor, VisitorSpanProces
 TIMERS = (
     *("Start page", "Product page", "Add to cart", "Checkout page", "Checkout", "Payment"),
     *("Warehouse", "Warehouse call", "Price lookup", "Server time", "Client time", "Goodbye"),
+    *("Stock lookup", "Shipping"),
 )
 METRICS = {"Orders": "Number", "Revenue": "Currency", "Open carts": "Number", "Active requests": "Number"}
 DIMENSIONS = ("Country",)
@@ -81,4 +82,5 @@ def start(
     shop_log.addHandler(EventHandler(records="events"))
     shop_log.propagate = False
     RequestsInstrumentor().instrument()
+    instrument_functions(["examples.shop.stock:pieces_of=timed(Stock lookup)"])  # whose code has no decorator
     return tracing, measuring, logs
