@@ -25,29 +25,63 @@ BLOCKS: dict[str, Callable[[], Decorator]] = {
 }
 
 
+def run_in(block: Decorator, work: Callable[[], None]) -> None:
+    with block:
+        work()
+
+
+def run_in_async(block: Decorator, work: Callable[[], None]) -> None:
+    async def main() -> None:
+        async with block:
+            await asyncio.sleep(0)
+            work()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("run", [run_in, run_in_async])
 @pytest.mark.parametrize("block", BLOCKS)
-def test_records_a_block(block: str, telemetry: Telemetry) -> None:
+def test_records_a_block(
+    block: str, run: Callable[[Decorator, Callable[[], None]], None], telemetry: Telemetry
+) -> None:
     """A block is recorded once, with its constant attributes."""
-    with BLOCKS[block]():
-        pass
+    run(BLOCKS[block](), lambda: None)
 
     assert telemetry.names() == ["checkout"]
     assert telemetry.attributes() == [{"channel": "web"}]
 
 
+@pytest.mark.parametrize("run", [run_in, run_in_async])
 @pytest.mark.parametrize("block", BLOCKS)
-def test_records_an_async_block_that_raises(block: str, telemetry: Telemetry) -> None:
-    """The exception of an async block goes on, and its type is recorded."""
+def test_records_a_block_that_raises(
+    block: str, run: Callable[[Decorator, Callable[[], None]], None], telemetry: Telemetry
+) -> None:
+    """The exception of a block goes on unchanged, and its type is recorded."""
+    error = LookupError("sold out")
+
+    def work() -> None:
+        raise error
+
+    with pytest.raises(LookupError) as raised:
+        run(BLOCKS[block](), work)
+
+    assert raised.value is error
+    assert telemetry.names() == ["checkout"]
+    assert telemetry.attributes() == [{"channel": "web", "error.type": "LookupError"}]
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_records_no_error_of_a_block_that_is_cancelled(block: str, telemetry: Telemetry) -> None:
+    """A cancellation goes through, and is no error."""
 
     async def main() -> None:
         async with BLOCKS[block]():
-            await asyncio.sleep(0)
-            raise LookupError("sold out")
+            raise asyncio.CancelledError
 
-    with pytest.raises(LookupError):
+    with pytest.raises(asyncio.CancelledError):
         asyncio.run(main())
 
-    assert telemetry.attributes() == [{"channel": "web", "error.type": "LookupError"}]
+    assert [found for found in telemetry.attributes() if "error.type" in found] == []
 
 
 @pytest.mark.parametrize("block", BLOCKS)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import abc
 import asyncio
 import functools
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -82,7 +84,7 @@ def method(decorate: Decorate, work: Work) -> object:
 
 
 @kind
-def method_called_on_class(decorate: Decorate, work: Work) -> object:
+def method_through_its_owner(decorate: Decorate, work: Work) -> object:
     class Shop:
         @decorate
         def target(self) -> object:
@@ -114,6 +116,96 @@ def async_method(decorate: Decorate, work: Work) -> object:
             return work()
 
     return asyncio.run(Shop().target())
+
+
+@kind
+def generator_method(decorate: Decorate, work: Work) -> object:
+    class Shop:
+        @decorate
+        def target(self) -> Iterator[object]:
+            yield work()
+
+    return next(iter(list(Shop().target())))
+
+
+@kind
+def async_generator_method(decorate: Decorate, work: Work) -> object:
+    class Shop:
+        @decorate
+        async def target(self) -> AsyncIterator[object]:
+            yield work()
+
+    async def consume() -> object:
+        (item,) = [item async for item in Shop().target()]
+        return item
+
+    return asyncio.run(consume())
+
+
+@kind
+def async_classmethod(decorate: Decorate, work: Work) -> object:
+    class Shop:
+        @decorate
+        @classmethod
+        async def target(cls) -> object:
+            return work()
+
+    return asyncio.run(Shop.target())
+
+
+@kind
+def async_staticmethod(decorate: Decorate, work: Work) -> object:
+    class Shop:
+        @staticmethod
+        @decorate
+        async def target() -> object:
+            return work()
+
+    return asyncio.run(Shop().target())
+
+
+@kind
+def over_abstract_method(decorate: Decorate, work: Work) -> object:
+    class Shop(abc.ABC):
+        @decorate
+        @abc.abstractmethod
+        def target(self) -> object:
+            return work()
+
+    class Bakery(Shop):
+        def target(self) -> object:
+            return super().target()
+
+    return Bakery().target()
+
+
+@kind
+def under_abstract_method(decorate: Decorate, work: Work) -> object:
+    class Shop(abc.ABC):
+        @abc.abstractmethod
+        @decorate
+        def target(self) -> object:
+            return work()
+
+    class Bakery(Shop):
+        def target(self) -> object:
+            return super().target()
+
+    return Bakery().target()
+
+
+@kind
+def method_of_dataclass(decorate: Decorate, work: Work) -> object:
+    @dataclass(frozen=True)
+    class Shop:
+        first: int
+
+        @decorate
+        def target(self) -> object:
+            assert self == Shop(1)
+            return work()
+
+    return Shop(1).target()
 
 
 @kind
@@ -196,6 +288,17 @@ def over_cached_property(decorate: Decorate, work: Work) -> object:
 
 
 @kind
+def under_cached_property(decorate: Decorate, work: Work) -> object:
+    class Shop:
+        @functools.cached_property
+        @decorate
+        def target(self) -> object:
+            return work()
+
+    return Shop().target
+
+
+@kind
 def callable_object(decorate: Decorate, work: Work) -> object:
     class Target:
         def __call__(self) -> object:
@@ -244,6 +347,44 @@ def whole_class(decorate: Decorate, work: Work) -> object:
 
 
 @kind
+def class_over_dataclass(decorate: Decorate, work: Work) -> object:
+    @decorate
+    @dataclass(frozen=True)
+    class Shop:
+        first: int
+
+        def target(self) -> object:
+            return work()
+
+    assert Shop(1) == Shop(1)
+    return Shop(1).target()
+
+
+@kind
+def class_under_dataclass(decorate: Decorate, work: Work) -> object:
+    @dataclass
+    @decorate
+    class Shop:
+        first: int
+
+        def target(self) -> object:
+            return work()
+
+    return Shop(first=1).target()
+
+
+@kind
+def over_cached_method(decorate: Decorate, work: Work) -> object:
+    class Shop:
+        @decorate
+        @functools.lru_cache  # noqa: B019 - the object lives as long as the test
+        def target(self, first: int) -> object:
+            return work()
+
+    return Shop().target(1)
+
+
+@kind
 def over_cache(decorate: Decorate, work: Work) -> object:
     @decorate
     @functools.cache
@@ -275,7 +416,10 @@ WAYS: dict[str, Callable[[Any], Decorate]] = {
     "called": lambda decorator: decorator(),
     "named": lambda decorator: decorator("Checkout"),
     "by keyword": lambda decorator: decorator(name="Checkout", attributes={"channel": "web"}),
+    "named, with keywords": lambda decorator: decorator("Checkout", attributes={"channel": "web"}),
+    "on the target": lambda decorator: lambda target: decorator(target, name="Checkout"),
 }
+NAMELESS = {"bare", "called"}
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -329,9 +473,9 @@ def test_stacks_in_any_order(kind: str, inner: str, outer: str, telemetry: Telem
 
 def is_named(name: str | None, way: str, kind: str) -> bool:
     """Whether it bears the given name, or the target's own; the SDK lowers the names of instruments."""
-    given = "checkout.target" if kind == "whole_class" else "checkout"
+    given = "checkout.target" if "class" in kind.split("_") else "checkout"
     found = str(name).lower()
-    return found == given if way in ("named", "by keyword") else found.endswith("target")
+    return found.endswith("target") if way in NAMELESS else found == given
 
 
 def test_typing_examples_can_be_imported() -> None:
