@@ -109,6 +109,7 @@ class EventHandler(logging.Handler):
         self._code = code
         self._provider = logger_provider
         self._owns_provider = bool(exporters)
+        self._common: set[str] = set()  # names of known loggers that begin with a common word
         self._known: tuple[LoggerProvider | None, dict[str, Logger | None]] = (None, {})
         if exporters:
             self._provider = _provider_for(exporters)
@@ -133,7 +134,7 @@ class EventHandler(logging.Handler):
         _busy.now = True
         try:
             logger = self._logger_for(record.name)
-            if logger is not None and not _is_of_sending(record):
+            if logger is not None and not (record.name in self._common and _is_of_sending(record)):
                 self._tell(logger, record)
         except Exception as fault:  # noqa: BLE001 - a message, an argument, a provider: anybody's code
             with suppress(Exception):  # printing where no stack is left fails, too
@@ -178,11 +179,14 @@ class EventHandler(logging.Handler):
         known = self._known
         if known[0] is not provider or len(known[1]) > _MOST_REMEMBERED:
             known = self._known = (provider, {})
+            self._common = set()
         try:
             return known[1][name]
         except KeyError:
             text = str(name)  # a record made by hand may have any
             logger = provider.get_logger(text) if self._is_told(text) else None
+            if text.startswith(_COMMON_WORDS):
+                self._common.add(name)
             known[1][name] = logger = None if isinstance(logger, NoOpLogger) else logger
             return logger
 
@@ -323,10 +327,7 @@ def _is_within(name: str, parents: Iterable[str]) -> bool:
 
 def _is_of_sending(record: logging.LogRecord) -> bool:
     """Whether this package or requests, whose names are common words, made the record itself."""
-    name = str(record.name)  # a record made by hand may have any
-    if not name.startswith(_COMMON_WORDS):
-        return False
-    word = name.partition(".")[0]
+    word = record.name.partition(".")[0]
     folder = Path(getattr(sys.modules.get(word), "__file__", None) or "").parent
     is_there = Path(str(record.pathname)).is_relative_to(folder)
     return word in _COMMON_WORDS and folder.name == word and is_there
