@@ -36,8 +36,8 @@ from instrumentation.log_records import (
     CAPTURED,
     Captured,
     Extras,
+    add_code,
     captured_in,
-    code_of,
     event_name_of,
     exception_of,
     extras_of,
@@ -203,7 +203,7 @@ class EventHandler(logging.Handler):
         event_name = event_name_of(extras) if extras else None
         if self._only_events and event_name is None and not has_exception(record):
             return
-        captured = captured_in(record)
+        captured = captured_in(record) if CAPTURED in record.__dict__ else None
         visitor = VISITOR.get() if captured is None else VisitorScope(captured.visitor)
         told = LogRecord(
             timestamp=int(record.created * 1e9),
@@ -239,7 +239,7 @@ class EventHandler(logging.Handler):
         if visitor is not None:
             found.update(visitor.attributes_beside(found, self._visitor_fields))
         if self._code:
-            found.update(code_of(record, self._extras.showing))
+            add_code(record, self._extras.showing, to=found)
         if captured is not None or record.exc_info or record.exc_text:
             found.update(self._extras.showing.exception(exception_of(record, captured)))
         return found

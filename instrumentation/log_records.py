@@ -99,13 +99,17 @@ class Extras:
 
     def shown(self, extras: Mapping[str, object]) -> dict[str, Any]:  # Any: OpenTelemetry's AnyValue
         """The extras as attributes; one that cannot be shown is reported and left out."""
-        if self._open[0] != SECRETS.generation or len(self._open[1]) > _MOST_REMEMBERED:
-            self._open = (SECRETS.generation, set())
-        known_as_open = self._open[1]
+        generation, known_as_open = self._open
+        if generation != SECRETS.generation or len(known_as_open) > _MOST_REMEMBERED:
+            known_as_open = set()
+            self._open = (SECRETS.generation, known_as_open)
         found: dict[str, Any] = {}
-        for name, value in islice(extras.items(), MOST_NODES):
-            if name in known_as_open and type(value) in _PLAIN_TYPES:
-                found[name] = self.showing.text(value) if type(value) is str else value
+        shown_text = self.showing.text
+        for name, value in (
+            extras.items() if len(extras) <= MOST_NODES else islice(extras.items(), MOST_NODES)
+        ):
+            if type(value) in _PLAIN_TYPES and name in known_as_open:
+                found[name] = shown_text(value) if type(value) is str else value
                 continue
             try:
                 if self._wants(name):
@@ -158,14 +162,13 @@ def extras_of(record: logging.LogRecord) -> dict[str, Any]:
 
 def event_name_of(extras: dict[str, Any]) -> str | None:
     """The event's name, taken out of the extras; None for a plain record."""
-    if extras.keys().isdisjoint(EVENT_KEYS):
-        return None
     name = None
     for key in EVENT_KEYS:
-        value = extras.get(key)
-        if isinstance(value, str) and value:
-            name = name or (value if len(value) <= LONGEST_NAME else cut(value, LONGEST_NAME))
-            del extras[key]
+        if key in extras:
+            value = extras[key]
+            if isinstance(value, str) and value:
+                name = name or (value if len(value) <= LONGEST_NAME else cut(value, LONGEST_NAME))
+                del extras[key]
     return name
 
 
@@ -199,13 +202,12 @@ def exception_of(record: logging.LogRecord, captured: Captured | None = None) ->
     return {**of_text, "exception.message": words} if words else of_text
 
 
-def code_of(record: logging.LogRecord, showing: Showing) -> dict[str, Any]:
-    """Where the call stands."""
-    found: dict[str, Any] = {
-        "code.function.name": record.funcName,
-        "code.file.path": record.pathname,
-        "code.line.number": record.lineno,
-    }
+def add_code(
+    record: logging.LogRecord, showing: Showing, to: dict[str, Any]
+) -> None:  # Any: OpenTelemetry's AnyValue
+    """Add where the call stands."""
+    to["code.function.name"] = record.funcName
+    to["code.file.path"] = record.pathname
+    to["code.line.number"] = record.lineno
     if record.stack_info:
-        found["code.stacktrace"] = showing.stack(record.stack_info)
-    return found
+        to["code.stacktrace"] = showing.stack(record.stack_info)

@@ -7,6 +7,7 @@ texts are searched for them, stands in `redaction`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Final
@@ -20,6 +21,7 @@ LONGEST_NAME: Final = 256
 LONGEST_OBJECT: Final = 256  # the text of an object that is neither text nor number
 MOST_NODES: Final = 1000  # of one value: elements, keys, and those within
 _DEEPEST: Final = 8
+_SIGN: Final = re.compile("[=:,%]").search
 
 
 class Showing:
@@ -37,7 +39,7 @@ class Showing:
         if len(text) > longest:
             text = cut(text, longest)
         # Else no name has a value, nor is there a token without a name.
-        if "=" in text or ":" in text or "," in text or "%" in text or (" " in text and has_scheme(text)):
+        if _SIGN(text) or (" " in text and has_scheme(text)):
             for secrets in self._secrets:
                 text = secrets.hidden_in(text)
         return text
