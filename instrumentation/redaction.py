@@ -87,7 +87,7 @@ class Secrets:
     def _searched(self, text: str) -> str | None:
         from instrumentation.secret_texts import without_values  # only here: most texts hold no secret
 
-        return without_values(text, self._pattern())
+        return without_values(text, self._pattern(), WHOLE_WORDS, REDACTED)
 
     def _pattern(self) -> re.Pattern[str]:
         words, pattern = self._source

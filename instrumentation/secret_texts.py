@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode
+from collections.abc import Collection
 from typing import Final
-
-from instrumentation.redaction import REDACTED, WHOLE_WORDS
 
 _LONGEST_KEY: Final = 256
 _LONGEST_NAME: Final = 64
@@ -33,8 +32,13 @@ _BASIC: Final = re.compile(r"\b(basic\s{1,8})([a-z0-9+/]{4,}={0,2})", re.IGNOREC
 _LONGEST_WORD: Final = 20  # a longer one is a token
 
 
-def without_values(text: str, names: re.Pattern[str]) -> str | None:
-    """The text with what stands behind a secret's name hidden; None when there is nothing to hide."""
+def without_values(text: str, names: re.Pattern[str], whole_words: Collection[str], mark: str) -> str | None:
+    """
+    The text with what stands behind a secret's name hidden; None when there is nothing to hide.
+
+    `names` finds the names, wherever in a word they stand; `whole_words` are secrets' names only alone.
+    `mark` stands where something was.
+    """
     parts: list[str] = []
     done = 0  # all before it is in the parts
     key_start = 0
@@ -42,24 +46,24 @@ def without_values(text: str, names: re.Pattern[str]) -> str | None:
         start, end = separator.span()
         if start < done:
             continue
-        key = _key_of(text[max(key_start, start - _LONGEST_KEY) : start], names)
+        key = _key_of(text[max(key_start, start - _LONGEST_KEY) : start], names, whole_words)
         key_start = end
         if key is None:
             continue
         value_start, value_end = _value_span(text, end, key)
         if value_end > value_start:
-            parts += (text[done:value_start], REDACTED)
+            parts += (text[done:value_start], mark)
             key_start = done = value_end
-    hidden = _without_credentials("".join((*parts, text[done:])))
+    hidden = _without_credentials("".join((*parts, text[done:])), mark)
     return None if hidden == text else hidden
 
 
-def _without_credentials(text: str) -> str:
+def _without_credentials(text: str, mark: str) -> str:
     """The text without what needs no name: user and password of an address, Bearer and Basic tokens."""
     if "://" in text and "@" in text:
-        text = _USER_INFO.sub(f"://{REDACTED}@", text)
-    text = _BEARER.sub(lambda found: found[1] + (REDACTED if _is_token(found[2]) else found[2]), text)
-    return _BASIC.sub(lambda found: found[1] + (REDACTED if _is_basic(found[2]) else found[2]), text)
+        text = _USER_INFO.sub(f"://{mark}@", text)
+    text = _BEARER.sub(lambda found: found[1] + (mark if _is_token(found[2]) else found[2]), text)
+    return _BASIC.sub(lambda found: found[1] + (mark if _is_basic(found[2]) else found[2]), text)
 
 
 def _is_token(text: str) -> bool:
@@ -77,7 +81,7 @@ def _is_basic(text: str) -> bool:
         return False
 
 
-def _key_of(before: str, names: re.Pattern[str]) -> str | None:
+def _key_of(before: str, names: re.Pattern[str], whole_words: Collection[str]) -> str | None:
     """The secret's name that a text ends with, with a quote behind it if there is one."""
     stripped = before.rstrip(_AFTER_KEY)
     found = _KEY.match(stripped[::-1])
@@ -85,7 +89,7 @@ def _key_of(before: str, names: re.Pattern[str]) -> str | None:
     for name in names.finditer(stripped, max(0, start - _LONGEST_NAME)):
         if name.end() > start:
             return before[start:]
-    return before[start:] if stripped[start:].casefold() in WHOLE_WORDS else None
+    return before[start:] if stripped[start:].casefold() in whole_words else None
 
 
 def _value_span(text: str, start: int, key: str) -> tuple[int, int]:
