@@ -135,7 +135,6 @@ class DiskSpool(SpoolWriting[U]):
         """The file of a dead process, now under our lock. Called without the owner's lock."""
         now = self._clock.monotonic()
         self._scan_at = now + SCAN_SECONDS
-        self._origins = None
         if not self._memory.has_room_for(1, 0):
             self._scan_at = now + NO_ROOM_SECONDS
             return None
@@ -156,25 +155,34 @@ class DiskSpool(SpoolWriting[U]):
         if not (self._memory.has_room_for(len(items), size_bytes) or self._memory.is_empty):
             self._scan_at = self._clock.monotonic() + NO_ROOM_SECONDS
             return None
-        if not self._can_write() or self._journal is None:
+        if not self._copy(estate, portion):
             return None
+        put = self._memory.put_in_front(items)
+        self._follow(items, put)
+        self._scan_at = self._clock.monotonic()  # there may be more
+        ambiguous = sum(part.ambiguous for part in portion)
+        unreadable = sum(part.unreadable for part in portion)
+        return Inherited(len(items) + ambiguous + unreadable, ambiguous, unreadable, put)
+
+    def _copy(self, estate: Estate, portion: Sequence[Part[U]]) -> bool:
+        """Write a portion into our file, and then out of the other; whether both could be done."""
+        if not self._can_write() or self._journal is None:
+            return False
         new: list[Segment] = []
         try:
-            if self._origins is None:
-                self._origins = self._journal.origins()
-            ours = [part for part in portion if part.origin not in self._origins]
-            for part in ours:
-                new += self._grouped(part.pairs, part.origin, older=True)
+            estate.name_heir(self._journal.path.name)
+            for part in portion:
+                new += self._grouped(part.pairs, estate.origin(part), older=True)
             self._journal.write(Changes(new=new))
         except SpoolError as error:
             self._undo(Changes(new=new))
             self._fail(error)
-            return None
+            return False
+        try:
+            estate.hand_over(portion)
+        except SpoolError as error:
+            self._take_back(new)
+            self._fail(error)
+            return False
         self._unwritten = []
-        estate.adopted += [part.block for part in portion]
-        items = [item for part in reversed(ours) for item, _ in part.pairs]
-        put = self._memory.put_in_front(items)
-        self._follow(items, put)
-        self._scan_at = self._clock.monotonic()  # there may be more
-        ambiguous, unreadable = sum(part.ambiguous for part in ours), sum(part.unreadable for part in ours)
-        return Inherited(len(items) + ambiguous + unreadable, ambiguous, unreadable, put)
+        return True

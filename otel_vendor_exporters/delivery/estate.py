@@ -1,8 +1,11 @@
 """
 Estates: spool files whose process has ended. A living process with the same label adopts them.
 
+Adopting is copying: into the adopter's own file, and only then are the blocks marked as settled here. Of an
+adopter that died in between, both files have the same items. So it notes its name in the lock's file first:
+whoever comes to either file next marks what the adopter has got, before anything is done with the other.
 Rule: a file is either adopted as far as there is room, or set aside and said, or left as it is. Nothing of it
-is sent before it is the adopter's own, on the adopter's own disk.
+is sent before it is the adopter's own, on the adopter's own disk, and nobody else's any more.
 """
 
 from __future__ import annotations
@@ -10,18 +13,19 @@ from __future__ import annotations
 import logging
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic
 
 from otel_vendor_exporters.delivery.codec import Codec
 from otel_vendor_exporters.delivery.disk_errors import DamagedError, disk_errors
-from otel_vendor_exporters.delivery.file_lock import FileLock
+from otel_vendor_exporters.delivery.file_lock import FileLock, note_of
 from otel_vendor_exporters.delivery.journal import (
     MOST_IN_A_SEGMENT,
     SUFFIX,
+    Content,
     Label,
     Mark,
     read,
@@ -30,7 +34,7 @@ from otel_vendor_exporters.delivery.journal import (
 )
 from otel_vendor_exporters.delivery.notices import Notices
 from otel_vendor_exporters.delivery.request import Item, U
-from otel_vendor_exporters.delivery.segments import Entry, Segment, entries_of
+from otel_vendor_exporters.delivery.segments import Entry, Segment, entries_of, origin_of, origins_of
 from otel_vendor_exporters.errors import SpoolError
 
 DAMAGED = ".damaged"
@@ -42,7 +46,6 @@ class Part(Generic[U]):
     """A segment of an estate: its items that are to be sent, as they are and as they stand there."""
 
     block: int
-    origin: str
     pairs: Sequence[tuple[Item[U], bytes]]
     ambiguous: int  # in flight when the process died, to a vendor who would count them twice
     unreadable: int
@@ -50,49 +53,51 @@ class Part(Generic[U]):
 
 @dataclass(slots=True)
 class Estate:
-    """A dead process's file under our lock. What is adopted of it is gone from it by `leave`."""
+    """A dead process's file under our lock."""
 
     path: Path
     segments: Sequence[tuple[Segment, bytes]]  # with the marks of their items
     lock: FileLock
-    adopted: list[int] = field(default_factory=list)  # blocks
+    adopted: int = 0  # segments
 
     def portions(self, codec: Codec[U], *, again: bool) -> Iterator[Sequence[Part[U]]]:
         """What is to be adopted, newest first, some hundred items at a time. Never raises."""
         portion: list[Part[U]] = []
         for segment, marks in reversed(self.segments):
-            origin = segment.origin or f"{self.path.name} {segment.block}"
-            portion.append(_part(segment, marks, origin, codec, again=again))
+            portion.append(_part(segment, marks, codec, again=again))
             if sum(len(part.pairs) for part in portion) >= MOST_IN_A_SEGMENT // 2 or len(portion) >= _PARTS:
                 yield portion
                 portion = []
         if portion:
             yield portion
 
+    def origin(self, part: Part[U]) -> str:
+        """What a copy of a part says it is."""
+        return origin_of(self.path.name, part.block)
+
+    def name_heir(self, name: str) -> None:
+        """Before anything is copied: into which file. Raises SpoolError."""
+        with disk_errors():
+            self.lock.leave_note(name)
+
+    def hand_over(self, portion: Sequence[Part[U]]) -> None:
+        """After it was copied: it is not to be had here any more. Raises SpoolError."""
+        settle(self.path, [part.block for part in portion])
+        self.adopted += len(portion)
+
     def leave(self) -> None:
         """Remove it when everything in it is ours now; else leave the rest to another time or another."""
-        if len(self.adopted) == len(self.segments):
+        if self.adopted == len(self.segments):
             remove(self.path)
-            self.lock.release(unlink=True)
-            return
-        if self.adopted:
-            try:
-                settle(self.path, self.adopted)
-            except SpoolError:
-                _held.append(self.lock)  # what is ours must not be adopted again while we live
-                return
-        self.lock.release()
+        self.lock.release(unlink=self.adopted == len(self.segments))
 
 
-_held: list[FileLock] = []
-
-
-def _part(segment: Segment, marks: bytes, origin: str, codec: Codec[U], *, again: bool) -> Part[U]:
+def _part(segment: Segment, marks: bytes, codec: Codec[U], *, again: bool) -> Part[U]:
     """What of a segment is to be sent; others that waited are counted."""
     try:
         entries = entries_of(segment.body)
     except ValueError:
-        return Part(segment.block, origin, (), 0, 1)
+        return Part(segment.block, (), 0, 1)
     pairs: list[tuple[Item[U], bytes]] = []
     ambiguous = unreadable = 0
     for entry, mark in zip(entries, marks, strict=False):
@@ -104,7 +109,7 @@ def _part(segment: Segment, marks: bytes, origin: str, codec: Codec[U], *, again
             unreadable += 1
         else:
             pairs.append((item, entry.body))
-    return Part(segment.block, origin, pairs, ambiguous, unreadable)
+    return Part(segment.block, pairs, ambiguous, unreadable)
 
 
 def _item(entry: Entry, segment: Segment, codec: Codec[U]) -> Item[U] | None:
@@ -199,13 +204,55 @@ def _opened(path: Path, label: Label, lock: FileLock, notices: Notices) -> Estat
         if content is not None:
             notices.say(f"estate {path.name}", logging.WARNING, _TEXT, label.vendor, path.name, content)
         return None
-    estate = Estate(path, content.segments, lock)
+    if not _is_sole_owner(path, content):
+        lock.release()
+        return None
+    copied = _copied_by_heir(path, label)
+    settle(path, copied)  # which also tells whether that can be written
+    segments = [(segment, marks) for segment, marks in content.segments if segment.block not in copied]
+    estate = Estate(path, segments, lock)
     if not content.whole:
         _set_aside(path, label, notices, f"only {len(content.segments)} segments could be read")
-    if not content.segments:
+    if not segments:
         estate.leave()
         return None
     return estate
+
+
+def _is_sole_owner(path: Path, content: Content) -> bool:
+    """Let nobody adopt from elsewhere what was copied into this file; False while somebody might do so."""
+    copied = origins_of(segment for segment, _ in content.segments)
+    return all(_give_up(path.parent / Path(name).name, path, blocks) for name, blocks in copied.items())
+
+
+def _give_up(origin: Path, heir: Path, blocks: Collection[int]) -> bool:
+    """Mark in a file what its heir has got, unless that was done; False while another process has it."""
+    if note_of(origin) != heir.name:
+        return True
+    lock = FileLock.take(origin)
+    if lock is None:
+        return False
+    try:
+        if origin.exists() and note_of(origin) == heir.name:
+            settle(origin, blocks)
+            lock.leave_note("")
+    finally:
+        lock.release(unlink=not origin.exists())
+    return True
+
+
+def _copied_by_heir(path: Path, label: Label) -> set[int]:
+    """The blocks that the last who adopted from this file has got: it may have died before it marked them."""
+    heir = path.parent / Path(note_of(path)).name
+    if heir.suffix != SUFFIX or not heir.exists():
+        return set()
+    try:
+        content = read(heir, label)
+    except DamagedError:
+        return set()  # nobody can adopt it from there
+    if not isinstance(content, Content):
+        return set()
+    return origins_of(segment for segment, _ in content.segments).get(path.name, set())
 
 
 def _set_aside(path: Path, label: Label, notices: Notices, words: str) -> None:

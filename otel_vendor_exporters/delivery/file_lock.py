@@ -2,7 +2,7 @@
 File lock: says that the process which owns a spool file is alive.
 
 The lock ends with its process, however that ends. A forked child inherits the descriptor, and must close
-it without unlocking: the lock is the parent's.
+it without unlocking: the lock is the parent's. In the lock's own file its owner can leave a note to the next.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]  # checked before use
 
 SUFFIX = ".lock"
+_LONGEST_NOTE = 200
 _NO_LOCKS = "this system has no file locks that end with their process"
 
 
@@ -49,6 +50,13 @@ class FileLock:
         os.close(descriptor)
         return None
 
+    def leave_note(self, words: str) -> None:
+        """Let whoever has the lock next find one line, whenever our process ends. Raises OSError."""
+        if words:
+            os.pwrite(self._descriptor, f"{words}\n".encode(), 0)
+        else:
+            os.ftruncate(self._descriptor, 0)
+
     def release(self, *, unlink: bool = False) -> None:
         """End the lock, and its file if the spool file is gone. Never raises."""
         if unlink:
@@ -68,6 +76,15 @@ class FileLock:
 
     def end_at_exit(self) -> None:
         """The system ends it."""
+
+
+def note_of(spool: Path) -> str:
+    """What the last who had the lock of a spool file left there. Raises OSError."""
+    try:
+        with spool.with_name(spool.name + SUFFIX).open("rb") as file:
+            return file.read(_LONGEST_NOTE).partition(b"\n")[0].decode(errors="replace")
+    except FileNotFoundError:
+        return ""
 
 
 def _is_taken(descriptor: int, path: Path) -> bool:

@@ -44,7 +44,7 @@ _SCHEMA = (
     f"PRAGMA application_id = {APPLICATION_ID}",
     f"PRAGMA user_version = {SCHEMA_VERSION}",
     "CREATE TABLE label (vendor TEXT, units TEXT, address TEXT, salt BLOB, fingerprint BLOB)",
-    # block: where in the marks its items stand. origin: what it was adopted from, so that it is adopted once.
+    # block: where in the marks its items stand. origin: the file and block it was copied from.
     """CREATE TABLE segments (
         block INTEGER PRIMARY KEY,
         age INTEGER NOT NULL,
@@ -173,12 +173,6 @@ class Journal:
             finally:
                 self._connection.execute(f"PRAGMA busy_timeout = {_MOST_WAIT_MS}")
         return not busy
-
-    def origins(self) -> set[str]:
-        """Where the adopted segments came from that are still here. Raises SpoolError."""
-        with disk_errors():
-            found = self._connection.execute("SELECT origin FROM segments WHERE origin IS NOT NULL")
-            return {str(origin) for (origin,) in found}
 
     def close(self) -> None:
         """Leave the files to whoever adopts them; empty ones are removed. Never raises."""

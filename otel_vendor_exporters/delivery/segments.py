@@ -64,3 +64,18 @@ def entries_of(body: bytes) -> list[Entry]:
         found.append(Entry(None if math.isnan(expires) else expires, size_bytes, body[at : at + length]))
         at += length
     return found
+
+
+def origin_of(file: str, block: int) -> str:
+    """What a segment says that was copied from a block of another file."""
+    return f"{file} {block}"
+
+
+def origins_of(segments: Iterable[Segment]) -> dict[str, set[int]]:
+    """The blocks that were copied, by the name of their file."""
+    found: dict[str, set[int]] = {}
+    for segment in segments:
+        file, _, block = (segment.origin or "").rpartition(" ")
+        if file and block.isdecimal():
+            found.setdefault(file, set()).add(int(block))
+    return found

@@ -84,7 +84,6 @@ class SpoolWriting(Generic[U]):
         self._scan_at = clock.monotonic()
         self._open_at: float | None = self._scan_at  # when to try the disk; None while it works
         self._settled_at_once = _SENT_TWICE_AT_MOST if disk.again else _SETTLED_AT_ONCE
-        self._origins: set[str] | None = None  # of adopted segments in our file, during an adoption
         self._closed = False
         self._is_left_behind = False  # the file is closed, with what was not settled
         self._journals = 0  # opened so far; rows of earlier ones mean nothing any more
@@ -293,6 +292,16 @@ class SpoolWriting(Generic[U]):
         for segment in changes.new:
             del self._living[segment.block]
             self._free.append(segment.block)
+
+    def _take_back(self, segments: Sequence[Segment]) -> None:
+        """Segments are in the file that must not be: without them, or without a file."""
+        self._undo(Changes())
+        for segment in segments:
+            del self._living[segment.block]
+        self._gone += [segment.block for segment in segments]
+        self._write(Changes())
+        if self._gone:
+            self._give_up()
 
     def _can_write(self) -> bool:
         """Whether there is a file and the disk takes it: tried again a while after the disk failed."""

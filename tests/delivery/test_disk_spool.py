@@ -19,12 +19,12 @@ from otel_vendor_exporters.delivery.codec import BytesCodec
 from otel_vendor_exporters.delivery.disk_errors import disk_errors
 from otel_vendor_exporters.delivery.disk_spool import DiskSpool
 from otel_vendor_exporters.delivery.estate import Estate
-from otel_vendor_exporters.delivery.file_lock import FileLock
 from otel_vendor_exporters.delivery.journal import Journal, Label
 from otel_vendor_exporters.delivery.notices import Notices
 from otel_vendor_exporters.delivery.request import Item
 from otel_vendor_exporters.delivery.spool import Inherited, MemorySpool, Put
 from otel_vendor_exporters.delivery.spool_writing import RETRY_SECONDS, Disk
+from otel_vendor_exporters.errors import SpoolError
 from tests.delivery.fakes import FakeClock
 from tests.delivery.test_processes import in_a_child
 
@@ -343,35 +343,111 @@ def test_what_can_never_fit_obeys_the_bounds(host: Host) -> None:
     assert names(third.take(99)) == ["c", "d", "e", "f"]
 
 
-def test_an_adoption_that_was_cut_short_doubles_nothing(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process that dies after writing down what it adopted, before it removed the old file: each once."""
+class Killed(BaseException):
+    """The end of a process in the middle of something."""
+
+
+def killed(*args: Any) -> None:
+    raise Killed
+
+
+def killed_while_adopting(host: Host, monkeypatch: pytest.MonkeyPatch, at: str) -> DiskSpool[str]:
+    """A process that died after it had written down the first portion, at a method of the other file's."""
+    spool = host.process()
+    estate = spool.claim()
+    assert estate is not None
+    with monkeypatch.context() as patched:
+        patched.setattr(Estate, at, killed)
+        with pytest.raises(Killed):
+            inherit(spool, estate)
+    estate.lock.release()
+    host.die(spool)
+    return spool
+
+
+@pytest.mark.parametrize("at", ["hand_over", "leave"])
+@pytest.mark.parametrize("oldest_first", [True, False])
+@pytest.mark.parametrize("again", [True, False])
+def test_an_adoption_that_was_cut_short_doubles_nothing(
+    host: Host, monkeypatch: pytest.MonkeyPatch, at: str, oldest_first: bool, again: bool
+) -> None:
+    """An adopter dies and two files have the same items: each goes out once, even if long after the other."""
+    host.again = again
+    first = host.process()
+    first.put([*items("abc"), *firsts("k:1")])
+    host.die(first)
+    killed_while_adopting(host, monkeypatch, at)
+    left = sorted(
+        host.folder.glob("*.spool"), key=lambda path: path.stat().st_mtime, reverse=not oldest_first
+    )
+    for age, path in enumerate(left):
+        os.utime(path, (age, age))
+
+    third, sent = host.process(), []
+    while (estate := third.claim()) is not None:
+        inherit(third, estate)
+        taken = third.take(99)
+        third.leave(taken)
+        third.settle(taken)
+        sent += names(taken)
+
+    assert len(left) == 2
+    assert sorted(sent) == ["a", "b", "c", "k:1"]
+
+
+def test_two_adopt_what_an_adopter_left(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While one has the file, the other leaves what was copied from it to a later time: each item once."""
+    first = host.process(max_items=2000, max_bytes=10**6)
+    first.put(items([str(number) for number in range(1200)]))
+    host.die(first)
+    killed_while_adopting(host, monkeypatch, "hand_over")
+    old = min(host.folder.glob("*.spool"), key=lambda path: path.stat().st_mtime)
+    os.utime(old, (1, 1))
+
+    third, fourth = (host.process(max_items=2000, max_bytes=10**6) for _ in range(2))
+    estate = third.claim()
+    assert estate is not None
+    during = fourth.claim()
+    inherit(third, estate)
+    adopt(fourth)
+
+    assert (estate.path, during) == (old, None)
+    both = names(third.take(9999)) + names(fourth.take(9999))
+    assert sorted(both) == sorted(map(str, range(1200)))
+
+
+@pytest.mark.parametrize("writable", [True, False])
+def test_a_file_that_cannot_be_marked_is_not_adopted(
+    host: Host, monkeypatch: pytest.MonkeyPatch, writable: bool
+) -> None:
+    """What was copied is taken back, and stays where it was, whether our own file can be written or not."""
     first = host.process()
     first.put(items("abc"))
     host.die(first)
     second = host.process()
+    second.put(items("x"))
     estate = second.claim()
     assert estate is not None
     with monkeypatch.context() as patched:
-        patched.setattr("otel_vendor_exporters.delivery.estate.remove", lambda path: None)
-        inherit(second, replace(estate, lock=_Unlinked(estate.lock)))
-    host.die(second)
-    left = [name for name in host.files() if name.endswith(".spool")]
-
+        patched.setattr("otel_vendor_exporters.delivery.estate.settle", cannot_settle)
+        if not writable:
+            good = Journal.write
+            only_new = lambda own, changes: good(own, changes) if changes.new else cannot_settle()  # noqa: E731
+            patched.setattr(Journal, "write", only_new)
+        found = inherit(second, estate)
+    here = names(second.take(9))
+    host.clock.advance(RETRY_SECONDS + 1)
+    second.put(items("y"))
     third = host.process()
     adopt(third)
 
-    assert len(left) == 2
-    assert sorted(names(third.take(99))) == ["a", "b", "c"]
+    assert (found.items, here) == (0, ["x"])
+    assert names(third.take(9)) == ["a", "b", "c"]
+    assert names(second.take(9)) == ["y"]
 
 
-class _Unlinked(FileLock):
-    """Releases and leaves the lock's file, as the end of a process does."""
-
-    def __init__(self, lock: FileLock) -> None:
-        self._lock = lock
-
-    def release(self, *, unlink: bool = False) -> None:
-        self._lock.release()
+def cannot_settle(*args: Any) -> None:
+    raise SpoolError("Input/output error")
 
 
 def test_what_a_death_at_the_wrong_moment_leaves_is_tidied(host: Host) -> None:

@@ -6,14 +6,18 @@ import json
 import logging
 import shutil
 import tempfile
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as some
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from otel_vendor_exporters.delivery.disk_spool import DiskSpool
+from otel_vendor_exporters.delivery.estate import Estate
 from otel_vendor_exporters.delivery.journal import Label
 from otel_vendor_exporters.delivery.notices import Notices
 from otel_vendor_exporters.delivery.request import Item
@@ -23,6 +27,28 @@ from tests.delivery.fakes import FakeClock
 
 MAX_ITEMS = 40
 Unit = tuple[str, frozenset[int]]  # what it merges by, and every number that was merged into it
+
+
+STEPS = ("name_heir", "hand_over", "leave")
+
+
+class Killed(BaseException):
+    """The end of a process in the middle of something."""
+
+
+@contextmanager
+def dying_at(step: str, *, before: bool) -> Iterator[None]:
+    """An adoption dies at one of its steps."""
+    good = getattr(Estate, step)
+
+    def act(self: Estate, *args: Any) -> None:
+        if not before:
+            good(self, *args)
+        raise Killed
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Estate, step, act)
+        yield
 
 
 class NumbersCodec:
@@ -53,6 +79,7 @@ class SpoolMachine(RuleBasedStateMachine):
         self.clock = FakeClock()
         self.again = False
         self.next = 0
+        self.evicted: set[int] = set()  # by an adoption
         self.waiting: set[int] = set()  # in the spool
         self.taken: list[Item[Unit]] = []
         self.in_flight: list[Item[Unit]] = []
@@ -113,24 +140,25 @@ class SpoolMachine(RuleBasedStateMachine):
         self.waiting -= expired
         self.gone |= expired
 
-    @rule()
-    def die(self) -> None:
-        """Kill the process; what the next one finds is what waited, and what was under way if it may."""
-        journal = self.spool._journal
-        if journal is not None:
-            journal._connection.close()
-            journal._lock.release()
-            self.spool._journal = None
+    @rule(deaths=some.lists(some.tuples(some.sampled_from(STEPS), some.booleans()), max_size=3))
+    def die(self, deaths: list[tuple[str, bool]]) -> None:
+        """
+        Kill the process; what the next one finds is what waited, and what was under way if it may.
+
+        Before that, others die while they adopt, before or after a step of theirs.
+        """
+        self._kill()
         flying = _numbers(self.in_flight)
         expected = self.waiting | _numbers(self.taken) | (flying if self.again else set())
+        self.evicted = set()
+        for step, before in deaths:
+            self.spool = self._process()
+            with dying_at(step, before=before), suppress(Killed):
+                self._adopt()
+            self._kill()
         self.spool = self._process()
-        evicted: set[int] = set()
-        while (estate := self.spool.claim()) is not None:
-            for portion in self.spool.portions(estate):
-                inherited = self.spool.inherit(estate, portion)
-                assert inherited is not None or not self.spool._memory.is_empty
-                evicted |= _numbers(inherited.put.evicted) if inherited else set()
-            estate.leave()
+        self._adopt()
+        evicted = self.evicted
         found = [number for item in self.spool._memory.waiting() for number in item.unit[1]]
         assert len(found) == len(set(found))
         assert expected <= set(found) | evicted
@@ -138,6 +166,23 @@ class SpoolMachine(RuleBasedStateMachine):
         assert not (self.again is False and set(found) & flying)
         self.waiting, self.taken, self.in_flight = set(found), [], []
         self.gone = (self.gone | flying | evicted) - set(found)
+
+    def _kill(self) -> None:
+        journal = self.spool._journal
+        if journal is not None:
+            journal._connection.close()
+            journal._lock.release()
+            self.spool._journal = None
+
+    def _adopt(self) -> None:
+        while (estate := self.spool.claim()) is not None:
+            with ExitStack() as at_death:
+                at_death.callback(estate.lock.release)
+                for portion in self.spool.portions(estate):
+                    inherited = self.spool.inherit(estate, portion)
+                    assert inherited is not None or not self.spool._memory.is_empty
+                    self.evicted |= _numbers(inherited.put.evicted) if inherited else set()
+                estate.leave()
 
     @invariant()
     def counts_what_waits(self) -> None:
