@@ -132,14 +132,19 @@ class Backlog(Generic[U]):
         return self._spool.seconds_until_claim(now)
 
     def adopt(self, lock: AbstractContextManager[Any]) -> None:
-        """Let what a dead process left wait here. Called without the owner's lock; never raises."""
+        """
+        Let what dead processes left wait here, as far as there is room, before what is our own.
+
+        Called without the owner's lock; never raises.
+        """
         try:
-            estate = self._spool.claim()
-            if estate is not None:
+            while (estate := self._spool.claim()) is not None:
                 try:
                     self._adopt(estate, lock)
                 finally:
                     estate.leave()
+                if estate.path.exists():
+                    break  # not all of it is ours
         except Exception as fault:  # noqa: BLE001  a foreign file must not end the thread that sends
             text = "%s: a fault in this library: files of dead processes cannot be adopted"
             self._notices.note("adoption", logging.ERROR, text, self._name, error=fault)

@@ -53,7 +53,7 @@ class DiskSpool(SpoolWriting[U]):
         return self._memory.take(limit)
 
     def give_back(self, items: Sequence[Item[U]]) -> Put[U]:
-        """Let taken items wait again, before the others; none of them is in flight."""
+        """Let taken items wait again, before the others of their lane; none of them is in flight."""
         put = self._memory.give_back(items)
         self.stay(items)
         self._follow(items, put)
@@ -146,20 +146,19 @@ class DiskSpool(SpoolWriting[U]):
 
     def inherit(self, estate: Estate, portion: Sequence[Part[U]]) -> Inherited[U] | None:
         """
-        Make items of a dead process ours: they are older than all that wait, and than portions before.
+        Make items of a dead process ours: older than what we kept, newer than what was inherited before.
 
         None when there is no room for them, or the disk fails: they are left where they are.
         """
-        items = [item for part in reversed(portion) for item, _ in part.pairs]
+        items = [item for part in portion for item, _ in part.pairs]
         size_bytes = sum(item.size_bytes for item in items)
         if not (self._memory.has_room_for(len(items), size_bytes) or self._memory.is_empty):
             self._scan_at = self._clock.monotonic() + NO_ROOM_SECONDS
             return None
         if not self._copy(estate, portion):
             return None
-        put = self._memory.put_in_front(items)
+        put = self._memory.put_inherited(items)
         self._follow(items, put)
-        self._scan_at = self._clock.monotonic()  # there may be more
         ambiguous = sum(part.ambiguous for part in portion)
         unreadable = sum(part.unreadable for part in portion)
         return Inherited(len(items) + ambiguous + unreadable, ambiguous, unreadable, put)
@@ -172,7 +171,7 @@ class DiskSpool(SpoolWriting[U]):
         try:
             estate.name_heir(self._journal.path.name)
             for part in portion:
-                new += self._grouped(part.pairs, estate.origin(part), older=True)
+                new += self._grouped(part.pairs, estate.origin(part))
             self._journal.write(Changes(new=new))
         except SpoolError as error:
             self._undo(Changes(new=new))

@@ -61,9 +61,9 @@ class Estate:
     adopted: int = 0  # segments
 
     def portions(self, codec: Codec[U], *, again: bool) -> Iterator[Sequence[Part[U]]]:
-        """What is to be adopted, newest first, some hundred items at a time. Never raises."""
+        """What is to be adopted, oldest first, some hundred items at a time. Never raises."""
         portion: list[Part[U]] = []
-        for segment, marks in reversed(self.segments):
+        for segment, marks in self.segments:
             portion.append(_part(segment, marks, codec, again=again))
             if sum(len(part.pairs) for part in portion) >= MOST_IN_A_SEGMENT // 2 or len(portion) >= _PARTS:
                 yield portion
@@ -122,6 +122,7 @@ def _item(entry: Entry, segment: Segment, codec: Codec[U]) -> Item[U] | None:
             merge_key=codec.merge_key(unit),
             first=bool(segment.first),
             subjects=codec.subjects(unit),
+            inherited=True,
         )
     except Exception:  # noqa: BLE001  whatever stands in the file, it is one item that cannot be read
         return None

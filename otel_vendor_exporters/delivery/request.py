@@ -33,13 +33,13 @@ class Item(Generic[U]):
     `expires_at_unix_ms` is None for what never gets too old. Items with equal `merge_key` become one while
     they wait. Items with `first` leave before the others. `subjects` are whose data it is, for those who
     want theirs taken out. `ticket` belongs to a caller who waits for the outcome. `on_loss` is called with
-        the reason when the item is refused or dropped: under a lock, so it is quick and raises nothing.
-    `row` is the durable spool's.
+    the reason when the item is refused or dropped: under a lock, so it is quick and raises nothing.
+    `inherited` says that another process kept it. `row` is the durable spool's.
     """
 
     __slots__ = (
-        *("expires_at_unix_ms", "first", "merge_key", "on_loss", "row", "size_bytes", "subjects"),
-        *("ticket", "unit"),
+        *("expires_at_unix_ms", "first", "inherited", "merge_key", "on_loss", "row", "size_bytes"),
+        *("subjects", "ticket", "unit"),
     )
 
     def __init__(
@@ -53,6 +53,7 @@ class Item(Generic[U]):
         subjects: tuple[str, ...] = (),
         ticket: Ticket | None = None,
         on_loss: Callable[[str], None] | None = None,
+        inherited: bool = False,
     ) -> None:
         self.unit = unit
         self.size_bytes = size_bytes
@@ -62,6 +63,7 @@ class Item(Generic[U]):
         self.subjects = subjects
         self.ticket = ticket
         self.on_loss = on_loss
+        self.inherited = inherited
         self.row = 0
 
 

@@ -82,7 +82,8 @@ class MemorySpool(Generic[U]):
     A queue bounded by count and bytes; the oldest make room.
 
     Not thread-safe: its owner holds the lock. What was taken still counts against the bounds until it is
-    settled. Two lanes: items marked `first` (they merge by key and leave first) and the others, oldest first.
+    settled. Three lanes: items marked `first` (they merge by key and leave first), those inherited from dead
+    processes, and the others, oldest first.
     """
 
     def __init__(self, *, max_items: int, max_bytes: int, merge: Callable[[U, U], U] | None = None) -> None:
@@ -90,13 +91,14 @@ class MemorySpool(Generic[U]):
         self._max_bytes = max_bytes
         self._merge = merge or _newer
         self._first: OrderedDict[Hashable, Item[U]] = OrderedDict()
+        self._inherited: deque[Item[U]] = deque()
         self._others: deque[Item[U]] = deque()
         self._taken = 0
         self._bytes = 0
 
     def __len__(self) -> int:
         """How many items wait."""
-        return len(self._first) + len(self._others)
+        return len(self._first) + len(self._inherited) + len(self._others)
 
     def put(self, items: Iterable[Item[U]]) -> Put[U]:
         """Keep new items behind the others. One that is larger than the whole spool is turned away."""
@@ -112,22 +114,16 @@ class MemorySpool(Generic[U]):
     def take(self, limit: int) -> list[Item[U]]:
         """The next items, at most `limit`; they stay in the bounds until settled or given back."""
         taken = [self._first.pop(key) for key in list(islice(self._first, limit))]
-        while self._others and len(taken) < limit:
-            taken.append(self._others.popleft())
+        for lane in (self._inherited, self._others):
+            while lane and len(taken) < limit:
+                taken.append(lane.popleft())
         self._taken += len(taken)
         return taken
 
     def give_back(self, items: Sequence[Item[U]]) -> Put[U]:
-        """Let taken items wait again, before the others."""
+        """Let taken items wait again, before the others of their lane."""
         self._forget(items)
-        return self.put_in_front(items)
-
-    def put_in_front(self, items: Sequence[Item[U]]) -> Put[U]:
-        """Keep items that are older than all that wait."""
-        absorbed = [
-            (item, newer) for item in reversed(items) if (newer := self._add_in_front(item)) is not None
-        ]
-        return Put(len(absorbed), self._make_room(), absorbed)
+        return self._put_in_front(items)
 
     def leave(self, items: Sequence[Item[U]]) -> None:
         """Items are about to leave: nothing to remember."""
@@ -139,6 +135,7 @@ class MemorySpool(Generic[U]):
         """Let the parts of a taken item wait in its place, before the others."""
         self._forget([item])
         for part in reversed(parts):
+            part.inherited = item.inherited
             self._add_in_front(part)
         return Put(0, self._make_room())
 
@@ -151,14 +148,17 @@ class MemorySpool(Generic[U]):
         keys = [key for key, item in self._first.items() if _is_expired(item, now_unix_ms)]
         expired = [self._first.pop(key) for key in keys]
         self._bytes -= sum(item.size_bytes for item in expired)
-        while self._others and _is_expired(self._others[0], now_unix_ms):
+        while self._inherited and _is_expired(self._inherited[0], now_unix_ms):
+            expired.append(self._pop_other())
+        while not self._inherited and self._others and _is_expired(self._others[0], now_unix_ms):
             expired.append(self._pop_other())
         return expired
 
     def take_out(self, subjects: Collection[str]) -> list[Item[U]]:
         """Remove and return what waits and is about one of these subjects."""
-        gone = [item for item in (*self._first.values(), *self._others) if is_about(item, subjects)]
+        gone = [item for item in self.waiting() if is_about(item, subjects)]
         if gone:
+            self._inherited = deque(item for item in self._inherited if not is_about(item, subjects))
             self._others = deque(item for item in self._others if not is_about(item, subjects))
             for item in gone:
                 if item.first:
@@ -208,9 +208,16 @@ class MemorySpool(Generic[U]):
         count = len(self) + self._taken + items
         return count <= self._max_items and self._bytes + size_bytes <= self._max_bytes
 
+    def put_inherited(self, items: Sequence[Item[U]]) -> Put[U]:
+        """Keep what dead processes left: behind what was inherited before, before what is our own."""
+        others = [item for item in items if not item.first]
+        self._inherited += others
+        self._bytes += sum(item.size_bytes for item in others)
+        return self._put_in_front([item for item in items if item.first])
+
     def waiting(self) -> Iterator[Item[U]]:
         """Everything that waits, oldest first within its lane."""
-        return chain(self._first.values(), self._others)
+        return chain(self._first.values(), self._inherited, self._others)
 
     def _add(self, item: Item[U]) -> Item[U] | None:
         """Keep an item; the one that absorbed it, if one did."""
@@ -224,11 +231,17 @@ class MemorySpool(Generic[U]):
         self._bytes += item.size_bytes
         return None
 
+    def _put_in_front(self, items: Sequence[Item[U]]) -> Put[U]:
+        absorbed = [
+            (item, newer) for item in reversed(items) if (newer := self._add_in_front(item)) is not None
+        ]
+        return Put(len(absorbed), self._make_room(), absorbed)
+
     def _add_in_front(self, item: Item[U]) -> Item[U] | None:
-        """Keep an item that is older than all that wait; the one that it absorbed, if it did."""
+        """Keep an item that is older than all of its lane; the one that it absorbed, if it did."""
         newer: Item[U] | None = None
         if not item.first:
-            self._others.appendleft(item)
+            (self._inherited if item.inherited else self._others).appendleft(item)
         else:
             newer = self._first.pop(_key(item), None)
             if newer is not None and not self._absorb(item, newer):
@@ -254,7 +267,7 @@ class MemorySpool(Generic[U]):
     def _make_room(self) -> list[Item[U]]:
         evicted: list[Item[U]] = []
         while len(self) and self._is_over():
-            if self._others:
+            if self._inherited or self._others:
                 evicted.append(self._pop_other())
             else:
                 _, item = self._first.popitem(last=False)
@@ -266,7 +279,7 @@ class MemorySpool(Generic[U]):
         return len(self) + self._taken > self._max_items or self._bytes > self._max_bytes
 
     def _pop_other(self) -> Item[U]:
-        item = self._others.popleft()
+        item = (self._inherited or self._others).popleft()
         self._bytes -= item.size_bytes
         return item
 

@@ -35,6 +35,7 @@ ERASE_AGAIN_SECONDS = 1.0  # after somebody else's reading kept the log from bei
 _GONE_AT_ONCE = 64  # segments deleted in one transaction, once all their items are settled
 _SETTLED_AT_ONCE = 256  # items marked as settled together, where they were marked as in flight before;
 _SENT_TWICE_AT_MOST = 64  # and where they were not, so that they would be sent again
+_INHERITED = -(1 << 41)  # the age that what is inherited counts up from
 _PLACES = 1 << 48  # a row is the number of the journal times this, and the item's place in it
 
 
@@ -92,7 +93,9 @@ class SpoolWriting(Generic[U]):
     def _start_anew(self) -> None:
         self._free: list[int] = []  # blocks to use again
         self._next_block = 0
-        self._newest, self._oldest = 0, 0  # ages: new segments count up, adopted ones down
+        # Ages, of our own segments and of inherited ones: new ones count up, what comes before them down.
+        self._newest = {False: 0, True: _INHERITED}
+        self._oldest = dict(self._newest)
         self._living: dict[int, int] = {}  # by block: items that are not settled
         self._gone: list[int] = []  # blocks without such, to be deleted
         self._settled: list[int] = []  # rows to be marked so
@@ -130,15 +133,21 @@ class SpoolWriting(Generic[U]):
         self._mark_settled()
 
     def _segments(self, items: Sequence[Item[U]], *, older: bool = False) -> list[Segment]:
-        """Segments for items, which get their rows. `older` than all there are, or newer."""
+        """Segments for items, which get their rows. `older` than all of their lane, or newer."""
         return self._grouped(self._encoded(items), older=older)
 
     def _grouped(
-        self, pairs: Sequence[tuple[Item[U], bytes]], origin: str | None = None, *, older: bool
+        self, pairs: Sequence[tuple[Item[U], bytes]], origin: str | None = None, *, older: bool = False
     ) -> list[Segment]:
-        groups = [[pair] for pair in pairs if pair[0].first]
-        others = [pair for pair in pairs if not pair[0].first]
-        groups += [others[at : at + MOST_IN_A_SEGMENT] for at in range(0, len(others), MOST_IN_A_SEGMENT)]
+        groups: list[list[tuple[Item[U], bytes]]] = []
+        lanes: dict[bool, list[tuple[Item[U], bytes]]] = {True: [], False: []}
+        for pair in pairs:
+            if pair[0].first:
+                groups.append([pair])
+            else:
+                lanes[pair[0].inherited].append(pair)
+        for lane in lanes.values():
+            groups += [lane[at : at + MOST_IN_A_SEGMENT] for at in range(0, len(lane), MOST_IN_A_SEGMENT)]
         return [self._segment(group, origin, older=older) for group in groups]
 
     def _segment(self, pairs: Sequence[tuple[Item[U], bytes]], origin: str | None, *, older: bool) -> Segment:
@@ -149,9 +158,10 @@ class SpoolWriting(Generic[U]):
             item.row = row + index
             self._unwritten.append(item)
         self._living[block] = len(pairs)
-        self._oldest -= older
-        self._newest += not older
-        age = self._oldest if older else self._newest
+        inherited = pairs[0][0].inherited
+        self._oldest[inherited] -= older
+        self._newest[inherited] += not older
+        age = (self._oldest if older else self._newest)[inherited]
         return Segment(block, age, pairs[0][0].first, origin, _body(pairs))
 
     def _encoded(self, items: Sequence[Item[U]]) -> list[tuple[Item[U], bytes]]:

@@ -327,6 +327,41 @@ def test_only_what_fits_is_adopted(host: Host) -> None:
     assert both[found.items :][:2] == ["g", "h"]
 
 
+def test_what_several_left_goes_out_oldest_first(host: Host) -> None:
+    """File by file, each in its order, and then what is our own: also after what was taken came back."""
+    left: list[Path] = []
+    for age, units in enumerate(("abc", "de", "f", "ghi")):
+        spool = host.process()
+        spool.put(items(units))
+        host.die(spool)
+        (path,) = host.folder.glob("*.spool")
+        os.utime(path, (age, age))
+        left.append(host.folder.rename(host.folder.with_name(units)))
+    bring(host, left[1:3])
+    last = host.process()
+    last.put(items("xy"))
+    first_of_own = last.take(1)
+    adopt(last)
+    last.give_back([*last.take(2), *first_of_own])
+    bring(host, [left[0], left[3]])
+    adopt(last)
+    (large,) = last.take(1)
+    last.replace(large, items("DE"))
+    last.put(items("z"))
+    host.die(last)
+    after = host.process()
+    adopt(after)
+
+    assert "".join(names(after.take(99))) == "DEefabcghixyz"
+
+
+def bring(host: Host, folders: Iterable[Path]) -> None:
+    """Let the files of other folders stand in the host's."""
+    host.folder.mkdir(exist_ok=True)
+    for path in (path for folder in folders for path in folder.iterdir()):
+        path.rename(host.folder / path.name)
+
+
 def test_what_can_never_fit_obeys_the_bounds(host: Host) -> None:
     """Of a process with a larger queue: the oldest make room, in memory and on disk."""
     first = host.process()

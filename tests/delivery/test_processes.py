@@ -18,7 +18,7 @@ import pytest
 from otel_vendor_exporters.delivery import lifetime
 from otel_vendor_exporters.delivery.disk_errors import disk_errors
 from otel_vendor_exporters.delivery.file_lock import FileLock
-from tests.delivery.fakes import NumbersCodec, NumbersServer, Ways
+from tests.delivery.fakes import FastClock, NumbersCodec, NumbersServer, Ways
 from tests.delivery.loopback import GUARD_SECONDS, HANG, Answer
 
 # Forking with threads, which newer versions of Python warn of, is what these tests are about.
@@ -125,6 +125,33 @@ def left_behind(ways: Ways, url: str, folder: Path, numbers: range) -> None:
         return False
 
     assert not in_a_child(child)
+
+
+@pytest.mark.parametrize("tried", [False, True], ids=["new", "tried before"])
+def test_what_several_processes_left_arrives_before_what_is_new(
+    ways: Ways, tmp_path: Path, tried: bool
+) -> None:
+    """Oldest first over all files, and then our own, though the vendor did not take it before."""
+    folder = tmp_path / "spool"
+    with NumbersServer(lambda numbers: Answer(503)) as server:
+        for start in (0, 100, 200):
+            left_behind(ways, server.url, tmp_path / str(start), range(start, start + 100))
+        way = ways(server.url, spool_dir=folder, clock=FastClock(), timeout_seconds=60 * FastClock.SPEED)
+        if tried:
+            way.keep([999])
+            server.until_received(1)
+        folder.mkdir(exist_ok=True)
+        for path in sorted(tmp_path.glob("[0-9]*/*")):
+            os.utime(path, (int(path.parent.name), int(path.parent.name)))
+            path.rename(folder / path.name)
+        if not tried:
+            way.keep([999])
+        wait_until(lambda: way.delivery.ledger.counts().recovered == 300)
+        server.answer = lambda numbers: None
+        way.delivery.flush(60 * FastClock.SPEED)
+        wait_until(lambda: len(server.numbers) == 301)
+
+    assert server.numbers == [*range(300), 999]
 
 
 def test_nobody_waits_for_an_adoption(ways: Ways, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
