@@ -7,6 +7,7 @@ Rule: an item that comes in goes out exactly once: taken and settled, merged, ev
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict, deque
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -93,6 +94,7 @@ class MemorySpool(Generic[U]):
         self._first: OrderedDict[Hashable, Item[U]] = OrderedDict()
         self._inherited: deque[Item[U]] = deque()
         self._others: deque[Item[U]] = deque()
+        self._expires_at = math.inf  # none of these two is too old before
         self._taken = 0
         self._bytes = 0
 
@@ -144,22 +146,22 @@ class MemorySpool(Generic[U]):
         self._forget(items)
 
     def expire(self, now_unix_ms: float) -> list[Item[U]]:
-        """Remove and return what is too old: of the second lane, as far as it stands in front."""
+        """Remove and return what is too old, wherever it stands."""
         keys = [key for key, item in self._first.items() if _is_expired(item, now_unix_ms)]
         expired = [self._first.pop(key) for key in keys]
+        if now_unix_ms > self._expires_at:
+            expired += [item for item in self._in_order() if _is_expired(item, now_unix_ms)]
+            self._keep(lambda item: not _is_expired(item, now_unix_ms))
+            ages = (item.expires_at_unix_ms for item in self._in_order())
+            self._expires_at = min((age for age in ages if age is not None), default=math.inf)
         self._bytes -= sum(item.size_bytes for item in expired)
-        while self._inherited and _is_expired(self._inherited[0], now_unix_ms):
-            expired.append(self._pop_other())
-        while not self._inherited and self._others and _is_expired(self._others[0], now_unix_ms):
-            expired.append(self._pop_other())
         return expired
 
     def take_out(self, subjects: Collection[str]) -> list[Item[U]]:
         """Remove and return what waits and is about one of these subjects."""
         gone = [item for item in self.waiting() if is_about(item, subjects)]
         if gone:
-            self._inherited = deque(item for item in self._inherited if not is_about(item, subjects))
-            self._others = deque(item for item in self._others if not is_about(item, subjects))
+            self._keep(lambda item: not is_about(item, subjects))
             for item in gone:
                 if item.first:
                     del self._first[_key(item)]
@@ -212,17 +214,27 @@ class MemorySpool(Generic[U]):
         """Keep what dead processes left: behind what was inherited before, before what is our own."""
         others = [item for item in items if not item.first]
         self._inherited += others
+        for item in others:
+            self._look_at_age(item)
         self._bytes += sum(item.size_bytes for item in others)
         return self._put_in_front([item for item in items if item.first])
 
     def waiting(self) -> Iterator[Item[U]]:
         """Everything that waits, oldest first within its lane."""
-        return chain(self._first.values(), self._inherited, self._others)
+        return chain(self._first.values(), self._in_order())
+
+    def _in_order(self) -> Iterator[Item[U]]:
+        return chain(self._inherited, self._others)
+
+    def _keep(self, wanted: Callable[[Item[U]], bool]) -> None:
+        self._inherited = deque(filter(wanted, self._inherited))
+        self._others = deque(filter(wanted, self._others))
 
     def _add(self, item: Item[U]) -> Item[U] | None:
         """Keep an item; the one that absorbed it, if one did."""
         if not item.first:
             self._others.append(item)
+            self._look_at_age(item)
         else:
             older = self._first.get(_key(item))
             if older is not None and self._absorb(older, item):
@@ -242,6 +254,7 @@ class MemorySpool(Generic[U]):
         newer: Item[U] | None = None
         if not item.first:
             (self._inherited if item.inherited else self._others).appendleft(item)
+            self._look_at_age(item)
         else:
             newer = self._first.pop(_key(item), None)
             if newer is not None and not self._absorb(item, newer):
@@ -253,6 +266,11 @@ class MemorySpool(Generic[U]):
             self._first.move_to_end(_key(item), last=False)
         self._bytes += item.size_bytes
         return newer
+
+    def _look_at_age(self, item: Item[U]) -> None:
+        age = item.expires_at_unix_ms
+        if age is not None and age < self._expires_at:
+            self._expires_at = age
 
     def _absorb(self, older: Item[U], newer: Item[U]) -> bool:
         """Merge an item into an older one; False when the vendor's merging is at fault: both go on apart."""

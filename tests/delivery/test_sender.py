@@ -636,19 +636,21 @@ def test_nothing_is_lost_against_a_flaky_server(ways: Ways) -> None:
     assert way.counts() == {"accepted": 20_000, "delivered": 20_000}
 
 
-def test_expired_items_are_not_sent(ways: Ways, clock: FakeClock) -> None:
-    """What got too old while the vendor was down is dropped as expired; the rest arrives."""
+@pytest.mark.parametrize("oldest_first", [True, False])
+def test_expired_items_are_not_sent(ways: Ways, clock: FakeClock, oldest_first: bool) -> None:
+    """What got too old while the vendor was down is dropped as expired, also behind what is fresher."""
     with NumbersServer(first(Answer(503, {"Retry-After": "30"}))) as server:
         way = ways(server.url, clock=clock)
         soon, late = clock.unix_ms() + 10_000, clock.unix_ms() + 60_000
-        way.delivery.keep([Item(number, 10, expires_at_unix_ms=soon) for number in range(3)])
-        way.delivery.keep([Item(number, 10, expires_at_unix_ms=late) for number in range(3, 6)])
+        ages = (soon, late) if oldest_first else (late, soon)
+        for start, age in zip((0, 3), ages, strict=True):
+            way.delivery.keep([Item(start + place, 10, expires_at_unix_ms=age) for place in range(3)])
         server.until_received(1)
         clock.until_somebody_waits(30, 30)
         clock.advance(30)
         way.delivery.flush(1)
 
-    assert server.numbers[-3:] == [3, 4, 5]
+    assert server.numbers == ([3, 4, 5] if oldest_first else [0, 1, 2])
     assert way.counts()["dropped"] == {"expired": 3}
 
 

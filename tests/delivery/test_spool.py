@@ -172,6 +172,23 @@ def test_the_old_expire() -> None:
     assert names(spool.take(9)) == ["y", "c"]
 
 
+def test_the_old_expire_wherever_they_stand() -> None:
+    """Behind what is fresher, behind what never expires, and among what came back or was inherited."""
+    spool = spool_of()
+    ages = {"a": 30.0, "b": 10.0, "c": None, "d": 20.0}
+    spool.put([Item(name, 10, expires_at_unix_ms=age) for name, age in ages.items()])
+    taken = spool.take(2)
+    inherited = {"e": 40.0, "f": 15.0}
+    spool.put_inherited([Item(name, 10, expires_at_unix_ms=age) for name, age in inherited.items()])
+
+    expired = [names(spool.expire(12.0)), names(spool.expire(18.0))]
+    spool.give_back(taken)
+    expired += [names(spool.expire(18.0)), names(spool.expire(35.0)), names(spool.expire(99.0))]
+
+    assert expired == [[], ["f"], ["b"], ["a", "d"], ["e"]]
+    assert names(spool.take(9)) == ["c"]
+
+
 def test_expiry_and_eviction_free_their_room() -> None:
     """Room is room again, however it came free."""
     spool = spool_of(max_items=4, max_bytes=40)
