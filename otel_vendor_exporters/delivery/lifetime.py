@@ -89,6 +89,7 @@ def register(one: Living) -> None:
     child_end.watch()
 
 
+_ends = False  # the process does: those that live are being ended
 _exit_began: float | None = None  # monotonic seconds
 
 
@@ -100,11 +101,21 @@ def deadline(seconds: float, now: float) -> float:
     been sending side by side since the first of them was waited for.
     """
     global _exit_began
-    if threading.main_thread().is_alive():
-        return now + seconds
-    if _exit_began is None:
+    if _exit_began is None and _is_exiting():
         _exit_began = now
+    if _exit_began is None:
+        return now + seconds
     return max(_exit_began + seconds, now + min(seconds, LEAST_SECONDS_AT_EXIT))
+
+
+def _is_exiting() -> bool:
+    """
+    Whether what is registered with atexit is being called, also before it is our turn.
+
+    The main thread calls it when it has ended. Others, if no daemons, may have gone on for days in between.
+    """
+    main = threading.main_thread()
+    return _ends or (threading.get_ident() == main.ident and not main.is_alive())
 
 
 def _each(act: Callable[[Living], None]) -> None:
@@ -123,6 +134,8 @@ def _renew_all_after_fork() -> None:
 
 @atexit.register
 def _end_all_at_exit() -> None:
+    global _ends
+    _ends = True
     _each(lambda one: one.end_at_exit())
 
 

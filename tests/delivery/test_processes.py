@@ -395,6 +395,30 @@ def test_vendors_that_hang_do_not_add_up(then: str) -> None:
     assert took < 7  # 3 + 1 + 1 and the start; they would add up to 9
 
 
+DEADLINES = """
+import atexit, threading
+from otel_vendor_exporters.delivery import lifetime
+
+def tell():
+    print([lifetime.deadline(3.0, now) for now in (100.0, 102.0, 200.0)])
+
+def work():
+    threading.main_thread().join()
+    tell()
+
+atexit.register(tell)
+threading.Thread(target=work).start()
+"""
+
+
+def test_threads_that_outlive_the_main_thread_have_all_their_time() -> None:
+    """Only what is called at the interpreter's end shares it, not a thread that keeps the program running."""
+    done = subprocess.run([sys.executable, "-c", DEADLINES], capture_output=True, timeout=30, check=False)
+
+    of_the_thread, at_exit = done.stdout.decode().splitlines()
+    assert (of_the_thread, at_exit) == ("[103.0, 105.0, 203.0]", "[103.0, 103.0, 201.0]")
+
+
 @pytest.mark.parametrize("then", ["", "raise SystemExit(0)", "del way"])
 def test_exit_without_shutdown_delivers(then: str) -> None:
     """A program that ends without a word has its items delivered first."""
