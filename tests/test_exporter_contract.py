@@ -2,21 +2,40 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from opentelemetry.sdk.metrics.export import MetricsData
 
-from otel_vendor_exporters.mparticle import MParticleLogExporter, MParticleSpanExporter
+from otel_vendor_exporters.delivery.request import Receipt
+from otel_vendor_exporters.mparticle import (
+    Batch,
+    CustomEvent,
+    EventsClient,
+    MParticleLogExporter,
+    MParticleSpanExporter,
+)
 from otel_vendor_exporters.mparticle_analytics import (
+    AnalyticsClient,
+    AnalyticsEvent,
     MParticleAnalyticsLogExporter,
     MParticleAnalyticsSpanExporter,
 )
-from otel_vendor_exporters.mpulse import MPulseMetricExporter, MPulseSpanExporter
+from otel_vendor_exporters.mpulse import MPulseClient, MPulseMetricExporter, MPulseSpanExporter
 from otel_vendor_exporters.sandbox import Sandbox
 from tests.command import analytics_environment, mparticle_environment, mpulse_environment
+from tests.mpulse.test_exporters import finished_spans
 
+ROOT = Path(__file__).parents[1]
+BATCH = Batch(
+    environment="development", mpid=7, events=[CustomEvent(event_name="Paid", custom_event_type="other")]
+)
 EXPORTERS: dict[Callable[[], Any], Any] = {  # Any: each signal's own; and what is an export of nothing
     MPulseSpanExporter: [],
     MPulseMetricExporter: MetricsData(resource_metrics=()),
@@ -32,6 +51,12 @@ SHUTDOWNS: tuple[tuple[list[float], dict[str, float]], ...] = (
     ([], {"timeout": 500.0}),  # PeriodicExportingMetricReader's word for it, in milliseconds too
     ([], {"timeout": 500.0, "a_later_word": 1.0}),
 )
+
+CALLS: dict[str, tuple[Callable[..., Any], Callable[[Any], Receipt]]] = {  # Any: each vendor's client
+    "mpulse": (MPulseClient, lambda client: client.send_timer("Checkout", 1)),
+    "mparticle": (EventsClient, lambda client: client.upload(BATCH)),
+    "mparticle_analytics": (AnalyticsClient, lambda client: client.track(AnalyticsEvent("Paid", "ann", {}))),
+}
 
 
 @pytest.fixture(scope="module")
@@ -59,3 +84,95 @@ def test_shutdown_is_understood_in_every_form(
         assert one.force_flush(timeout_millis=500.0)
         assert one.export(nothing).name == "FAILURE"
         assert one.ledger().balanced
+
+
+SCRIPT = """
+import os, signal
+from otel_vendor_exporters.mpulse import MPulseSpanExporter
+from tests.mpulse.test_exporters import finished_spans
+
+first, second = MPulseSpanExporter(), MPulseSpanExporter()
+signal.signal(signal.SIGTERM, lambda *_: first.shutdown())
+
+class Spans(list):
+    def __iter__(self):
+        for _ in range(3):
+            os.kill(os.getpid(), signal.SIGTERM)
+        return super().__iter__()
+
+first.export(Spans())
+print(*(one.export(finished_spans("Code Timer")).name for one in (first, second)))
+"""
+
+
+def test_two_shutdowns_of_one_exporter_leave_the_others_open(running: Sandbox) -> None:
+    """Exporters of one account share their way, which ends with the last, however often one leaves."""
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT],
+        env={**os.environ, **mpulse_environment(running)},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+
+    assert done.stdout == "FAILURE SUCCESS\n"
+
+
+def test_shutdowns_on_several_threads_at_once_leave_the_others_open(running: Sandbox) -> None:
+    """Whoever comes first leaves, once."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for number in range(100):
+            settings: dict[str, Any] = {**running.mpulse_settings, "api_key": f"K{number}", "timeout": 0.1}
+            first, second = MPulseSpanExporter(**settings), MPulseSpanExporter(**settings)
+            at_once(first.shutdown)
+
+            assert second.export(finished_spans("Code Timer")).name == "SUCCESS"
+            second.shutdown()
+    finally:
+        sys.setswitchinterval(interval)
+
+
+def at_once(act: Callable[[], object]) -> None:
+    """Call it on four threads."""
+    together = threading.Barrier(4)
+    threads = [threading.Thread(target=lambda: (together.wait(10), act())) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+
+
+def test_exports_after_the_end_are_counted_and_told_once(
+    running: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An application that goes on after the shutdown does not fill its log."""
+    exporter = MParticleLogExporter(**running.mparticle_settings)
+    exporter.shutdown()
+    caplog.clear()
+
+    results = {exporter.export([Any] * 5).name for _ in range(100)}  # type: ignore[list-item]  # nobody looks
+
+    assert (results, dict(exporter.ledger().ignored)) == ({"FAILURE"}, {"already_shutdown": 500})
+    assert caplog.messages == ["mparticle: export after shutdown; 5 records ignored, and all that follow"]
+
+
+@pytest.mark.parametrize("vendor", CALLS)
+def test_calls_of_a_closed_client_are_counted_and_told_once(
+    running: Sandbox, caplog: pytest.LogCaptureFixture, vendor: str
+) -> None:
+    """Every client counts them as dropped, "closed", in receipt and ledger."""
+    make, call = CALLS[vendor]
+    client = make(**getattr(running, f"{vendor}_settings"))
+    client.close()
+    caplog.clear()
+
+    receipts = [call(client) for _ in range(100)]
+
+    assert receipts == [Receipt(dropped={"closed": 1})] * 100
+    assert (dict(client.ledger().dropped), client.ledger().balanced) == ({"closed": 100}, True)
+    name = type(client).__name__
+    assert caplog.messages == [f"{name}: the client is closed; 1 items dropped, and all that follow"]

@@ -8,16 +8,21 @@ also in a signal handler or finalizer that comes in during a call (reentry.py).
 from __future__ import annotations
 
 import atexit
+import logging
 from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from otel_vendor_exporters.delivery import reentry
 from otel_vendor_exporters.delivery.ledger import Counts
+from otel_vendor_exporters.delivery.request import Receipt
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
     from otel_vendor_exporters.delivery.outlet import Destination
+
+CLOSED = "closed"  # the ledger's word for what came after the end
+_logger = logging.getLogger("otel_vendor_exporters")
 
 D = TypeVar("D", bound="Destination")  # the vendor's
 
@@ -29,6 +34,8 @@ class DirectClient(Generic[D]):
         self._destination = destination
         self._timeout_seconds = timeout_seconds
         self._open = True
+        self._leaves = reentry.Once()
+        self._tells_end = reentry.Once()
         atexit.register(self.close)
 
     def ledger(self) -> Counts:
@@ -37,7 +44,7 @@ class DirectClient(Generic[D]):
 
     def close(self, timeout_seconds: float | None = None) -> None:
         """Send what waits within the deadline and leave. Idempotent."""
-        if self._open:
+        if self._leaves():  # who left twice would end the destination of others
             self._open = False
             atexit.unregister(self.close)
             release = partial(self._destination.release, self._seconds(timeout_seconds))
@@ -48,6 +55,16 @@ class DirectClient(Generic[D]):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _drop_closed(self, count: int) -> Receipt:
+        """What comes after the end, also of the destination, is counted; said once."""
+        ledger = self._destination.delivery.ledger
+        ledger.accept(count)
+        ledger.drop(CLOSED, count)
+        if self._tells_end():
+            text = "%s: the client is closed; %d items dropped, and all that follow"
+            _logger.warning(text, type(self).__name__, count)
+        return Receipt(dropped={CLOSED: count})
 
     def _seconds(self, timeout_seconds: float | None) -> float:
         return self._timeout_seconds if timeout_seconds is None else timeout_seconds

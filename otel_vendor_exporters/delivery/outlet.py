@@ -51,6 +51,8 @@ class Outlet:
         self._metrics = SelfMetrics(component, record, meter_provider, enabled=internal_metrics)
         self._logger = logging.getLogger(f"otel_vendor_exporters.{vendor}")
         self._open = True
+        self._leaves = reentry.Once()
+        self._tells_end = reentry.Once()
 
     def export(self, records: int, keep: Callable[[], bool]) -> bool:
         """Map and keep so many records by calling `keep`; whether everything that could be mapped is kept."""
@@ -62,8 +64,7 @@ class Outlet:
 
     def _export(self, records: int, keep: Callable[[], bool]) -> bool:
         if not self._open:
-            self._logger.warning("%s: export after shutdown; %d records ignored", self._vendor, records)
-            return False
+            return self._too_late(records)
         began = self._metrics.begin(records)
         error: str | None = None
         try:
@@ -75,6 +76,13 @@ class Outlet:
             error = type(fault).__qualname__
         self._metrics.end(began, records, error)
         return error is None
+
+    def _too_late(self, records: int) -> bool:
+        self._destination.delivery.ledger.saw(0, {"already_shutdown": records})
+        if self._tells_end():
+            text = "%s: export after shutdown; %d records ignored, and all that follow"
+            self._logger.warning(text, self._vendor, records)
+        return False
 
     def flush(self, timeout_millis: float) -> bool:
         """Wait until everything kept is sent; False when the deadline came first."""
@@ -92,8 +100,9 @@ class Outlet:
                 self._close(timeout_millis)
 
     def _close(self, timeout_millis: float) -> None:
-        self._open = False
-        self._destination.release(self._seconds(timeout_millis))
+        if self._leaves():  # who left twice would end the destination of others
+            self._open = False
+            self._destination.release(self._seconds(timeout_millis))
 
     def counts(self) -> Counts:
         """What became of everything sent to this destination by this process."""

@@ -65,6 +65,16 @@ class _Scope:
 scope = _Scope()
 
 
+class Once:
+    """True for the first who asks, of all threads, signal handlers and finalizers."""
+
+    def __init__(self) -> None:
+        self._turn = threading.Lock()  # never released, nor waited for
+
+    def __call__(self) -> bool:
+        return self._turn.acquire(blocking=False)
+
+
 def call(now: Callable[[], R], *, later: Callable[[], object], meanwhile: R) -> R:
     """
     What a caller from outside gets: of `now`, which is done inside.

@@ -83,21 +83,16 @@ class _Client(DirectClient[Destination]):
         """A receipt for each upload. All are kept at once, so that they share requests."""
         return reentry.call(
             lambda: self._sent(uploads, timeout_seconds),
-            later=lambda: self._note(self._sent(uploads, 0)),
+            later=lambda: self._sent(uploads, 0),
             meanwhile=[Receipt(waiting=len(upload)) for upload in uploads],
         )
-
-    def _note(self, receipts: Iterable[Receipt]) -> None:
-        """What nobody gets a receipt of: closed meanwhile."""
-        for receipt in receipts:
-            self._destination.delivery.ledger.saw(0, receipt.dropped)
 
     def _sent(self, uploads: Sequence[Sequence[SealedBatch]], timeout_seconds: float | None) -> list[Receipt]:
         deadline = self._destination.clock.monotonic() + self._seconds(timeout_seconds)
         tickets = [Ticket(expected=len(upload)) for upload in uploads]
         items = [(one, ticket) for upload, ticket in zip(uploads, tickets, strict=True) for one in upload]
         if not self._open or not self._destination.keep_for(items):
-            return [Receipt(dropped={"closed": len(upload)}) for upload in uploads]
+            return [self._drop_closed(len(upload)) for upload in uploads]
         return [self._receipt(ticket, deadline) for ticket in tickets]
 
     def _receipt(self, ticket: Ticket, deadline: float) -> Receipt:

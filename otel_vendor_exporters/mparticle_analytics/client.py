@@ -16,7 +16,7 @@ from pathlib import Path
 
 from otel_vendor_exporters.delivery import reentry
 from otel_vendor_exporters.delivery.clock import Clock
-from otel_vendor_exporters.delivery.direct import DirectClient
+from otel_vendor_exporters.delivery.direct import CLOSED, DirectClient
 from otel_vendor_exporters.delivery.disk_spool import DiskSpool
 from otel_vendor_exporters.delivery.journal import Label
 from otel_vendor_exporters.delivery.notices import Notices
@@ -37,7 +37,6 @@ from otel_vendor_exporters.mparticle_analytics.users import REMEMBERED, Users
 from otel_vendor_exporters.mparticle_analytics.wire import Alias, AnalyticsEvent, Delete, Identify, Suppress
 
 SUPPRESSED = "suppressed"  # the ledger's word for what is not sent because its user is not to be told of
-CLOSED = "closed"  # and for what came after the end
 _VENDOR = "mparticle_analytics"
 _CODEC = UnitCodec()
 _ITEM_BYTES = 300  # about what an item takes in memory beside its content
@@ -196,8 +195,8 @@ class AnalyticsClient(DirectClient[Destination]):
         )
 
     def _hear(self, receipt: Receipt) -> None:
-        """What nobody gets a receipt of: refused, or closed meanwhile."""
-        self._destination.delivery.ledger.saw(0, {**receipt.refused, **receipt.dropped})
+        """What nobody gets a receipt of: refused. What was dropped is in the ledger already."""
+        self._destination.delivery.ledger.saw(0, receipt.refused)
 
     def _told(
         self,
@@ -213,7 +212,7 @@ class AnalyticsClient(DirectClient[Destination]):
         if not self._open or not self._destination.keep(units, ticket):
             for unit in units:
                 self._destination.users.take_back(unit, CLOSED)
-            return Receipt(dropped={CLOSED: len(units)})
+            return self._drop_closed(len(units))
         timeout = self._seconds(timeout_seconds)
         if timeout > 0:
             self._destination.delivery.wait_for(ticket, timeout)

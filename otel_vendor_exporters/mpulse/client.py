@@ -24,7 +24,7 @@ from otel_vendor_exporters.delivery.disk_spool import DiskSpool
 from otel_vendor_exporters.delivery.journal import Label
 from otel_vendor_exporters.delivery.ledger import NO_LOSS
 from otel_vendor_exporters.delivery.notices import Notices
-from otel_vendor_exporters.delivery.request import Item, Outcome, Receipt, Ticket
+from otel_vendor_exporters.delivery.request import Item, Receipt, Ticket
 from otel_vendor_exporters.delivery.sender import Delivery
 from otel_vendor_exporters.delivery.shared import SharedDestinations
 from otel_vendor_exporters.delivery.spool import MemorySpool, Spool
@@ -66,23 +66,13 @@ class Destination:
 
     def refuse(self, reason: str) -> Receipt:
         """Count a timer or metric that mPulse would ignore, and say so."""
-        self._settle_at_once(reason, Outcome.REFUSED)
-        return Receipt(refused={reason: 1})
-
-    def drop(self, reason: str) -> Receipt:
-        """Count a timer or metric that came too late, and say so."""
-        self._settle_at_once(reason, Outcome.DROPPED)
-        return Receipt(dropped={reason: 1})
-
-    def _settle_at_once(self, reason: str, outcome: Outcome) -> None:
         ledger = self.delivery.ledger
         ledger.accept(1)
-        settle = ledger.refuse if outcome is Outcome.REFUSED else ledger.drop
-        settle(reason, 1, was="waiting")
+        ledger.refuse(reason, 1, was="waiting")
         if reason not in NO_LOSS:
-            text = "mpulse: a timer or metric given to a client was %s: %s"
-            words = _WORDS.get(reason, reason)
-            self.notices.say(f"client {reason}", logging.WARNING, text, outcome.value, words)
+            text = "mpulse: a timer or metric given to a client was refused: %s"
+            self.notices.say(f"client {reason}", logging.WARNING, text, _WORDS.get(reason, reason))
+        return Receipt(refused={reason: 1})
 
     def now(self) -> float:
         """Monotonic seconds."""
@@ -203,7 +193,7 @@ class MPulseClient(DirectClient[Destination]):
             return self._destination.refuse("bad_name")
         ticket = Ticket(expected=1)
         if not self._open or not self._destination.keep([unit], ticket):
-            return self._destination.drop("closed")
+            return self._drop_closed(1)
         timeout = self._seconds(timeout_seconds)
         if timeout > 0:
             self._destination.delivery.wait_for(ticket, timeout)
@@ -214,7 +204,6 @@ _REASONS = {"end_unix_ms": "bad_time", "zero": "zero"}  # by the field that cann
 _WORDS = {
     "bad_name": "its name is not a text, or empty",
     "bad_time": "end_unix_ms takes milliseconds since the epoch",
-    "closed": "the client is closed",
     "no_number": (
         f"a timer takes 0 to {MOST_MILLISECONDS} milliseconds, a metric a finite number "
         "(a negative one with negative_metrics)"
