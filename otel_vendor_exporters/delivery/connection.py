@@ -1,20 +1,23 @@
 """
 Connection: what happens to one request on its socket. Part of the door to `requests`, under `transport`.
 
-What the pool does not do: the target is sent as it is, whether bytes have left or come is remembered, and the
-whole answer has one deadline, not each of its pieces.
+What the pool does not do: the target is sent as it is, whether bytes have left or come is remembered, and
+connecting as well as the whole answer has one deadline, not each of its pieces.
 """
 
 from __future__ import annotations
 
 import io
 import socket
+from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from http.client import HTTPMessage, HTTPResponse
 from time import monotonic
 from typing import Any
 
 from urllib3.connection import HTTPConnection
+from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 from urllib3.util import SKIP_HEADER
 
 # Never on the wire: the key of a request's headers under which its passage goes through the pool.
@@ -45,6 +48,7 @@ def verbatim(connection_class: type[HTTPConnection]) -> type[HTTPConnection]:
     Targets go out as they are: what is encoded is not encoded again, which takes the pool a fifth of a
     beacon's time. urllib3 itself sees "/" only, so that none of its log lines can hold a key.
     """
+    looks_up = connection_class._new_conn is HTTPConnection._new_conn  # else a SOCKS proxy may do that
 
     class Verbatim(connection_class):  # type: ignore[misc,valid-type]  # a base known at run time
         _passage = Passage(0.0)
@@ -52,9 +56,20 @@ def verbatim(connection_class: type[HTTPConnection]) -> type[HTTPConnection]:
 
         def connect(self) -> None:
             self._used = False
+            self._connect_by = monotonic() + self.timeout
             # A proxy's answer to CONNECT is read here, by the same class.
-            self.response_class = _answers_to(Passage(monotonic() + self.timeout))
+            self.response_class = _answers_to(Passage(self._connect_by))
             super().connect()
+
+        def _new_conn(self) -> socket.socket:
+            connect = super()._new_conn
+            sock: socket.socket = _first_that_answers(self, connect) if looks_up else connect()
+            sock.settimeout(_left(self._connect_by))  # for TLS
+            return sock
+
+        def _tunnel(self) -> None:
+            super()._tunnel()
+            self.sock.settimeout(_left(self._connect_by))  # for TLS
 
         def request(
             self, method: str, url: str, body: Any = None, headers: Any = None, **options: Any
@@ -66,6 +81,7 @@ def verbatim(connection_class: type[HTTPConnection]) -> type[HTTPConnection]:
             if self.sock is None:
                 self.connect()
             passage.reused, self._used = self._used, True
+            self.timeout = _left(passage.deadline)  # connecting took some
             passage.begun = True
             self.response_class = _answers_to(passage)
             super().request(method, url, body=body, headers=headers, **options)
@@ -74,6 +90,39 @@ def verbatim(connection_class: type[HTTPConnection]) -> type[HTTPConnection]:
             super().putrequest(method, self._passage.target, *args, **options)
 
     return Verbatim
+
+
+def _first_that_answers(connection: Any, connect: Callable[[], socket.socket]) -> socket.socket:
+    """
+    A socket to one of the addresses of a `Verbatim`'s host.
+
+    They share the time, so that one that is dead takes no other's turn. `connect` looks up nothing: it is
+    given an address for the name.
+    """
+    name, seconds = connection._dns_host, connection.timeout
+    try:
+        addresses = _addresses(name, connection.port)
+        for position, address in enumerate(addresses[:-1]):
+            connection._dns_host = address
+            connection.timeout = _left(connection._connect_by) / (len(addresses) - position)
+            with suppress(NewConnectionError, ConnectTimeoutError):  # the next one, then
+                return connect()
+        connection._dns_host, connection.timeout = addresses[-1], _left(connection._connect_by)
+        return connect()
+    except socket.gaierror as error:
+        raise NameResolutionError(name, connection, error) from error
+    finally:
+        connection._dns_host, connection.timeout = name, seconds
+
+
+def _addresses(name: str, port: int) -> list[str]:
+    """All of a host, each once. At least one, or it raises gaierror."""
+    found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(address[0]) for *_, address in found))
+
+
+def _left(deadline: float) -> float:
+    return max(deadline - monotonic(), 0.001)
 
 
 def _answers_to(passage: Passage) -> Any:  # http.client calls it as a class

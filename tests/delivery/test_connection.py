@@ -1,0 +1,141 @@
+"""Connections on real sockets: all that comes before an answer has one deadline."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import pytest
+
+from otel_vendor_exporters.delivery.request import Failure, Reply, Request
+from otel_vendor_exporters.delivery.transport import Network, Transport
+from tests.delivery.loopback import Answer, Line, Loopback, http
+
+SEVERAL_ADDRESSES = pytest.mark.skipif(sys.platform != "linux", reason="127.0.0.2 is no address of others")
+
+
+@pytest.fixture
+def transport() -> Iterator[Transport]:
+    made = Transport()
+    yield made
+    made.close()
+
+
+@contextmanager
+def swallows(address: str, port: int) -> Iterator[None]:
+    """An address that lets nobody in, and does not say so: its queue is full."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.bind((address, port))
+        listener.listen(0)
+        for _ in range(4):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex((address, port))
+        yield
+
+
+def resolving_to(*addresses: str) -> Callable[..., list[Any]]:
+    """A `getaddrinfo` for which every name has these addresses."""
+    look_up = socket.getaddrinfo
+
+    def look_up_all(name: str, *args: Any, **options: Any) -> list[Any]:
+        names = addresses if name.endswith(".test") else (name,)
+        return [one for each in names for one in look_up(each, *args, **options)]
+
+    return look_up_all
+
+
+@SEVERAL_ADDRESSES
+def test_all_addresses_of_a_host_share_the_time(
+    transport: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A host with several dead addresses is waited for once, not once for each."""
+    dead = [f"127.0.0.{number}" for number in (2, 3, 4)]
+    monkeypatch.setattr(socket, "getaddrinfo", resolving_to(*dead))
+    port = free_port()
+
+    with ExitStack() as stack:
+        for address in dead:
+            stack.enter_context(swallows(address, port))
+        reply, took = timed(transport, f"http://many.test:{port}", 0.6)
+
+    assert reply == Reply(failure=Failure.NOT_SENT, words="ConnectTimeoutError: TimeoutError")
+    assert 0.5 < took < 1.1
+
+
+@SEVERAL_ADDRESSES
+def test_an_address_that_is_alive_has_its_turn(transport: Transport, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dead address before it takes a part of the time only."""
+    monkeypatch.setattr(socket, "getaddrinfo", resolving_to("127.0.0.2", "127.0.0.1"))
+
+    with Loopback(http(lambda request: Answer(204))) as server:
+        port = int(server.address.rpartition(":")[2])
+        with swallows("127.0.0.2", port):
+            reply, took = timed(transport, f"http://both.test:{port}", 1.0)
+
+    assert (reply, took < 0.9) == (Reply(status=204), True)
+
+
+def test_a_handshake_that_drips_has_the_same_deadline(transport: Transport) -> None:
+    """A server that sends its part of TLS byte by byte is not waited for longer."""
+    with Loopback(dripping_handshake) as server:
+        reply, took = timed(transport, f"https://{server.address}", 0.4)
+
+    assert (reply.failure, took < 0.9) == (Failure.NOT_SENT, True)
+
+
+def test_a_handshake_behind_a_proxy_has_what_the_proxy_left() -> None:
+    """A proxy that takes its time and a vendor that takes all of it do not add up."""
+
+    def proxy(line: Line) -> None:
+        line.request()
+        for byte in b"HTTP/1.1 200 OK\r\n\r\n":
+            line.closing.wait(0.03)
+            line.send(bytes([byte]))
+        dripping_handshake(line)
+
+    with Loopback(proxy) as server:
+        transport = Transport(Network(proxy=server.url))
+        reply, took = timed(transport, "https://vendor.test", 0.8)
+        transport.close()
+
+    assert (reply.failure, took < 1.2) == (Failure.NOT_SENT, True)
+
+
+@SEVERAL_ADDRESSES
+def test_what_connecting_took_is_not_there_for_sending(
+    transport: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dead address and a server that does not read the body do not add up."""
+    monkeypatch.setattr(socket, "getaddrinfo", resolving_to("127.0.0.2", "127.0.0.1"))
+
+    with Loopback(Line.hang) as server:
+        port = int(server.address.rpartition(":")[2])
+        with swallows("127.0.0.2", port):
+            reply, took = timed(transport, f"http://both.test:{port}", 1.0, b"x" * 30_000_000)
+
+    assert (reply.failure, took < 1.3) == (Failure.NO_ANSWER, True)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as one:
+        return int(one.getsockname()[1])
+
+
+def timed(transport: Transport, url: str, seconds: float, body: bytes = b"x") -> tuple[Reply, float]:
+    """The reply, and how long it took."""
+    began = time.monotonic()
+    reply = transport.send(Request("POST", f"{url}/path", body=body), seconds)
+    return reply, time.monotonic() - began
+
+
+def dripping_handshake(line: Line) -> None:
+    """The head of a TLS record, and then one byte of it after the other."""
+    line.send(b"\x16\x03\x03\x40\x00")
+    while not line.closing.wait(0.1):
+        line.send(b"\x02")
