@@ -69,7 +69,7 @@ def retry_after_seconds(reply: Reply, now: datetime) -> float | None:
     if not text:
         return None
     if text.isascii() and text.isdigit():
-        return min(float(text[:9]), RETRY_AFTER_CAP_SECONDS)
+        return min(float(text), RETRY_AFTER_CAP_SECONDS)  # infinite, if it has a thousand digits
     try:
         moment = parsedate_to_datetime(text)
     except (TypeError, ValueError, OverflowError):

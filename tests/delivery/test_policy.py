@@ -97,6 +97,8 @@ def test_a_vendor_may_override_rows() -> None:
         ("Mon, 01 Jan 0001 00:00:00 +2359", 0.0),
         ("", None),
         ("   ", None),
+        ("000000000600", 600.0),
+        ("9" * 400, 600.0),
         ("soon", None),
         ("-5", None),
         ("1.5", None),
