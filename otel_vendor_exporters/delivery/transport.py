@@ -8,6 +8,7 @@ one deadline for everything. Whatever happens comes back as a Reply.
 from __future__ import annotations
 
 import os
+import re
 import ssl
 import threading
 from collections.abc import Iterator, Mapping
@@ -358,6 +359,9 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 def _words_of(error: Exception) -> str:
     """The failure in a few words: only types, since messages hold URLs, and URLs hold keys."""
+_NO_TUNNEL = re.compile(r"Tunnel connection failed: (\d{3})")  # http.client's words for it
+
+
     names = [type(error).__name__]
     cause: object = error
     while isinstance(cause, BaseException) and cause.args and isinstance(cause.args[-1], BaseException):
@@ -371,3 +375,5 @@ def _words_of(error: Exception) -> str:
     elif isinstance(cause, OSError) and cause.errno is not None and cause.errno > 0:
         names.append(os.strerror(cause.errno))
     return ": ".join(names)
+    elif tunnel := _NO_TUNNEL.match(str(cause)):
+        names.append(f"answered {tunnel[1]}")

@@ -589,7 +589,8 @@ def test_a_proxy_that_refuses_the_tunnel_sent_nothing(tls: ssl.SSLContext) -> No
         reply = transport.send(posted(server.url), 5)
         transport.close()
 
-    assert (reply.failure, server.connections) == (Failure.NOT_SENT, 0)
+    assert reply == Reply(failure=Failure.NOT_SENT, words="ProxyError: OSError: answered 407")
+    assert server.connections == 0
 
 
 def test_a_proxy_that_drips_its_answer_has_one_deadline() -> None:
