@@ -7,6 +7,7 @@ Never a password in an error.
 from __future__ import annotations
 
 import re
+import ssl
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -73,3 +74,18 @@ def check_files(**names: str | None) -> None:
         if path is not None and not Path(path).exists():
             message = f"{name} is {path!r}: expected a PEM file, and there is none"
             raise ConfigurationError(message, setting=name)
+
+
+def check_client_certificate(path: str | None) -> None:
+    """Refuse a file of which TLS can make nothing, or not without asking for a password."""
+    if path is None:
+        return
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        context.load_cert_chain(path, password="")  # without one OpenSSL asks on the application's terminal
+    except ssl.SSLError as error:
+        expected = "a PEM file with a certificate and its key, which is not encrypted"
+        message = f"client_certificate is {path!r} ({error.reason}): expected {expected}"
+        raise ConfigurationError(message, setting="client_certificate") from error
+    except OSError:
+        return  # it cannot be read now: what waits is kept until it can

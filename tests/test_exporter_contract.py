@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import os
+import pty
+import select
+import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 from opentelemetry.sdk.metrics.export import MetricsData
 
 from otel_vendor_exporters.delivery.request import Receipt
+from otel_vendor_exporters.errors import ConfigurationError
 from otel_vendor_exporters.mparticle import (
     Batch,
     CustomEvent,
@@ -176,3 +188,54 @@ def test_calls_of_a_closed_client_are_counted_and_told_once(
     assert (dict(client.ledger().dropped), client.ledger().balanced) == ({"closed": 100}, True)
     name = type(client).__name__
     assert caplog.messages == [f"{name}: the client is closed; 1 items dropped, and all that follow"]
+
+
+@pytest.fixture
+def locked(tmp_path: Path) -> Path:
+    """A client certificate whose key is encrypted."""
+    pem = trustme.CA().issue_cert("shop.test").private_key_and_cert_chain_pem.bytes()
+    key = load_pem_private_key(pem, None)
+    coat = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"s3cret"))
+    file = tmp_path / "locked.pem"
+    file.write_bytes(coat + pem[pem.index(b"-----BEGIN CERTIFICATE") :])
+    return file
+
+
+@pytest.mark.parametrize("vendor", CALLS)
+def test_a_certificate_that_asks_for_a_password_is_refused(
+    running: Sandbox, locked: Path, vendor: str
+) -> None:
+    """Nobody would be there to type it; what would be right is said."""
+    make, _ = CALLS[vendor]
+
+    with pytest.raises(ConfigurationError, match="its key, which is not encrypted") as caught:
+        make(**{**getattr(running, f"{vendor}_settings"), "client_certificate": str(locked)})
+
+    assert caught.value.setting == "client_certificate"
+
+
+def test_a_certificate_that_is_locked_later_asks_nobody(locked: Path) -> None:
+    """The application's terminal stays quiet, and nothing waits for an answer from it."""
+    script = (
+        "from otel_vendor_exporters.delivery.request import Request\n"
+        "from otel_vendor_exporters.delivery.transport import Network, Transport\n"
+        f"transport = Transport(Network(client_certificate={str(locked)!r}))\n"
+        "print(transport.send(Request('GET', 'https://127.0.0.1:9/'), 5).failure)\n"
+    )
+    child, terminal = pty.fork()
+    if child == 0:
+        os.execve(sys.executable, [sys.executable, "-c", script], {**os.environ, "PYTHONPATH": str(ROOT)})
+    try:
+        said = b""
+        while select.select([terminal], [], [], 20)[0]:
+            with suppress(OSError):  # how the end of the other side shows
+                piece = os.read(terminal, 4096)
+                said += piece
+                if piece:
+                    continue
+            break
+        assert said == b"Failure.NOT_SENT\r\n"
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        os.close(terminal)

@@ -25,7 +25,7 @@ from opentelemetry.context import (
     detach,
 )
 from requests.adapters import HTTPAdapter
-from urllib3 import HTTPConnectionPool, Retry
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, Retry
 from urllib3.exceptions import (
     ClosedPoolError,
     ConnectTimeoutError,
@@ -279,6 +279,8 @@ class _Line:
             pool = adapter.get_connection_with_tls_context(prepared, verify, proxies, cert)
             assert isinstance(pool, HTTPConnectionPool)  # what an HTTPAdapter makes
             pool.ConnectionCls = verbatim(pool.ConnectionCls)
+            if cert is not None and isinstance(pool, HTTPSConnectionPool):
+                pool.key_password = ""  # else OpenSSL asks for one, on the application's terminal
             adapter.cert_verify(pool, url, verify, cert)  # type: ignore[no-untyped-call]  # untyped in requests
             whole_url = adapter.request_url(prepared, proxies) != "/"
             found = _Origin(pool, whole_url, pool.proxy_headers if whole_url else {})
@@ -357,11 +359,11 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
             waiting += [*one.args, getattr(one, "reason", None), one.__cause__, one.__context__]
 
 
-def _words_of(error: Exception) -> str:
-    """The failure in a few words: only types, since messages hold URLs, and URLs hold keys."""
 _NO_TUNNEL = re.compile(r"Tunnel connection failed: (\d{3})")  # http.client's words for it
 
 
+def _words_of(error: Exception) -> str:
+    """The failure in a few words: only types, since messages hold URLs, and URLs hold keys."""
     names = [type(error).__name__]
     cause: object = error
     while isinstance(cause, BaseException) and cause.args and isinstance(cause.args[-1], BaseException):
@@ -374,6 +376,6 @@ _NO_TUNNEL = re.compile(r"Tunnel connection failed: (\d{3})")  # http.client's w
         names.append((cause.reason or "").replace("_", " ").lower() or "no reason given")
     elif isinstance(cause, OSError) and cause.errno is not None and cause.errno > 0:
         names.append(os.strerror(cause.errno))
-    return ": ".join(names)
     elif tunnel := _NO_TUNNEL.match(str(cause)):
         names.append(f"answered {tunnel[1]}")
+    return ": ".join(names)

@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 from otel_vendor_exporters import __version__
 from otel_vendor_exporters import attributes as names
-from otel_vendor_exporters.addresses import check_files, check_proxy, check_url
+from otel_vendor_exporters.addresses import check_client_certificate, check_files, check_proxy, check_url
 from otel_vendor_exporters.errors import ConfigurationError
 from otel_vendor_exporters.mparticle_analytics.texts import fits
 from otel_vendor_exporters.settings import Secret, first_conflict, read_settings, setting
@@ -116,7 +116,9 @@ class AnalyticsSettings:
     ca_file: str | None = setting(
         "A PEM file of authorities to trust instead of the usual ones.", default=None
     )
-    client_certificate: str | None = setting("A PEM file with a certificate and its key.", default=None)
+    client_certificate: str | None = setting(
+        "A PEM file with a certificate and its key, which is not encrypted.", default=None
+    )
     proxy: Secret | None = setting(
         "The proxy's URL; unless set, HTTPS_PROXY and NO_PROXY hold.", default=None
     )
@@ -133,6 +135,7 @@ class AnalyticsSettings:
         check_url("base_url", self.base_url)
         check_proxy(self.proxy)
         check_files(ca_file=self.ca_file, client_certificate=self.client_certificate)
+        check_client_certificate(self.client_certificate)
         if not self.user_agent.isascii() or not self.user_agent.isprintable():
             message = f"user_agent is {self.user_agent!r}: expected printable ASCII"
             raise ConfigurationError(message, setting="user_agent")

@@ -15,7 +15,13 @@ from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from otel_vendor_exporters import __version__
-from otel_vendor_exporters.addresses import LOOPBACK_HOSTS, check_files, check_proxy, is_sendable
+from otel_vendor_exporters.addresses import (
+    LOOPBACK_HOSTS,
+    check_client_certificate,
+    check_files,
+    check_proxy,
+    is_sendable,
+)
 from otel_vendor_exporters.errors import ConfigurationError
 from otel_vendor_exporters.settings import Secret, first_conflict, read_settings, setting
 
@@ -124,7 +130,9 @@ class MPulseSettings:
     ca_file: str | None = setting(
         "A PEM file of authorities to trust instead of the usual ones.", default=None
     )
-    client_certificate: str | None = setting("A PEM file with a certificate and its key.", default=None)
+    client_certificate: str | None = setting(
+        "A PEM file with a certificate and its key, which is not encrypted.", default=None
+    )
     proxy: Secret | None = setting(
         "The proxy's URL; unless set, HTTPS_PROXY and NO_PROXY hold.", default=None
     )
@@ -158,6 +166,7 @@ class MPulseSettings:
         _check_user_agent(self.user_agent)
         check_proxy(self.proxy)
         check_files(ca_file=self.ca_file, client_certificate=self.client_certificate)
+        check_client_certificate(self.client_certificate)
 
     @classmethod
     def read(cls, **keywords: object) -> MPulseSettings:
