@@ -22,6 +22,7 @@ from urllib3.util import SKIP_HEADER
 
 # Never on the wire: the key of a request's headers under which its passage goes through the pool.
 PASSAGE = ":passage"
+SECONDS_WITHOUT_KEEPING = 600.0
 
 
 class Passage:
@@ -29,15 +30,36 @@ class Passage:
     One request on its way; `deadline` is in monotonic seconds.
 
     `begun` once its bytes may have left, `heard` once a byte has come back; `reused` on a connection that
-    was open before.
+    was open before; `last` on a connection that is to be closed after the answer.
     """
 
-    __slots__ = ("begun", "deadline", "heard", "reused", "target")
+    __slots__ = ("begun", "deadline", "heard", "last", "reused", "target")
 
-    def __init__(self, deadline: float, target: str = "/") -> None:
+    def __init__(self, deadline: float, *, last: bool = False) -> None:
         self.deadline = deadline
-        self.target = target
+        self.target = "/"
+        self.last = last
         self.begun = self.heard = self.reused = False
+
+
+class HangUps:
+    """
+    Which servers close a connection that is kept, just as the next request comes. Any thread may call.
+
+    A request that meets that moment may have been read, or not: nobody knows. So for a while each request to
+    such a server has a connection of its own.
+    """
+
+    def __init__(self) -> None:
+        self._until: dict[str, float] = {}  # by origin: monotonic seconds
+
+    def note(self, origin: str) -> None:
+        """It happened."""
+        self._until[origin] = monotonic() + SECONDS_WITHOUT_KEEPING
+
+    def are_likely(self, origin: str) -> bool:
+        """Whether it has happened lately."""
+        return monotonic() < self._until.get(origin, 0.0)
 
 
 @cache
@@ -127,7 +149,9 @@ def _left(deadline: float) -> float:
 
 def _answers_to(passage: Passage) -> Any:  # http.client calls it as a class
     def response(sock: socket.socket, *args: Any, **options: Any) -> HTTPResponse:
-        return _Answer(_Source(sock, passage), *args, **options)  # type: ignore[arg-type]  # all it asks
+        answer = _Answer(_Source(sock, passage), *args, **options)  # type: ignore[arg-type]  # all it asks
+        answer.is_last = passage.last
+        return answer
 
     return response
 
@@ -140,10 +164,13 @@ class _Answer(HTTPResponse):
     a third of a beacon's time, and there is nothing in this one that anybody asks for.
     """
 
+    is_last = False
+
     def begin(self) -> None:
         head = self.fp.peek()
-        if not _is_plain_204(head):
+        if self.is_last or not _is_plain_204(head):
             super().begin()
+            self.will_close = self.will_close or self.is_last
             return
         self.fp.read(len(head))
         self.version, self.status, self.reason = 11, 204, "No Content"

@@ -38,7 +38,7 @@ from urllib3.exceptions import (
 from urllib3.response import BaseHTTPResponse
 from urllib3.util import SKIP_HEADER
 
-from otel_vendor_exporters.delivery.connection import PASSAGE, Passage, verbatim
+from otel_vendor_exporters.delivery.connection import PASSAGE, HangUps, Passage, verbatim
 from otel_vendor_exporters.delivery.request import Failure, Reply, Request
 from otel_vendor_exporters.errors import ConfigurationError
 
@@ -130,6 +130,7 @@ class Transport:
         self._threads = threading.local()
         self._lock = threading.Lock()
         self._lines: list[_Line] = []
+        self._hang_ups = HangUps()
 
     def send(self, request: Request, timeout_seconds: float) -> Reply:
         """The answer, or why there is none, within about `timeout_seconds`. Never raises for the network."""
@@ -158,7 +159,7 @@ class Transport:
     def _line(self) -> _Line:
         line: _Line | None = getattr(self._threads, "line", None)
         if line is None:
-            line = self._threads.line = _Line(self._network)
+            line = self._threads.line = _Line(self._network, self._hang_ups)
             with self._lock:
                 self._lines.append(line)
         return line
@@ -221,28 +222,37 @@ class _Line:
     then goes straight to the pool. `Session.send` costs twice as much as the sending itself.
     """
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, hang_ups: HangUps) -> None:
         self._network = network
+        self._hang_ups = hang_ups
+        self._keeps = False  # a connection may be open
         self._session = requests.Session()
         self._origins: dict[str, _Origin] = {}
         self._used_at = monotonic()
 
     def send(self, request: Request, timeout_seconds: float) -> Reply:
         now = monotonic()
-        if now - self._used_at > MAX_IDLE_SECONDS:
+        end_of_host = request.url.find("/", request.url.find("//") + 2)
+        host, target = request.url[:end_of_host], request.url[end_of_host:]
+        alone = not request.repeatable and self._hang_ups.are_likely(host)
+        if now - self._used_at > MAX_IDLE_SECONDS or (alone and self._keeps):
             self.close()
-        passage = Passage(deadline=now + timeout_seconds)
-        reply, error = self._send(request, passage)
-        if request.repeatable and error is not None and _is_hang_up(passage, error):
-            reply, _ = self._send(request, Passage(passage.deadline))
+        passage = Passage(now + timeout_seconds, last=alone)
+        reply, error = self._send(request, host, target, passage)
+        if error is not None and _is_hang_up(passage, error):
+            self._hang_ups.note(host)
+            if request.repeatable:
+                reply, _ = self._send(request, host, target, Passage(passage.deadline))
+        self._keeps = not alone
         self._used_at = monotonic()
         return reply
 
-    def _send(self, request: Request, passage: Passage) -> tuple[Reply, Exception | None]:
+    def _send(
+        self, request: Request, host: str, target: str, passage: Passage
+    ) -> tuple[Reply, Exception | None]:
         try:
-            end_of_host = request.url.find("/", request.url.find("//") + 2)
-            origin = self._origin(request.url[:end_of_host])
-            passage.target = request.url if origin.whole_url else request.url[end_of_host:]
+            origin = self._origin(host)
+            passage.target = request.url if origin.whole_url else target
             response = origin.pool.urlopen(
                 request.method,
                 "/",

@@ -9,12 +9,14 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import requests
 from opentelemetry.context import _SUPPRESS_HTTP_INSTRUMENTATION_KEY, _SUPPRESS_INSTRUMENTATION_KEY, get_value
 
+from otel_vendor_exporters.delivery import connection as connection_module
 from otel_vendor_exporters.delivery import transport as transport_module
 from otel_vendor_exporters.delivery.request import Failure, Reply, Request
 from otel_vendor_exporters.delivery.transport import MAX_BODY_BYTES, Network, Transport
@@ -399,6 +401,43 @@ def test_what_may_be_repeated_goes_once_more_at_once(
     expected = [(0, b"1"), (0, b"1"), (1, b"1")] if repeatable else [(0, b"1"), (0, b"1")]
     assert [reply.failure for reply in replies] == [None, None if repeatable else Failure.NO_ANSWER]
     assert seen == expected
+
+
+def test_a_server_that_hangs_up_without_a_word_costs_one_request(transport: Transport) -> None:
+    """It has happened once: from then on what must not arrive twice has a connection of its own."""
+    seen: list[tuple[int, bytes]] = []
+
+    with hangs_up_on_the_second(seen, lambda line: None) as server:
+        replies = [transport.send(posted(server.url, b"%d" % number), 5) for number in range(8)]
+
+    assert [reply.status for reply in replies] == [200, 0, 200, 200, 200, 200, 200, 200]
+    assert seen == [(0, b"0"), (0, b"1"), *((number - 1, b"%d" % number) for number in range(2, 8))]
+
+
+def test_all_threads_hear_of_a_server_that_hangs_up(transport: Transport) -> None:
+    """The connection that another thread keeps is not used again either."""
+    seen: list[tuple[int, bytes]] = []
+    with hangs_up_on_the_second(seen, lambda line: None) as server, ThreadPoolExecutor(1) as other:
+
+        def send() -> int:
+            return transport.send(posted(server.url), 5).status
+
+        statuses = [other.submit(send).result(), send(), send(), other.submit(send).result()]
+
+    assert statuses == [200, 200, 0, 200]
+
+
+def test_a_server_that_hung_up_long_ago_is_trusted_again(
+    transport: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that was restarted once does not cost a connection for each request for ever."""
+    monkeypatch.setattr(connection_module, "SECONDS_WITHOUT_KEEPING", 0.0)
+    seen: list[tuple[int, bytes]] = []
+
+    with hangs_up_on_the_second(seen, lambda line: None) as server:
+        statuses = [transport.send(posted(server.url), 5).status for _ in range(4)]
+
+    assert statuses == [200, 0, 200, 0]
 
 
 def test_an_answer_that_has_begun_is_not_asked_for_again(transport: Transport) -> None:
