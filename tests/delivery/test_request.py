@@ -57,6 +57,7 @@ def test_an_item_asks_for_nothing_special() -> None:
         "ticket": None,
         "on_loss": None,
         "row": 0,
+        "inherited": False,
     }
 
 

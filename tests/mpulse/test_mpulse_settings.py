@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from otel_vendor_exporters.errors import ConfigurationError
 from otel_vendor_exporters.mpulse.settings import (
@@ -156,6 +159,14 @@ def test_what_is_missing_or_unknown_is_named(keywords: dict[str, Any], name: str
     assert caught.value.setting == name
 
 
+def certificate() -> str:
+    """A certificate with its key, in a file."""
+    path = Path(tempfile.mkdtemp(prefix="certificate")) / "shop.pem"
+    trustme.CA().issue_cert("shop.example").private_key_and_cert_chain_pem.write_to_path(str(path))
+    return str(path)
+
+
+CERTIFICATE = certificate()
 GOOD: Mapping[str, tuple[str, object]] = {  # a variable's text, and what it becomes
     "api_key": (" K1 ", "K1"),
     "domain": ("com.example.App", "com.example.App"),
@@ -169,7 +180,7 @@ GOOD: Mapping[str, tuple[str, object]] = {  # a variable's text, and what it bec
     "ab_test": ("AB Test 1", "AB Test 1"),
     "spool_dir": ("/var/spool/shop", "/var/spool/shop"),
     "ca_file": (__file__, __file__),
-    "client_certificate": (__file__, __file__),
+    "client_certificate": (CERTIFICATE, CERTIFICATE),
     "proxy": ("http://user:word@proxy.local:8080", Secret("http://user:word@proxy.local:8080")),
     "session": ("none", "none"),
     "timeout": ("0.5", 0.5),
