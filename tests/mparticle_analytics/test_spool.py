@@ -115,7 +115,9 @@ def test_A12_a_user_deleted_by_one_process_is_not_told_of_by_another(
     )
 
     with AnalyticsClient(**settings) as client:
-        service.fails = lambda: Answer(503, headers={"Retry-After": "1"})
+        service.fails = lambda: Answer(
+            503, headers={"Retry-After": "4"}
+        )  # longer than the other process takes
         client.track_many([AnalyticsEvent("seen", user) for user in ("user47", "other")], timeout_seconds=0)
         service.until_called(1)
         service.fails = lambda: None
@@ -170,7 +172,9 @@ def test_A12_what_another_process_keeps_of_a_deleted_user_is_gone_when_it_sends(
     script += "from otel_vendor_exporters.mparticle_analytics import AnalyticsClient\n" + code
 
     with AnalyticsClient(**settings) as client:
-        service.fails = lambda: Answer(503, headers={"Retry-After": "1"})
+        service.fails = lambda: Answer(
+            503, headers={"Retry-After": "4"}
+        )  # longer than the other process takes
         client.track_many([AnalyticsEvent("seen", user) for user in ("user47", "other")], timeout_seconds=0)
         service.until_called(1)
         service.fails = lambda: None
