@@ -36,7 +36,12 @@ def disk_errors() -> Iterator[None]:
     try:
         with no_fork:
             yield
-    except sqlite3.Error as error:
-        raise (DamagedError if is_damage(error) else SpoolError)(str(error)) from error
-    except OSError as error:
-        raise SpoolError(error.strerror or type(error).__name__) from error
+    except (sqlite3.Error, OSError) as error:
+        raise disk_error(error) from error
+
+
+def disk_error(error: sqlite3.Error | OSError) -> SpoolError:
+    """What the disk or SQLite said, without paths of the user's."""
+    if isinstance(error, OSError):
+        return SpoolError(error.strerror or type(error).__name__)
+    return (DamagedError if is_damage(error) else SpoolError)(str(error))

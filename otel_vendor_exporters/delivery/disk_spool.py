@@ -61,18 +61,13 @@ class DiskSpool(SpoolWriting[U]):
 
     def leave(self, items: Sequence[Item[U]]) -> None:
         """Items are about to leave: written down before the first byte, where twice is worse than never."""
-        if not self._disk.again:
-            rows = self._rows_of(items)
-            self._left.update(rows)
-            if not self._mark(rows, Mark.IN_FLIGHT):
-                self._give_up()
+        if not self._disk.again and not self._mark(self._places_of(items), Mark.IN_FLIGHT):
+            self._give_up()
 
     def stay(self, items: Iterable[Item[U]]) -> None:
         """Items that were about to leave, or had left, are here and wait."""
-        if self._left:
-            rows = [item.row for item in items if item.row in self._left]
-            self._left.difference_update(rows)
-            self._mark(rows, Mark.WAITING)
+        if not self._disk.again:
+            self._mark(self._places_of(items), Mark.WAITING)
 
     def settle(self, items: Sequence[Item[U]]) -> None:
         """Forget taken items: their outcome is known."""

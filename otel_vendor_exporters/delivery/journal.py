@@ -24,7 +24,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from otel_vendor_exporters.delivery.disk_errors import OTHER_KIND, DamagedError, disk_errors, is_damage
+from otel_vendor_exporters.delivery.disk_errors import (
+    OTHER_KIND,
+    DamagedError,
+    disk_error,
+    disk_errors,
+    is_damage,
+)
 from otel_vendor_exporters.delivery.file_lock import FileLock
 from otel_vendor_exporters.delivery.lifetime import no_fork
 from otel_vendor_exporters.delivery.segments import BLOT, Segment, entries_of, joined
@@ -35,6 +41,7 @@ APPLICATION_ID = 0x4F564558
 SUFFIX = ".spool"
 MARKS = ".marks"
 MOST_IN_A_SEGMENT = 512
+_MOST_BETWEEN = 4096  # places between two marks, for which one writing costs less than two
 _MOST_BLOCKS = 1 << 39  # times 512 that is the largest place there is, 2^48
 _MOST_WAIT_MS = 1_000  # for another process that has the file under its lock
 _MOST_WAIT_FOR_READERS_MS = 100
@@ -98,7 +105,8 @@ class Journal:
         self.path = path
         self._lock = lock
         self._connection = connection
-        self._marks = marks  # a file descriptor
+        self._marks = marks  # a file descriptor,
+        self._states = bytearray()  # and what stands there
 
     @classmethod
     def create(cls, folder: Path, label: Label) -> Journal:
@@ -119,9 +127,8 @@ class Journal:
         """All changes, or none. Raises SpoolError."""
         if not (changes.new or changes.changed or changes.gone):
             return
+        self._clear_marks(changes.new)
         with disk_errors():
-            for segment in changes.new:  # before the segment is there: its block may have been another's
-                os.pwrite(self._marks, bytes(MOST_IN_A_SEGMENT), segment.block * MOST_IN_A_SEGMENT)
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 for statement, rows in (
@@ -137,11 +144,28 @@ class Journal:
                     self._connection.execute("ROLLBACK")
                 raise
 
-    def mark(self, places: Sequence[int], mark: Mark) -> None:
+    def _clear_marks(self, segments: Iterable[Segment]) -> None:
+        """Before they are there: their blocks may have been others'."""
+        for segment in segments:
+            start, stop = segment.block * MOST_IN_A_SEGMENT, (segment.block + 1) * MOST_IN_A_SEGMENT
+            if len(self._states) < stop:
+                self._states.extend(bytes(stop - len(self._states)))
+            self._states[start:stop] = bytes(MOST_IN_A_SEGMENT)
+            self._write_marks(start, stop)
+
+    def mark(self, places: Collection[int], mark: Mark) -> None:
         """Say what became of the items at these places: block times 512 and the place in it."""
-        with disk_errors():
-            for start, stop in _runs(sorted(places)):
-                os.pwrite(self._marks, bytes([mark]) * (stop - start), start)
+        states, value = self._states, int(mark)
+        for place in places:
+            states[place] = value
+        for start, stop in _ranges(sorted(places)):
+            self._write_marks(start, stop)
+
+    def _write_marks(self, start: int, stop: int) -> None:
+        try:
+            os.pwrite(self._marks, memoryview(self._states)[start:stop], start)
+        except OSError as error:
+            raise disk_error(error) from error
 
     def body_without(self, block: int, indexes: Collection[int]) -> bytes:
         """The body of a segment with some of its items blotted out. Raises SpoolError."""
@@ -154,9 +178,8 @@ class Journal:
         return joined(BLOT if index in indexes else entry for index, entry in enumerate(entries))
 
     def settled(self, block: int) -> set[int]:
-        """Which places of a block are marked as settled. Raises SpoolError."""
-        with disk_errors():
-            marks = os.pread(self._marks, MOST_IN_A_SEGMENT, block * MOST_IN_A_SEGMENT)
+        """Which places of a block are marked as settled."""
+        marks = self._states[block * MOST_IN_A_SEGMENT : (block + 1) * MOST_IN_A_SEGMENT]
         return {place for place, mark in enumerate(marks) if mark == Mark.SETTLED}
 
     def rewrite(self) -> None:
@@ -289,18 +312,16 @@ def _new_file(path: Path) -> int:
     return os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW, 0o600)
 
 
-def _runs(places: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Start and end of what stands side by side."""
+def _ranges(places: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Start and end of what is written together: what stands in between is written as it is."""
     if not places:
         return
-    if places[-1] - places[0] + 1 == len(places):
-        yield places[0], places[-1] + 1
-        return
     start = places[0]
-    for one, following in pairwise(places):
-        if following != one + 1:
-            yield start, one + 1
-            start = following
+    if places[-1] - start > _MOST_BETWEEN:
+        for one, following in pairwise(places):
+            if following - one > _MOST_BETWEEN:
+                yield start, one + 1
+                start = following
     yield start, places[-1] + 1
 
 

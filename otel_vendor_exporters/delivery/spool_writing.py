@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic
@@ -57,20 +57,20 @@ class Disk(Generic[U]):
         object.__setattr__(self, "folder", self.folder.absolute())
 
 
-def _block(row: int) -> int:
-    return row % _PLACES // MOST_IN_A_SEGMENT
+def _block(place: int) -> int:
+    return place // MOST_IN_A_SEGMENT
 
 
 def _body(pairs: Iterable[tuple[Item[U], bytes]]) -> bytes:
     return joined((item.expires_at_unix_ms, item.size_bytes, body) for item, body in pairs)
 
 
-def _by_block(rows: Sequence[int]) -> Mapping[int, int]:
-    """How many rows of each block."""
-    if not rows:
+def _by_block(places: Sequence[int]) -> Mapping[int, int]:
+    """How many places of each block."""
+    if not places:
         return {}
-    first, last = _block(min(rows)), _block(max(rows))
-    return {first: len(rows)} if first == last else Counter(map(_block, rows))
+    first, last = _block(min(places)), _block(max(places))
+    return {first: len(places)} if first == last else Counter(map(_block, places))
 
 
 class SpoolWriting(Generic[U]):
@@ -98,14 +98,13 @@ class SpoolWriting(Generic[U]):
         self._oldest = dict(self._newest)
         self._living: dict[int, int] = {}  # by block: items that are not settled
         self._gone: list[int] = []  # blocks without such, to be deleted
-        self._settled: list[int] = []  # rows to be marked so
-        self._left: set[int] = set()  # rows marked as in flight
+        self._settled: list[int] = []  # places to be marked so
         self._rewrite_due = False  # the file holds what is to be overwritten,
         self._truncate_due = False  # and its log,
         self._erase_at = 0.0  # which is not tried before
         # While the disk fails:
         self._unwritten: list[Item[U]] = []  # got rows, in a transaction that is not over
-        self._stale: dict[int, Item[U]] = {}  # by row: items that have grown since they were written
+        self._stale: dict[int, Item[U]] = {}  # by place: items that have grown since they were written
         self._blots: dict[int, set[int]] = {}  # by block: places whose content must not be read again
 
     def _follow(self, items: Sequence[Item[U]], put: Put[U]) -> None:
@@ -116,19 +115,21 @@ class SpoolWriting(Generic[U]):
         absorbed = [lost for _, lost in put.absorbed]
         dead = {id(item) for item in (*put.evicted, *absorbed)}
         grown = {
-            item.row: item for item, _ in put.absorbed if id(item) not in dead and self._is_in_file(item)
+            item.row % _PLACES: item
+            for item, _ in put.absorbed
+            if id(item) not in dead and self._is_in_file(item)
         }
         # What merges stands alone in its segment, so that both sides of a merge are one transaction.
-        for row in self._rows_of(absorbed):
-            del self._living[_block(row)]
-            self._gone.append(_block(row))
-            self._stale.pop(row, None)
+        for place in self._places_of(absorbed):
+            del self._living[_block(place)]
+            self._gone.append(_block(place))
+            self._stale.pop(place, None)
         self._stale.update(grown)
         fresh = [item for item in items if not (self._is_in_file(item) or id(item) in dead)]
         if writable:
             self._write(Changes(new=self._segments(fresh)))
         if self._open_at is not None:  # what could not be deleted
-            self._settled += self._rows_of(absorbed)
+            self._settled += self._places_of(absorbed)
         self._forget(put.evicted)
         self._mark_settled()
 
@@ -154,9 +155,9 @@ class SpoolWriting(Generic[U]):
         block = self._free.pop() if self._free else self._next_block
         self._next_block = max(self._next_block, block + 1)
         row = self._journals * _PLACES + block * MOST_IN_A_SEGMENT
-        for index, (item, _) in enumerate(pairs):
-            item.row = row + index
-            self._unwritten.append(item)
+        for item_row, (item, _) in enumerate(pairs, row):
+            item.row = item_row
+        self._unwritten += [item for item, _ in pairs]
         self._living[block] = len(pairs)
         inherited = pairs[0][0].inherited
         self._oldest[inherited] -= older
@@ -178,9 +179,9 @@ class SpoolWriting(Generic[U]):
 
     def _write_without(self, items: Iterable[Item[U]], changes: Changes) -> None:
         """Write the changes, and blot out items that must not be read again, in one transaction."""
-        for row in self._rows_of(items):
-            self._blots.setdefault(_block(row), set()).add(row % MOST_IN_A_SEGMENT)
-            self._stale.pop(row, None)
+        for place in self._places_of(items):
+            self._blots.setdefault(_block(place), set()).add(place % MOST_IN_A_SEGMENT)
+            self._stale.pop(place, None)
         self._write(changes)
 
     def erase(self, *, at_once: bool) -> None:
@@ -222,15 +223,13 @@ class SpoolWriting(Generic[U]):
 
     def _forget(self, items: Iterable[Item[U]]) -> None:
         """Items are settled: in the marks, and when a segment has no others it is deleted."""
-        rows = self._rows_of(items)
-        if self._left:
-            self._left.difference_update(rows)
-        for row in rows if self._stale else ():
-            self._stale.pop(row, None)
-        self._settled += rows
+        places = self._places_of(items)
+        for place in places if self._stale else ():
+            self._stale.pop(place, None)
+        self._settled += places
         if len(self._settled) >= self._settled_at_once or self._memory.is_empty:
             self._mark_settled()
-        for block, count in _by_block(rows).items():
+        for block, count in _by_block(places).items():
             self._living[block] -= count
             if not self._living[block]:
                 del self._living[block]
@@ -238,22 +237,23 @@ class SpoolWriting(Generic[U]):
         if len(self._gone) >= _GONE_AT_ONCE or (self._gone and self._memory.is_empty):
             self._write(Changes())
 
-    def _rows_of(self, items: Iterable[Item[U]]) -> list[int]:
+    def _places_of(self, items: Iterable[Item[U]]) -> list[int]:
+        """Where in the file those stand that do."""
         if self._journal is None:
             return []
         start = self._journals * _PLACES
-        return [item.row for item in items if item.row >= start]
+        return [item.row - start for item in items if item.row >= start]
 
     def _is_in_file(self, item: Item[U]) -> bool:
         is_there = self._journal is not None or self._is_left_behind
         return is_there and item.row >= self._journals * _PLACES
 
-    def _mark(self, rows: Sequence[int], mark: Mark) -> bool:
+    def _mark(self, places: Collection[int], mark: Mark) -> bool:
         """Whether that could be written, as far as there is a file."""
-        if self._journal is None or not rows:
+        if self._journal is None or not places:
             return True
         try:
-            self._journal.mark([row % _PLACES for row in rows], mark)
+            self._journal.mark(places, mark)
         except SpoolError as error:
             self._fail(error)
             return False
@@ -291,7 +291,7 @@ class SpoolWriting(Generic[U]):
             return replace(changes, gone=self._gone)
         blots = {block: places for block, places in self._blots.items() if block in self._living}
         bodies = [(journal.body_without(block, places), block) for block, places in blots.items()]
-        bodies += [(_body(self._encoded([item])), _block(row)) for row, item in self._stale.items()]
+        bodies += [(_body(self._encoded([item])), _block(place)) for place, item in self._stale.items()]
         return replace(changes, changed=bodies, gone=self._gone)
 
     def _undo(self, changes: Changes) -> None:

@@ -263,6 +263,23 @@ def test_what_was_in_flight_is_ambiguous(host: Host, again: bool) -> None:
     assert names(second.take(9)) == (["a", "b", "c", "d", "e", "f"] if again else ["b", "c", "e", "f"])
 
 
+def test_what_leaves_together_may_stand_far_apart(host: Host) -> None:
+    """What stands between items that leave, or stay after all, together stays what it is."""
+    first = host.process(max_items=20_000, max_bytes=10**6)
+    first.put(items([str(number) for number in range(12_000)]))
+    taken = first.take(20_000)
+    first.leave([taken[place] for place in (9001, 9000, 3, 5, 4200, 4, 2)])
+    first.leave(taken[10:11])
+    first.stay([taken[place] for place in (9001, 10, 2)])
+    host.die(first)
+    second = host.process(max_items=20_000, max_bytes=10**6)
+    found = [one.ambiguous for one in adopt(second)]
+
+    gone = {9000, 3, 5, 4200, 4}
+    assert found == [5]
+    assert names(second.take(20_000)) == [str(number) for number in range(12_000) if number not in gone]
+
+
 def test_what_was_only_taken_is_not_in_flight(host: Host) -> None:
     """Packed and not yet under way is not lost."""
     first = host.process()
