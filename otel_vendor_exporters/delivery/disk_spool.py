@@ -41,6 +41,7 @@ class DiskSpool(SpoolWriting[U]):
     def put(self, items: Iterable[Item[U]]) -> Put[U]:
         """Keep new items behind the others, in memory and on disk."""
         items = list(items)
+        self._look_for_file()
         put = self._memory.put(items)
         if not (put.evicted or put.absorbed) and self._open_at is None:
             self._write(Changes(new=self._segments(items)))

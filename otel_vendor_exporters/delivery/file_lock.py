@@ -57,6 +57,10 @@ class FileLock:
         else:
             os.ftruncate(self._descriptor, 0)
 
+    def is_there(self) -> bool:
+        """Whether its file still stands in the folder. Raises OSError."""
+        return os.path.samestat(os.fstat(self._descriptor), self._path.stat())
+
     def release(self, *, unlink: bool = False) -> None:
         """End the lock, and its file if the spool file is gone. Never raises."""
         if unlink:

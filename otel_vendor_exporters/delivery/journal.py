@@ -105,6 +105,7 @@ class Journal:
         self.path = path
         self._lock = lock
         self._connection = connection
+        self._status = path.stat()
         self._marks = marks  # a file descriptor,
         self._states = bytearray()  # and what stands there
 
@@ -122,6 +123,21 @@ class Journal:
                 remove(path)
                 lock.release(unlink=True)
                 raise
+
+    def is_there(self) -> bool:
+        """Whether others find our files: written on, a file that was removed is only ours to see."""
+        samestat = os.path.samestat
+        try:
+            return (
+                samestat(self._status, self.path.stat())
+                and samestat(os.fstat(self._marks), _beside(self.path, MARKS).stat())
+                and _beside(self.path, "-wal").exists()
+                and self._lock.is_there()
+            )
+        except FileNotFoundError:
+            return False
+        except OSError:  # it cannot be told now
+            return True
 
     def write(self, changes: Changes) -> None:
         """All changes, or none. Raises SpoolError."""

@@ -31,6 +31,7 @@ from otel_vendor_exporters.delivery.spool import MemorySpool, Put
 from otel_vendor_exporters.errors import SpoolError
 
 RETRY_SECONDS = 60.0  # after the disk failed
+LOOK_SECONDS = 1.0  # between two looks whether our file is still there
 ERASE_AGAIN_SECONDS = 1.0  # after somebody else's reading kept the log from being emptied
 _GONE_AT_ONCE = 64  # segments deleted in one transaction, once all their items are settled
 _SETTLED_AT_ONCE = 256  # items marked as settled together, where they were marked as in flight before;
@@ -84,6 +85,7 @@ class SpoolWriting(Generic[U]):
         self._journal: Journal | None = None
         self._scan_at = clock.monotonic()
         self._open_at: float | None = self._scan_at  # when to try the disk; None while it works
+        self._look_at = 0.0
         self._settled_at_once = _SENT_TWICE_AT_MOST if disk.again else _SETTLED_AT_ONCE
         self._closed = False
         self._is_left_behind = False  # the file is closed, with what was not settled
@@ -320,8 +322,8 @@ class SpoolWriting(Generic[U]):
         now = self._clock.monotonic()
         if self._closed or now < self._open_at:
             return False
-        if self._journal is not None and not self._journal.path.exists():
-            self._give_up()  # somebody has removed it
+        if self._journal is not None and not self._journal.is_there():
+            self._give_up()
         try:
             self._journal = self._journal or self._new_journal()
         except SpoolError as error:
@@ -334,6 +336,18 @@ class SpoolWriting(Generic[U]):
             text = "%s: what waits is written to the disk again"
             self._notices.note_over("spool", text, self._disk.label.vendor)
         return self._open_at is None
+
+    def _look_for_file(self) -> None:
+        """Go on with another file when somebody has removed ours, as those do who tidy up folders."""
+        now = self._clock.monotonic()
+        if self._journal is None or now < self._look_at:
+            return
+        self._look_at = now + LOOK_SECONDS
+        if not self._journal.is_there():
+            self._give_up()
+            self._open_at = now
+            text = "%s: somebody has removed files from the spool folder: what waits is written to a new one"
+            self._notices.note("spool file", logging.ERROR, text, self._disk.label.vendor)
 
     def _new_journal(self) -> Journal:
         journal = Journal.create(self._disk.folder, self._disk.label)

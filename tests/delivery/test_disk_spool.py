@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import resource
+import shutil
 import sqlite3
 import stat
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
@@ -814,6 +815,31 @@ def test_new_items_when_the_marks_before_them_fail(host: Host, monkeypatch: pyte
 def _refusing_marks(self: Journal, places: Sequence[int], mark: journal.Mark) -> None:
     with disk_errors():
         raise OSError(5, "Input/output error")
+
+
+@pytest.mark.parametrize("gone", ["*", "*.spool", "*.marks", "*.lock", "*-wal", "the folder"])
+def test_files_that_are_removed_under_a_living_process(host: Host, gone: str, caplog: Log) -> None:
+    """Noticed within a second, said once, and everything that waits is in a new file."""
+    spool = host.process()
+    spool.put(items("abc"))
+    spool.settle(spool.take(1))
+    if gone == "the folder":
+        shutil.rmtree(host.folder)
+    else:
+        for path in host.folder.glob(gone):
+            path.unlink()
+    host.clock.advance(1.0)
+    for unit in "def":
+        spool.put(items(unit))
+        host.clock.advance(1.0)
+    host.notices.tell()
+    host.die(spool)
+    second = host.process()
+    adopt(second)
+
+    assert names(second.take(9)) == ["b", "c", "d", "e", "f"]
+    words = "shop: somebody has removed files from the spool folder: what waits is written to a new one"
+    assert caplog.messages == [words]
 
 
 def test_what_merged_while_the_disk_failed_comes_back_once(
