@@ -13,9 +13,10 @@ from __future__ import annotations
 import logging
 import os
 import stat
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Generic
 
@@ -58,6 +59,7 @@ class Estate:
     path: Path
     segments: Sequence[tuple[Segment, bytes]]  # with the marks of their items
     lock: FileLock
+    end: Callable[[], None]  # removes it, or sets it aside
     adopted: int = 0  # segments
 
     def portions(self, codec: Codec[U], *, again: bool) -> Iterator[Sequence[Part[U]]]:
@@ -84,12 +86,15 @@ class Estate:
         """After it was copied: it is not to be had here any more. Raises SpoolError."""
         settle(self.path, [part.block for part in portion])
         self.adopted += len(portion)
+        with suppress(OSError):  # then whoever comes next looks into our file, and finds that all is well
+            self.lock.leave_note("")
 
     def leave(self) -> None:
-        """Remove it when everything in it is ours now; else leave the rest to another time or another."""
-        if self.adopted == len(self.segments):
-            remove(self.path)
-        self.lock.release(unlink=self.adopted == len(self.segments))
+        """End it when everything in it is ours now; else leave the rest to another time or another."""
+        is_ours = self.adopted == len(self.segments)
+        if is_ours:
+            self.end()
+        self.lock.release(unlink=is_ours)
 
 
 def _part(segment: Segment, marks: bytes, codec: Codec[U], *, again: bool) -> Part[U]:
@@ -211,9 +216,9 @@ def _opened(path: Path, label: Label, lock: FileLock, notices: Notices) -> Estat
     copied = _copied_by_heir(path, label)
     settle(path, copied)  # which also tells whether that can be written
     segments = [(segment, marks) for segment, marks in content.segments if segment.block not in copied]
-    estate = Estate(path, segments, lock)
-    if not content.whole:
-        _set_aside(path, label, notices, f"only {len(content.segments)} segments could be read")
+    words = f"only {len(content.segments)} segments could be read"
+    end = partial(remove, path) if content.whole else partial(_set_aside, path, label, notices, words)
+    estate = Estate(path, segments, lock, end)
     if not segments:
         estate.leave()
         return None
@@ -257,7 +262,13 @@ def _copied_by_heir(path: Path, label: Label) -> set[int]:
 
 
 def _set_aside(path: Path, label: Label, notices: Notices, words: str) -> None:
+    """Keep a damaged file for whoever can read more of it. Never raises."""
     aside = path.with_name(path.name + DAMAGED)
-    path.rename(aside)
+    try:
+        path.rename(aside)
+    except OSError as error:
+        notices.say(f"estate {path.name}", logging.ERROR, _TEXT, label.vendor, path.name, error.strerror)
+        return
+    remove(path)
     text = "%s: the spool file %s is damaged (%s); set aside as %s"
     notices.say(f"estate {path.name}", logging.ERROR, text, label.vendor, path.name, words, aside.name)

@@ -278,8 +278,9 @@ def _read(path: Path, label: Label) -> Content | str | None:
             return None
         marks = _beside(path, MARKS).read_bytes() if _beside(path, MARKS).exists() else b""
         segments: list[tuple[Segment, bytes]] = []
+        whole = True
         try:
-            for row in connection.execute("SELECT * FROM segments ORDER BY age"):
+            for row in connection.execute("SELECT * FROM segments"):  # to sort them SQLite reads all first
                 segment = _segment(row)
                 at = segment.block * MOST_IN_A_SEGMENT
                 its_marks = marks[at : at + MOST_IN_A_SEGMENT].ljust(MOST_IN_A_SEGMENT, b"\0")
@@ -287,8 +288,8 @@ def _read(path: Path, label: Label) -> Content | str | None:
         except (sqlite3.Error, *OTHER_KIND) as error:
             if not is_damage(error):
                 raise
-            return Content(segments, whole=False)  # what could be read is not lost
-        return Content(segments, whole=True)
+            whole = False  # what could be read is not lost
+        return Content(sorted(segments, key=lambda one: one[0].age), whole)
 
 
 def _segment(row: tuple[Any, ...]) -> Segment:
@@ -298,6 +299,8 @@ def _segment(row: tuple[Any, ...]) -> Segment:
         raise TypeError("a segment of other columns")
     if not 0 <= segment.block < _MOST_BLOCKS or segment.first not in (0, 1):
         raise ValueError("a segment out of bounds")
+    if not isinstance(segment.age, int):
+        raise TypeError("a segment of no age")
     return segment
 
 

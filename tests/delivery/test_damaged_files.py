@@ -17,14 +17,17 @@ import pytest
 from otel_vendor_exporters.delivery import estate
 from otel_vendor_exporters.delivery.disk_errors import disk_errors
 from otel_vendor_exporters.delivery.disk_spool import DiskSpool
+from otel_vendor_exporters.delivery.estate import Estate
+from otel_vendor_exporters.delivery.request import Item
 from tests.delivery.fakes import FakeClock, NumbersServer, Ways
-from tests.delivery.test_disk_spool import Host, adopt, firsts, items, names
+from tests.delivery.test_disk_spool import Host, Killed, adopt, firsts, inherit, items, killed, names
 from tests.delivery.test_processes import in_a_child
 
 # Forking with threads, which newer versions of Python warn of, is what these tests are about.
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 
 MUTATIONS = 200
+PAGE_BYTES = 16_384
 Log = pytest.LogCaptureFixture
 
 
@@ -122,6 +125,47 @@ def test_the_sender_outlives_any_fault_of_an_adoption(
 
     assert server.numbers == [0, 1, 2]
     assert "cannot be adopted" in caplog.text
+
+
+@pytest.mark.parametrize("killed_at", ["claim", "hand_over", "set aside"])
+def test_what_can_be_read_of_a_damaged_file_is_not_lost(
+    host: Host, monkeypatch: pytest.MonkeyPatch, killed_at: str
+) -> None:
+    """Set aside only once that is in another file: whenever a process dies over it."""
+    left_damaged(host)
+    second = host.process(max_items=1000, max_bytes=10**9)
+    with monkeypatch.context() as patched:
+        patched.setattr("otel_vendor_exporters.delivery.estate._set_aside", killed)
+        estate = second.claim()
+        assert estate is not None
+        if killed_at == "hand_over":
+            patched.setattr(Estate, "hand_over", killed)
+        if killed_at != "claim":
+            with pytest.raises(Killed):
+                inherit(second, estate)
+            host.die(second)
+    estate.lock.release()
+    before = list(host.folder.glob("*.damaged"))
+
+    third = host.process(max_items=1000, max_bytes=10**9)
+    for _ in range(2):
+        adopt(third)
+    found = [int(name.strip("x")) for name in names(third.take(999))]
+
+    assert before == []
+    assert (found, 10 <= len(found) < 40) == (list(range(len(found))), True)
+    assert [path.suffix for path in host.folder.glob(f"{estate.path.name}*")] == [".damaged"]
+
+
+def left_damaged(host: Host) -> None:
+    """A file of which some pages are no more."""
+    first = host.process(max_items=1000, max_bytes=10**9)
+    for number in range(40):
+        first.put([Item(f"{number}".ljust(6000, "x"), 6000)])
+    host.die(first)
+    (path,) = host.folder.glob("*.spool")
+    whole = path.read_bytes()
+    path.write_bytes(whole[: -3 * PAGE_BYTES] + b"\xff" * 3 * PAGE_BYTES)
 
 
 # What is no damage
