@@ -128,6 +128,21 @@ class Ledger:
             self._numbers[was] -= count
             self._dropped[reason] += count
 
+    @property
+    def waiting(self) -> int:
+        """How many items wait."""
+        with self._lock:
+            return self._numbers["waiting"]
+
+    def correct(self, waiting: int) -> None:
+        """So many items wait in truth: what kept or gave up others was interrupted."""
+        with self._lock:
+            missing = self._numbers["waiting"] - waiting
+            if missing > 0:
+                self.drop("interrupted", missing)
+            else:
+                self.accept(-missing)
+
     def counts(self) -> Counts:
         """Everything at this moment."""
         with self._lock:

@@ -61,6 +61,12 @@ class NoFork:
             elif self._forks:
                 self._changed.notify_all()
 
+    def forget_me(self) -> None:
+        """This thread is not inside any more, though it may not have said so."""
+        with self._changed:
+            self._inside.pop(threading.get_ident(), None)
+            self._changed.notify_all()
+
     def before_fork(self) -> None:
         """Wait until no other thread is inside, and let nobody in."""
         me = threading.get_ident()

@@ -59,8 +59,12 @@ class Outlet:
         if reentry.is_inside():
             reentry.do_later(partial(self._export, records, keep))
             return True
-        with reentry.scope:
-            return self._export(records, keep)
+        try:
+            with reentry.scope:
+                return self._export(records, keep)
+        except BaseException:
+            reentry.come_out()
+            raise
 
     def _export(self, records: int, keep: Callable[[], bool]) -> bool:
         if not self._open:
@@ -88,16 +92,15 @@ class Outlet:
         """Wait until everything kept is sent; False when the deadline came first."""
         if not self._open or reentry.is_inside():
             return not self._open
-        with reentry.scope:
-            return self._destination.delivery.flush(self._seconds(timeout_millis))
+        flush = self._destination.delivery.flush
+        return reentry.within(partial(flush, self._seconds(timeout_millis)))
 
     def close(self, timeout_millis: float) -> None:
         """Send what waits within the deadline and leave. Idempotent."""
         if reentry.is_inside():
             reentry.do_later(partial(self._close, timeout_millis))
         elif self._open:
-            with reentry.scope:
-                self._close(timeout_millis)
+            reentry.within(partial(self._close, timeout_millis))
 
     def _close(self, timeout_millis: float) -> None:
         if self._leaves():  # who left twice would end the destination of others

@@ -4,7 +4,9 @@ Reentry: what calls us while its own thread is inside us.
 Signal handlers and finalizers run between any two steps of a thread, also while it holds a lock of ours. If
 they end a span or send a metric, waiting for that lock would be waiting for ever. So whatever they ask for is
 done when the outer call ends, a moment later.
-Rule: every way in from outside stands in a `scope`, and asks `is_inside` before; `call` does both.
+A handler may also raise, as Celery's do at a time limit, between any two steps.
+Rule: every way in from outside asks `is_inside`, and stands in a `scope` that `come_out` ends if it raises;
+`call` and `within` do all that.
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
+
+from otel_vendor_exporters.delivery.lifetime import no_fork
 
 R = TypeVar("R")
 _logger = logging.getLogger("otel_vendor_exporters")
@@ -65,6 +69,12 @@ class _Scope:
 scope = _Scope()
 
 
+def come_out() -> None:
+    """This thread is not inside any more: the end of its scope may have been interrupted, too."""
+    _thread.is_inside = False
+    no_fork.forget_me()
+
+
 class Once:
     """True for the first who asks, of all threads, signal handlers and finalizers."""
 
@@ -83,8 +93,7 @@ def call(now: Callable[[], R], *, later: Callable[[], object], meanwhile: R) -> 
     raises is told by our log, as nobody waits for it any more.
     """
     if not _thread.is_inside:
-        with scope:
-            return now()
+        return within(now)
     do_later(partial(_told, later))
     return meanwhile
 
@@ -97,8 +106,12 @@ def within(action: Callable[[], R]) -> R:
     """
     if _thread.is_inside:
         return action()
-    with scope:
-        return action()
+    try:
+        with scope:
+            return action()
+    except BaseException:
+        come_out()
+        raise
 
 
 def _told(action: Callable[[], object]) -> None:

@@ -92,7 +92,12 @@ class Delivery(Generic[U]):
         with self._lock:
             if self._closing_at is not None:
                 return False
-            self._backlog.add(items)
+            elsewhere = self.ledger.waiting - len(self._backlog)
+            try:
+                self._backlog.add(items)
+            except BaseException:  # of a signal handler, between any two steps
+                self.ledger.correct(elsewhere + len(self._backlog))
+                raise
             self._call_worker()
         self._notices.tell()
         return True

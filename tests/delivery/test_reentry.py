@@ -16,23 +16,40 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 def test_what_comes_in_meanwhile_is_done_at_the_end_in_order() -> None:
+    """Not before, and all of it inside."""
     done: list[str] = []
 
-    with reentry.scope:
-        assert reentry.is_inside()
+    def outer() -> tuple[bool, list[str]]:
         reentry.do_later(lambda: done.append("first"))
         reentry.do_later(lambda: done.append("second"))
-        assert done == []
+        return reentry.is_inside(), list(done)
 
+    assert reentry.within(outer) == (True, [])
     assert done == ["first", "second"]
     assert not reentry.is_inside()
 
 
 def test_what_comes_in_while_the_end_is_made_is_done_too() -> None:
+    """However deep."""
     done: list[str] = []
-    with reentry.scope:
-        reentry.do_later(lambda: reentry.do_later(lambda: done.append("nested")))
+
+    reentry.within(lambda: reentry.do_later(lambda: reentry.do_later(lambda: done.append("nested"))))
+
     assert done == ["nested"]
+
+
+def test_what_raises_is_outside_again() -> None:
+    """And what came in meanwhile is done all the same."""
+    done: list[str] = []
+
+    def outer() -> None:
+        reentry.do_later(lambda: done.append("later"))
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        reentry.within(outer)
+
+    assert (done, reentry.is_inside()) == (["later"], False)
 
 
 SETUP = """
@@ -172,6 +189,54 @@ def test_calls_of_a_client_inside_its_own_hang_nothing(sandbox: Sandbox, vendor:
         capture_output=True,
         text=True,
         timeout=40,
+    )
+
+    assert done.returncode == 0, done.stderr
+
+
+INTERRUPTED = """
+    import random, signal, time
+    from otel_vendor_exporters.delivery import lifetime, reentry
+    from otel_vendor_exporters.mparticle_analytics import AnalyticsClient, AnalyticsEvent
+
+    class TimeLimit(Exception):
+        pass
+
+    def limit(*_):
+        raise TimeLimit
+
+    client = AnalyticsClient(api_key="k", base_url="http://127.0.0.1:9", timeout=1, max_queue_items=500)
+    event = AnalyticsEvent("Paid", "ann", {})
+    signal.signal(signal.SIGALRM, limit)
+    limits, end = 0, time.monotonic() + 4
+    while time.monotonic() < end:
+        try:
+            signal.setitimer(signal.ITIMER_REAL, random.uniform(0.00004, 0.0008))
+            for _ in range(40):
+                client.track(event, timeout_seconds=0)
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        except TimeLimit:
+            limits += 1
+            assert not reentry.is_inside()
+    counts = client.ledger()
+    client.track(event, timeout_seconds=0)
+    assert limits > 100
+    assert counts.balanced, counts
+    assert counts.waiting + counts.in_flight <= 500, counts
+    assert client.ledger().accepted == counts.accepted + 1
+    assert not lifetime.no_fork._inside
+"""
+
+
+def test_exceptions_of_signal_handlers_stop_nothing() -> None:
+    """A time limit that strikes inside a call, often: what follows is kept, and the ledger is right."""
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(INTERRUPTED)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=40,
+        check=False,
     )
 
     assert done.returncode == 0, done.stderr
