@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from time import perf_counter
+from time import thread_time
 
 import pytest
 
@@ -104,12 +104,12 @@ def test_values_are_bounded() -> None:
     for _ in range(12):
         shared = [shared] * 10
 
-    started = perf_counter()
+    started = thread_time()
     assert SHOWING.value("x", rows)[-1] == "...[cut]"
     assert "...[cut]" in str(SHOWING.value("x", shared))
     assert SHOWING.value("x", "y" * 5_000_000) == "y" * 1016 + "...[cut]"
     assert SHOWING.value("x", b"y" * 5_000_000) == b"y" * 1016 + b"...[cut]"
-    assert perf_counter() - started < 0.5
+    assert thread_time() - started < 0.5
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
@@ -117,11 +117,11 @@ def test_time_is_bounded_whatever_a_text_holds(kind: str) -> None:
     """100 KB made to keep a search busy are done within 50 ms, as a message and as a traceback."""
     showing = Showing(SECRETS, Secrets("pin"))
 
-    started = perf_counter()
+    started = thread_time()
     showing.text(HOSTILE[kind], LONGEST_MESSAGE)
     showing.stack(HOSTILE[kind])
 
-    assert perf_counter() - started < 0.05
+    assert thread_time() - started < 0.05
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
@@ -129,10 +129,10 @@ def test_time_grows_with_the_length_and_no_faster(kind: str) -> None:
     """Ten times the text takes about ten times as long, even uncut."""
     text = HOSTILE[kind]
 
-    started = perf_counter()
+    started = thread_time()
     SECRETS.hidden_in(text)
 
-    assert perf_counter() - started < 1
+    assert thread_time() - started < 1
 
 
 def test_long_texts_are_cut_with_a_mark() -> None:
