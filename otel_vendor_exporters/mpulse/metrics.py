@@ -9,9 +9,9 @@ Source for resets: OpenTelemetry specification, metrics/data-model.
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from opentelemetry.sdk.metrics.export import (
     AggregationTemporality,
@@ -133,7 +133,8 @@ class MetricMapping:
     ) -> Mapped:
         """The readings in `data`; while `definitions` are unknown every instrument may be defined."""
         mapped = Mapped()
-        readings: dict[tuple[str, How, Context], Reading] = {}
+        readings: dict[_Key, Reading] = {}
+        points_of: Counter[_Key] = Counter()
         for resource, scope, metric in _metrics_in(data):
             given = _given_name(metric, scope)
             targets = self._targets(metric, given, definitions)
@@ -158,8 +159,14 @@ class MetricMapping:
                     route=False,
                 )
                 for reading in found:
-                    _add(readings, reading._replace(context=context))
-        mapped.units.extend(readings.values())
+                    key = _add(readings, reading._replace(context=context))
+                    points_of[key] += 1
+        for key, reading in readings.items():
+            if reading.value < 0 and not self._settings.negative_metrics:  # a level, now that it is whole
+                mapped.records -= points_of[key]
+                mapped.ignored["negative_value"] += points_of[key]
+            else:
+                mapped.units.append(reading)
         return mapped
 
     def _targets(self, metric: Metric, given: str, definitions: Definitions | None) -> list[_Target]:
@@ -183,7 +190,8 @@ class MetricMapping:
         if isinstance(new, str):
             return new
         value, samples = new
-        if value < 0 and not self._settings.negative_metrics:
+        is_part = any(how is How.LEVEL for _, how, _ in targets)  # others may make up for it
+        if value < 0 and not (is_part or self._settings.negative_metrics):
             return "negative_value"
         end_unix_ms = point.time_unix_ns // 1_000_000
         readings = []
@@ -224,6 +232,7 @@ class MetricMapping:
 
 
 _NO_CONTEXT = Context()
+_Key: TypeAlias = tuple[str, How, Context]
 
 
 def _folded(globs: Mapping[str, str]) -> Mapping[str, str]:
@@ -297,7 +306,7 @@ def _is_cumulative(metric: Metric) -> bool:
 
 def _told(attributes: Mapping[str, object]) -> str:
     """Attributes as a key: types matter, and values that cannot be hashed have a text, too."""
-    return repr(sorted(attributes.items(), key=lambda pair: pair[0]))
+    return repr(sorted(attributes.items(), key=lambda pair: str(pair[0])))  # older SDKs let any name through
 
 
 def _ignore(mapped: Mapped, metric: Metric, given: str, points: int) -> None:
@@ -310,7 +319,9 @@ def _ignore(mapped: Mapped, metric: Metric, given: str, points: int) -> None:
         mapped.either.add(given)
 
 
-def _add(readings: dict[tuple[str, How, Context], Reading], reading: Reading) -> None:
+def _add(readings: dict[_Key, Reading], reading: Reading) -> _Key:
+    """Add a reading to those of its name and context, which are its key."""
     key = (reading.name, reading.how, reading.context)
     known = readings.get(key)
     readings[key] = reading if known is None else side_by_side(known, reading)
+    return key

@@ -160,6 +160,22 @@ def test_what_is_no_reading_is_counted_by_reason(metric: sdk.Metric, reason: str
     assert (found.records, dict(found.ignored)) == (1, {reason: 1})
 
 
+def test_a_level_is_judged_when_it_is_whole() -> None:
+    """Parts of an up-down counter may be below zero; only what they come to is not."""
+    opened, paid = number(20, {"why": "opened"}), number(-12, {"why": "paid"})
+
+    assert values(mapped(level(opened, paid))) == [("Queue", How.LEVEL, 8)]
+    below = mapped(level(paid, number(4, {"why": "opened"})))
+    assert (below.units, below.records, dict(below.ignored)) == ([], 0, {"negative_value": 2})
+
+
+def test_names_of_attributes_that_are_no_texts_lose_nothing_else() -> None:
+    """Older SDKs let any name through."""
+    odd: Any = {3: 4, "a": 1}
+
+    assert values(mapped(counter(number(1, odd)))) == [("Orders", How.ADD, 1)]
+
+
 def test_a_mean_too_long_for_a_timer_is_counted() -> None:
     """A timer is 32 bits of milliseconds; the sum may still be a metric."""
     only_timer = Definitions(timers={"Wait": "custom0"})
