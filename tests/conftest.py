@@ -7,10 +7,15 @@ import threading
 import time
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 from otel_vendor_exporters.delivery.clock import Clock
 from otel_vendor_exporters.sandbox import MPulseApp, Sandbox
+
+# How long one example takes depends on what else the machine does; tests of time say so themselves.
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")
 
 TIMERS = ("Checkout", "Search", "Payment", *(f"Timer {number}" for number in range(20)))
 METRICS = {"Orders": "Number", "Revenue": "Currency", "Queue": "Number"}
