@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import pytest
 from otel_vendor_exporters.delivery import lifetime
 from otel_vendor_exporters.delivery.disk_errors import disk_errors
 from otel_vendor_exporters.delivery.file_lock import FileLock
+from otel_vendor_exporters.delivery.request import Item
 from tests.delivery.fakes import FastClock, NumbersCodec, NumbersServer, Ways
 from tests.delivery.loopback import GUARD_SECONDS, HANG, Answer
 
@@ -152,6 +154,37 @@ def test_what_several_processes_left_arrives_before_what_is_new(
         wait_until(lambda: len(server.numbers) == 301)
 
     assert server.numbers == [*range(300), 999]
+
+
+class JumpingClock(FastClock):
+    """A wall clock that is set ahead and back, again and again, once it is told to."""
+
+    jumps = False
+
+    def unix_ms(self) -> int:
+        return super().unix_ms() + (random.choice([-1, 0, 1]) * 86_400_000 if self.jumps else 0)
+
+
+def test_a_clock_that_jumps_while_a_spool_sends(ways: Ways, tmp_path: Path) -> None:
+    """Days ahead and back, through failures and an adoption: everything arrives once, nothing is too old."""
+    answers = iter([Answer(503), Answer(429, {"Retry-After": "5"}), None, Answer(500)] * 10)
+    clock = JumpingClock()
+    with NumbersServer(lambda numbers: next(answers, None)) as server:
+        left_behind(ways, server.url, tmp_path, range(100))
+        way = ways(server.url, spool_dir=tmp_path, clock=clock, timeout_seconds=60 * FastClock.SPEED)
+        clock.jumps = True
+        for start in range(100, 600, 50):
+            expires = time.time() * 1000 + 600_000
+            numbers = range(start, start + 50)
+            way.delivery.keep([Item(number, 10, expires_at_unix_ms=expires) for number in numbers])
+        wait_until(lambda: len(server.numbers) == 600)
+        way.delivery.flush(60 * FastClock.SPEED)
+        way.delivery.shutdown(60 * FastClock.SPEED)
+        counts = way.delivery.ledger.counts()
+
+    assert sorted(server.numbers) == list(range(600))
+    assert (counts.delivered, counts.lost, counts.balanced) == (600, 0, True)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_nobody_waits_for_an_adoption(ways: Ways, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

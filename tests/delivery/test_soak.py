@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,6 +31,9 @@ PER_EXPORT = 512
 PER_REQUEST = 1000
 MOST_WAITING = 20_000
 MOST_MEGABYTES = 150
+MOST_ITEMS = 50_000
+EVENTS_IN_OUTAGE = 600 * PER_EXPORT
+MOST_GROWTH_MEGABYTES = 10
 FAULTS = (Answer(503), RESET, Answer(429, {"Retry-After": "1"}), Answer(500), Answer(413))
 
 
@@ -58,21 +62,20 @@ class EventsVendor:
         """Nothing is the parent's."""
 
 
-def main(url: str, folder: str) -> None:
-    """The process under load; prints its ledger and the most memory it ever had."""
+def delivery_to(url: str, folder: str) -> Delivery[bytes]:
     clock = FastClock()
     notices = Notices(logging.getLogger("otel_vendor_exporters.events"), clock)
 
     def spool() -> Spool[bytes]:
         memory: MemorySpool[bytes] = MemorySpool(
-            max_items=50_000, max_bytes=10**8, merge=lambda _, newer: newer
+            max_items=MOST_ITEMS, max_bytes=10**8, merge=lambda _, newer: newer
         )
         if not folder:
             return memory
         disk = Disk(Path(folder), Label("events", "bytes/1", url, ()), BytesCodec(), again=True)
         return DiskSpool(disk, memory, clock, notices)
 
-    delivery = Delivery(
+    return Delivery(
         EventsVendor(url),
         spool=spool,
         transport=Transport(),
@@ -81,6 +84,11 @@ def main(url: str, folder: str) -> None:
         timeout_seconds=5 * FastClock.SPEED,
         connections=4,
     )
+
+
+def main(url: str, folder: str) -> None:
+    """The process under load; prints its ledger and the most memory it ever had."""
+    delivery = delivery_to(url, folder)
     balanced = True
     for start in range(0, EVENTS, PER_EXPORT):
         numbers = range(start, min(start + PER_EXPORT, EVENTS))
@@ -100,6 +108,21 @@ def main(url: str, folder: str) -> None:
         "megabytes": _most_megabytes(),
     }
     sys.stdout.write(json.dumps(found))
+
+
+def outage(url: str, folder: str) -> None:
+    """A process whose vendor is down for hours; prints its ledger, and its memory and disk at two moments."""
+    delivery = delivery_to(url, folder)
+    found: dict[str, Any] = {}
+    for start in range(0, EVENTS_IN_OUTAGE, PER_EXPORT):
+        delivery.keep([Item(b"%d" % number, 100) for number in range(start, start + PER_EXPORT)])
+        if start + PER_EXPORT in (EVENTS_IN_OUTAGE // 3, EVENTS_IN_OUTAGE):
+            megabytes = sum(path.stat().st_size for path in Path(folder or "/none").glob("*")) / 2**20
+            found.setdefault("at", []).append([_most_megabytes(), megabytes])
+    counts = delivery.ledger.counts()
+    delivery.shutdown(0.0)
+    found |= {"balanced": counts.balanced, "delivered": counts.delivered, "dropped": dict(counts.dropped)}
+    sys.stdout.write(json.dumps({**found, "left": counts.waiting + counts.in_flight}))
 
 
 def _most_megabytes() -> float:
@@ -127,16 +150,41 @@ def test_a_million_events(where: str, tmp_path: Path) -> None:
         return Answer(204)
 
     folder = str(tmp_path) if where == "disk" else ""
-    root = str(Path(__file__).parent.parent.parent)
-    script = f"import sys; sys.path.insert(0, {root!r}); from {__name__} import main; main(*sys.argv[1:])"
     with Loopback(http(answer)) as server:
-        command = [sys.executable, "-W", "error", "-c", script, server.url, folder]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-    found = json.loads(done.stdout)
+        found = output_of("main", server.url, folder)
     megabytes = found.pop("megabytes")
 
     assert found == {"accepted": EVENTS, "delivered": EVENTS, "lost": 0, "balanced": True}
     assert arrived == b"\1" * EVENTS
     assert megabytes < MOST_MEGABYTES
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("where", ["memory", "disk"])
+def test_memory_is_flat_during_an_outage(where: str, tmp_path: Path) -> None:
+    """Once the queue is full, what comes in pushes out as much: in memory, on the disk and in the ledger."""
+    with Loopback(http(lambda request: Answer(503))) as server:
+        found = output_of("outage", server.url, str(tmp_path) if where == "disk" else "")
+    (memory_before, disk_before), (memory_after, disk_after) = found.pop("at")
+
+    dropped = EVENTS_IN_OUTAGE - MOST_ITEMS
+    assert found == {
+        "balanced": True,
+        "delivered": 0,
+        "dropped": {"queue_full": dropped},
+        "left": MOST_ITEMS,
+    }
+    assert memory_after - memory_before < MOST_GROWTH_MEGABYTES
+    assert disk_after - disk_before < MOST_GROWTH_MEGABYTES
+
+
+def output_of(function: str, url: str, folder: str) -> dict[str, Any]:
+    """What a function of this module prints in a process of its own."""
+    root = str(Path(__file__).parent.parent.parent)
+    script = f"import sys; sys.path.insert(0, {root!r}); from {__name__} import {function}"
+    script += f"; {function}(*sys.argv[1:])"
+    command = [sys.executable, "-W", "error", "-c", script, url, folder]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
