@@ -14,6 +14,7 @@ from typing import Any
 from otel_vendor_exporters.mpulse.units import Context, How, Reading, Session, Timing, Unit
 
 _write = json.JSONEncoder(separators=(",", ":")).encode
+_SHORT = 200  # characters; longer names are not remembered
 
 
 class UnitCodec:
@@ -21,9 +22,17 @@ class UnitCodec:
 
     units = "mpulse/1"
 
+    def __init__(self) -> None:
+        # The last context and its text, replaced together: any thread may encode.
+        self._last: tuple[Context | None, str] = (None, "")
+
     def encode(self, unit: Unit) -> bytes:
         """The unit as one JSON list."""
-        name, context = _write(unit.name), _written(unit.context)
+        name = _quoted(unit.name) if len(unit.name) < _SHORT else _write(unit.name)
+        known, context = self._last
+        if known is not unit.context:
+            context = _written(unit.context)
+            self._last = (unit.context, context)
         if isinstance(unit, Timing):
             return f'["timing",{name},{unit.milliseconds},{unit.end_unix_ms},{context}]'.encode()
         values = [unit.how.value, unit.value, unit.samples]
@@ -60,7 +69,12 @@ class UnitCodec:
         return ()
 
 
-@lru_cache(maxsize=1024)  # many units share their context
+@lru_cache(maxsize=256)  # many units share their name,
+def _quoted(name: str) -> str:
+    return _write(name)
+
+
+@lru_cache(maxsize=256)  # and their context
 def _written(context: Context) -> str:
     return _write(context)
 
