@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from traceback import format_exception
 from types import TracebackType
 from typing import Any, Final
 
@@ -46,16 +47,18 @@ class Showing:
 
     def stack(self, text: str) -> str:
         """A traceback, its end kept, with secrets hidden."""
-        return self.text(cut_front(text, LONGEST_STACK), LONGEST_STACK)
+        text = cut_front(text, LONGEST_STACK)
+        for secrets in self._secrets:
+            text = secrets.hidden_in(text)
+        return text
 
     def exception(self, attributes: Mapping[str, str]) -> dict[str, str]:
         """Type, message and traceback of an exception, the latter two with secrets hidden."""
         found = dict(attributes)
-        for name, text in attributes.items():
-            if name == "exception.stacktrace":
-                found[name] = self.stack(text)
-            elif name == "exception.message":
-                found[name] = self.text(text, LONGEST_MESSAGE)
+        if "exception.stacktrace" in found:
+            found["exception.stacktrace"] = self.stack(found["exception.stacktrace"])
+        if "exception.message" in found:
+            found["exception.message"] = self.text(found["exception.message"], LONGEST_MESSAGE)
         return found
 
     def object_text(self, text: str) -> str:
@@ -134,12 +137,12 @@ def type_name(error: BaseException) -> str:
 
 def exception_attributes(error: BaseException, trace: TracebackType | None) -> dict[str, str]:
     """exception.type, .message unless it has none, and .stacktrace; secrets are not hidden yet."""
-    import traceback  # only here: most calls raise nothing
-
-    stack = "".join(traceback.format_exception(type(error), error, trace))
+    stack = "".join(format_exception(type(error), error, trace))
     found = {"exception.type": type_name(error), "exception.stacktrace": stack}
     words = words_of(error)
-    return {**found, "exception.message": words} if words else found
+    if words:
+        found["exception.message"] = words
+    return found
 
 
 def words_of(error: BaseException) -> str:
