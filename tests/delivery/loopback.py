@@ -94,12 +94,12 @@ class Line:
 
 
 class Loopback:
-    """Listens from construction to `close`. Any thread may read its attributes."""
+    """Listens from construction to `close`. Any thread may read its attributes; `tls` may be changed."""
 
     def __init__(self, handler: Callable[[Line], None], *, tls: ssl.SSLContext | None = None) -> None:
         self.connections = 0
         self._handler = handler
-        self._tls = tls
+        self.tls = tls
         self._closing = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
@@ -111,7 +111,7 @@ class Loopback:
     @property
     def url(self) -> str:
         """The address with its scheme, without a slash at the end."""
-        return f"{'https' if self._tls else 'http'}://{self.address}"
+        return f"{'https' if self.tls else 'http'}://{self.address}"
 
     def close(self) -> None:
         """End all connections and threads."""
@@ -150,7 +150,7 @@ class Loopback:
         line: Line | None = None
         try:
             with suppress(OSError, ValueError):  # the client goes, or the server ends
-                connection = self._tls.wrap_socket(plain, server_side=True) if self._tls else plain
+                connection = self.tls.wrap_socket(plain, server_side=True) if self.tls else plain
                 with self._lock:
                     self._open = (self._open - {plain}) | {connection}
                 if self._closing.is_set():
