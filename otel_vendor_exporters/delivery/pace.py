@@ -76,6 +76,12 @@ class Pace:
         """End the pause; failures stay counted."""
         self.paused_until = self._told_until = 0.0
 
+    def end(self) -> None:
+        """The last sending: no pause, and what the rate held back for it."""
+        self.resume()
+        if self._rate is not None:
+            self._rate.open_reserve()
+
     def fail(self, now: float, chance: float, *, slowly: bool, wait_seconds: float | None) -> bool:
         """A request failed; False when somebody has told of this outage already."""
         first = now >= self._told_until

@@ -96,17 +96,19 @@ class TokenBucket:
     """
     A rate with a burst. Starts full.
 
-    Not thread-safe: its owner holds the lock. Times are monotonic seconds.
+    `reserve` is the part of the burst that stays in it until `open_reserve`. Not thread-safe: its owner holds
+    the lock. Times are monotonic seconds.
     """
 
-    def __init__(self, per_second: float, burst: float) -> None:
+    def __init__(self, per_second: float, burst: float, reserve: float = 0.0) -> None:
         self._per_second = per_second
         self._burst = burst
+        self._reserve = reserve
         self._tokens = burst
         self._at: float | None = None
 
     def available(self, now: float) -> float:
-        """Tokens there are at `now`."""
+        """Tokens there are at `now`, the reserve among them."""
         if self._at is None:
             self._at = now
         if now > self._at:  # a clock that goes back gives nothing, and nothing again when it catches up
@@ -116,7 +118,7 @@ class TokenBucket:
 
     def seconds_until(self, cost: float, now: float) -> float:
         """How long until `cost` can be taken; 0 when it can now. More than the burst costs the burst."""
-        missing = min(cost, self._burst) - self.available(now)
+        missing = min(cost + self._reserve, self._burst) - self.available(now)
         # What times lose by rounding is forgiven, so that waiting exactly so long is always enough.
         rounding = 1e-9 + 4 * math.ulp(now) * self._per_second
         return missing / self._per_second if missing > rounding else 0.0
@@ -124,6 +126,10 @@ class TokenBucket:
     def take(self, cost: float, now: float) -> None:
         """Spend `cost`; may go below zero for a cost above the burst, which the next ones then wait out."""
         self._tokens = self.available(now) - cost
+
+    def open_reserve(self) -> None:
+        """It is the end: nothing needs to be held back any more."""
+        self._reserve = 0.0
 
     def answered(self, cost: float, now: float) -> None:
         """Of no matter here: what leaves is counted when it leaves."""

@@ -32,6 +32,10 @@ class Rate(Protocol):
         """What left is over, whatever became of it."""
         ...
 
+    def open_reserve(self) -> None:
+        """It is the end: what was held back for it may leave."""
+        ...
+
     def renew_after_fork(self) -> None:
         """Forget what is under way: it is the parent process's."""
         ...
@@ -45,6 +49,9 @@ class EvenRate:
         self._free_at = -math.inf
         self._under_way: deque[float] = deque()  # costs
         self._arrived: deque[tuple[float, float]] = deque()  # when answered, cost
+
+    def open_reserve(self) -> None:
+        """Nothing is held back: what a second has not used is gone."""
 
     def renew_after_fork(self) -> None:
         """Forget what is under way: it is the parent process's."""

@@ -148,7 +148,7 @@ class Delivery(Generic[U]):
                 return
             self._closing_at = deadline
             failures_before = self._pace.failures
-            self._pace.resume()
+            self._pace.end()
             self._work_to_do.notify_all()
 
         def hopeless() -> bool:

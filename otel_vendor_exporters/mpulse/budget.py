@@ -25,13 +25,21 @@ def bucket_for(beacons_per_hour: int) -> TokenBucket:
     """
     The budget as a rate: a twelfth of an hour's beacons at once, the rest of them spread over the hour.
 
-    So no 60 minutes see more than the budget, and those are what mPulse counts ("Beacon Rate Limiting").
+    So no 60 minutes see more than the budget, and those are what mPulse counts ("Beacon Rate Limiting"). Half
+    of the twelfth is for the end, when metrics cannot wait for the next beacon.
     """
-    return TokenBucket(_sustained(beacons_per_hour) / 3600, _burst(beacons_per_hour))
+    burst = _burst(beacons_per_hour)
+    return TokenBucket(_sustained(beacons_per_hour) / 3600, burst, _reserve(burst))
 
 
 def _burst(beacons_per_hour: int) -> float:
-    return max(beacons_per_hour / 12, 1.0)
+    """A twelfth, where that is two beacons: one to begin with, and one for the end."""
+    return max(beacons_per_hour / 12, min(beacons_per_hour, 2.0))
+
+
+def _reserve(burst: float) -> float:
+    """Whole beacons."""
+    return float(burst // 2)
 
 
 def _sustained(beacons_per_hour: int) -> float:

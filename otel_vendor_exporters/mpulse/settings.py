@@ -71,7 +71,7 @@ class MPulseSettings:
     )
     connections: int = setting("Requests under way at once, at most.", default=4, minimum=1, maximum=64)
     max_beacons_per_hour: int | None = setting(
-        "Budget of beacons; timers are sampled and metrics merged to keep within it.",
+        "Budget of beacons; timers are sampled and metrics merged to keep within it; some stay for the end.",
         default=None,
         minimum=12,
     )

@@ -198,3 +198,17 @@ def test_a_cost_above_the_burst_is_waited_out_afterwards() -> None:
     assert bucket.seconds_until(20.0, 0.0) == 0.0
     bucket.take(20.0, 0.0)
     assert bucket.seconds_until(1.0, 0.0) == 16.0
+
+
+def test_a_bucket_keeps_its_reserve_until_the_end() -> None:
+    """Normal spending waits above the reserve; once that is open it goes at once, and refills."""
+    bucket = TokenBucket(per_second=1.0, burst=5.0, reserve=2.0)
+
+    assert bucket.seconds_until(3.0, 0.0) == 0.0
+    bucket.take(3.0, 0.0)
+    assert bucket.seconds_until(1.0, 0.0) == 1.0
+    bucket.open_reserve()
+    assert bucket.seconds_until(2.0, 0.0) == 0.0
+    bucket.take(2.0, 0.0)
+    assert bucket.seconds_until(1.0, 0.0) == 1.0
+    assert bucket.available(100.0) == 5.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from bisect import bisect_left
 from pathlib import Path
@@ -18,11 +19,16 @@ from tests.mpulse.example import settings
 HOUR = 3600.0
 
 
-def sent_at(per_hour: int, arrivals: list[float]) -> list[float]:
-    """When beacons leave that came at these times, each as soon as the budget lets it."""
+def sent_at(per_hour: int, arrivals: list[float], end: float = math.inf) -> list[float]:
+    """When beacons leave that came at these times, each as soon as the budget lets it; then the end."""
     bucket, now, moments = bucket_for(per_hour), 0.0, []
     for arrival in sorted(arrivals):
         now = max(now, arrival)
+        if now + bucket.seconds_until(1, now) > end:
+            now = end
+            bucket.open_reserve()
+            if bucket.seconds_until(1, now) > 0:
+                break
         now += bucket.seconds_until(1, now)
         bucket.take(1, now)
         moments.append(now)
@@ -39,22 +45,40 @@ def most_in_an_hour(moments: list[float]) -> int:
 @pytest.mark.parametrize("per_hour", [1, 2, 11, 12, 13, 100, 120, 137, 1370, 10_000])
 def test_a_hurry_never_passes_the_budget(per_hour: int) -> None:
     """With beacons always waiting no hour sees more than the budget, and the hours see nearly all of it."""
-    moments = sent_at(per_hour, [0.0] * per_hour * 4)
+    moments = sent_at(per_hour, [0.0] * per_hour * 4, end=HOUR - 1)
 
     assert most_in_an_hour(moments) <= per_hour
     assert most_in_an_hour(moments) >= per_hour * 0.9
 
 
 @given(
-    st.sampled_from([1, 12, 13, 14, 60]),
+    st.sampled_from([1, 2, 12, 13, 14, 60]),
     st.lists(st.floats(0, 5 * HOUR), max_size=150),
     st.lists(st.sampled_from([0.0, HOUR / 2, HOUR, 2 * HOUR]), max_size=60),
+    st.floats(0, 5 * HOUR),
 )
 def test_no_60_minutes_see_more_than_the_budget(
-    per_hour: int, arrivals: list[float], bursts: list[float]
+    per_hour: int, arrivals: list[float], bursts: list[float], end: float
 ) -> None:
-    """Whenever beacons come."""
-    assert most_in_an_hour(sent_at(per_hour, arrivals + bursts)) <= per_hour
+    """Whenever beacons come, and whenever the process ends."""
+    arrivals = [arrival for arrival in arrivals + bursts if arrival <= end]
+
+    assert most_in_an_hour(sent_at(per_hour, arrivals, end)) <= per_hour
+
+
+@pytest.mark.parametrize(
+    ("per_hour", "at_once", "at_the_end"), [(1, 1, 0), (2, 1, 1), (12, 1, 1), (36, 2, 1), (1200, 50, 50)]
+)
+def test_half_of_what_may_go_at_once_is_for_the_end(per_hour: int, at_once: int, at_the_end: int) -> None:
+    """A budget of two beacons or more holds one or more back while the process runs."""
+    moments = sent_at(per_hour, [0.0] * per_hour, end=0.0)
+
+    bucket = bucket_for(per_hour)
+    for _ in range(at_once):
+        assert bucket.seconds_until(1, 0.0) == 0
+        bucket.take(1, 0.0)
+    assert bucket.seconds_until(1, 0.0) > 0
+    assert len(moments) == at_once + at_the_end
 
 
 @pytest.mark.parametrize(("budget", "processes"), [(12, 1), (12, 5), (12, 12), (1370, 7), (100, 3)])
@@ -170,10 +194,10 @@ def test_endless_timer_names_do_not_stay_in_memory() -> None:
 
 
 @pytest.mark.parametrize("spooled", [False, True])
-def test_what_the_budget_holds_back_at_the_end_is_counted(
+def test_what_the_budget_does_not_let_go_at_the_end_is_counted(
     sandbox: Sandbox, tmp_path: Path, caplog: pytest.LogCaptureFixture, spooled: bool
 ) -> None:
-    """With a spool folder the next process sends it; without one it is lost, counted and said."""
+    """More places than the reserve: with a spool folder the next process sends them; else they are lost."""
     keywords = {**sandbox.mpulse_settings, "timeout": 0.3, "max_beacons_per_hour": 12}
     if spooled:
         keywords["spool_dir"] = str(tmp_path)
@@ -183,12 +207,12 @@ def test_what_the_budget_holds_back_at_the_end_is_counted(
     client.close(0.5)
 
     counts = client.ledger()
-    assert (counts.delivered, counts.waiting, counts.balanced) == (1, 0, True)
+    assert (counts.delivered, counts.waiting, counts.balanced) == (2, 0, True)
     if spooled:
-        assert (counts.handed_over, counts.lost) == (5, 0)
+        assert (counts.handed_over, counts.lost) == (4, 0)
         with MPulseClient(**{**keywords, "max_beacons_per_hour": None, "timeout": 3}) as later:
             later.send_metric("Orders", 1)
         assert sandbox.received.metrics == {"Orders": 61}
     else:
-        assert (counts.handed_over, dict(counts.dropped), counts.lost) == (0, {"shutdown": 5}, 5)
-        assert "5 items dropped: shutdown" in caplog.text
+        assert (counts.handed_over, dict(counts.dropped), counts.lost) == (0, {"shutdown": 4}, 4)
+        assert "4 items dropped: shutdown" in caplog.text
