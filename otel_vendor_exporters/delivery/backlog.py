@@ -56,7 +56,7 @@ class Backlog(Generic[U]):
         self._ledger.come_back(len(items))
         for item in items:
             if item.ticket is not None:
-                item.ticket.held_by = held_by
+                item.ticket.hold(held_by)
         self.put_back(items)
 
     def divide(self, items: Sequence[Item[U]]) -> None:
@@ -68,7 +68,7 @@ class Backlog(Generic[U]):
         """An item that went out was too large: its parts wait in its place."""
         self._ledger.replace(len(parts))
         if item.ticket is not None:
-            item.ticket.expected += len(parts) - 1
+            item.ticket.divide(len(parts))
         self._note(self._spool.replace(item, parts))
 
     def deliver(self, items: Sequence[Item[U]], *, erase: bool = False) -> None:
@@ -77,7 +77,7 @@ class Backlog(Generic[U]):
         self._settle(items, erase=erase)
         for item in items:
             if item.ticket is not None:
-                item.ticket.delivered += 1
+                item.ticket.deliver()
 
     def lose(self, verdict: Verdict[U]) -> None:
         """Items that went out are refused or dropped; said once."""

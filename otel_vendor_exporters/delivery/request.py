@@ -6,11 +6,12 @@ Pure. Nothing here knows a vendor.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
+from weakref import WeakSet
 
 from otel_vendor_exporters.errors import RefusedError, TransportError
 
@@ -148,9 +149,20 @@ class Verdict(Generic[U]):
     erase: bool = False
 
 
-@dataclass(slots=True)
-class Ticket:
-    """Counts what became of the items of one caller. Guarded by the lock of its Delivery."""
+class _Mortal:
+    """What may be referred to weakly."""
+
+    __slots__ = ("__weakref__",)
+
+
+@dataclass(slots=True, eq=False)
+class Ticket(_Mortal):
+    """
+    Counts what became of the items of one caller. Guarded by the lock of its Delivery.
+
+    Callers whose items became one all hear what becomes of it. They are referred to weakly: who has stopped
+    waiting is forgotten, however many there are.
+    """
 
     expected: int
     delivered: int = 0
@@ -158,21 +170,50 @@ class Ticket:
     dropped: dict[str, int] = field(default_factory=dict)
     words: list[str] = field(default_factory=list)
     held_by: str = ""  # why what waits does
+    _companions: WeakSet[Ticket] | None = None
 
     @property
     def settled(self) -> int:
         """How many items have an outcome."""
         return self.delivered + sum(self.refused.values()) + sum(self.dropped.values())
 
+    def join(self, other: Ticket) -> None:
+        """The item of another caller, with those who joined that, has become one with the item of this."""
+        if self._companions is None:
+            self._companions = WeakSet()
+        self._companions.update(tuple(other.everyone()))
+
+    def everyone(self) -> Iterator[Ticket]:
+        """This ticket, and those of the others who still want to hear."""
+        yield self
+        yield from self._companions or ()
+
+    def deliver(self) -> None:
+        """One item arrived."""
+        for one in self.everyone():
+            one.delivered += 1
+
     def refuse(self, reason: str, words: str) -> None:
         """One item was refused."""
-        self.refused[reason] = self.refused.get(reason, 0) + 1
-        self._hear(words)
+        for one in self.everyone():
+            one.refused[reason] = one.refused.get(reason, 0) + 1
+            one._hear(words)
 
     def drop(self, reason: str, words: str) -> None:
         """One item was given up."""
-        self.dropped[reason] = self.dropped.get(reason, 0) + 1
-        self._hear(words)
+        for one in self.everyone():
+            one.dropped[reason] = one.dropped.get(reason, 0) + 1
+            one._hear(words)
+
+    def hold(self, held_by: str) -> None:
+        """One item waits on; `held_by` is what its callers could mend."""
+        for one in self.everyone():
+            one.held_by = held_by
+
+    def divide(self, parts: int) -> None:
+        """One item was replaced by so many parts."""
+        for one in self.everyone():
+            one.expected += parts - 1
 
     def _hear(self, words: str) -> None:
         if words and words not in self.words and len(self.words) < _MOST_WORDS:

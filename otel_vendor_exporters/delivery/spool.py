@@ -280,6 +280,10 @@ class MemorySpool(Generic[U]):
             newer.merge_key = None
             return False
         older.expires_at_unix_ms = newer.expires_at_unix_ms
+        if older.ticket is None:
+            older.ticket = newer.ticket
+        elif newer.ticket is not None:
+            older.ticket.join(newer.ticket)
         return True
 
     def _make_room(self) -> list[Item[U]]:

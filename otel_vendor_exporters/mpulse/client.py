@@ -139,8 +139,9 @@ class MPulseClient(DirectClient[Destination]):
         """
         Increment the custom metric `name` by `value`; else as `send_timer`.
 
-        0 is refused ("zero") unless zero_metrics says otherwise. Money that comes to less than a cent goes
-        along with the metric's next increment: dropped "carried", which is no loss.
+        Increments of one metric and place that wait become one, dated as the latest of them; the receipt of
+        each is that of the whole. 0 is refused ("zero") unless zero_metrics says otherwise. Money that comes
+        to less than a cent goes along with the metric's next increment: dropped "carried", which is no loss.
         """
 
         def reading() -> Unit:
@@ -297,7 +298,7 @@ def _item(unit: Unit, max_age_ms: float, ticket: Ticket | None) -> Item[Unit]:
     if isinstance(unit, Timing):
         return Item(unit, size, expires_at_unix_ms=unit.end_unix_ms + max_age_ms, ticket=ticket)
     expires = unit.end_unix_ms + max_age_ms if unit.how is How.MEAN else None
-    key = None if ticket is not None else _CODEC.merge_key(unit)
+    key = _CODEC.merge_key(unit)
     return Item(unit, size, expires_at_unix_ms=expires, merge_key=key, first=True, ticket=ticket)
 
 

@@ -115,6 +115,7 @@ class BacklogMachine(RuleBasedStateMachine):
         self.taken: list[Item[Numbers]] = []
         self.in_flight: list[Item[Numbers]] = []
         self.settled: list[Item[Numbers]] = []
+        self.tickets: dict[int, Ticket] = {}  # by number
         self.now = 0.0
         self.next = 0
 
@@ -133,7 +134,10 @@ class BacklogMachine(RuleBasedStateMachine):
             expires = None if age is None else self.now + age
             self.next += 1
             unit = frozenset([self.next])
-            new.append(Item(unit, size, first=first, merge_key=key, expires_at_unix_ms=expires))
+            ticket = self.tickets[self.next] = Ticket(expected=1)
+            new.append(
+                Item(unit, size, first=first, merge_key=key, expires_at_unix_ms=expires, ticket=ticket)
+            )
         self.backlog.add(new)
 
     @rule(limit=some.integers(0, 9), passed=some.integers(0, 5))
@@ -198,6 +202,15 @@ class BacklogMachine(RuleBasedStateMachine):
     def nothing_is_doubled(self) -> None:
         known = [number for item in (*self.taken, *self.in_flight, *self.settled) for number in item.unit]
         assert len(known) == len(set(known))
+
+    @invariant()
+    def every_caller_hears_of_his_own(self) -> None:
+        under_way = {number for item in (*self.taken, *self.in_flight) for number in item.unit}
+        over = {number for item in self.settled for number in item.unit}
+        for number, ticket in self.tickets.items():
+            assert ticket.settled <= 1
+            assert number not in under_way or not ticket.settled
+            assert number not in over or ticket.settled
 
     def _some(self, source: list[Item[Numbers]], data: some.DataObject) -> Sequence[Item[Numbers]]:
         """Remove and return the first few."""

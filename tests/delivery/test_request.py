@@ -102,3 +102,17 @@ def test_losses_are_raised_on_demand(receipt: Receipt, error: type[DeliveryError
         receipt.raise_for_losses()
 
     assert str(raised.value) == words
+
+
+def test_callers_of_items_that_became_one_hear_the_same() -> None:
+    """Those who joined, directly or with another, are told each outcome; who is gone is forgotten."""
+    first, second, third = (Ticket(expected=1) for _ in range(3))
+    second.join(third)
+    first.join(second)
+    first.join(Ticket(expected=1))  # nobody waits for it
+
+    first.drop("shutdown", "no time left")
+
+    assert len(list(first.everyone())) == 3
+    outcome = Receipt(dropped={"shutdown": 1}, words=("no time left",))
+    assert [one.receipt() for one in (first, second, third)] == [outcome] * 3

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Sequence
 
 import pytest
 
-from otel_vendor_exporters.delivery.request import Item
+from otel_vendor_exporters.delivery.request import Item, Ticket
 from otel_vendor_exporters.delivery.spool import MemorySpool, Put
 
 
@@ -226,3 +226,22 @@ def test_what_cannot_be_merged_goes_on_apart() -> None:
     assert spool.give_back(taken) == Put(0, [])
 
     assert sorted(names(spool.take(9))) == ["a", "b", "c"]
+
+
+def test_what_merges_keeps_its_callers() -> None:
+    """The item that lives on has the tickets of both, also when it came back and took in a newer one."""
+    spool: MemorySpool[str] = MemorySpool(max_items=10, max_bytes=1000, merge=lambda old, new: old + new)
+    tickets = [Ticket(expected=1) for _ in range(4)]
+
+    def item(number: int, ticket: Ticket | None) -> Item[str]:
+        return Item(str(number), 10, first=True, merge_key="k", ticket=ticket)
+
+    spool.put([item(0, None), item(1, tickets[0]), item(2, tickets[1])])
+    taken = spool.take(1)
+    spool.put([item(3, tickets[2]), item(4, tickets[3])])
+    spool.give_back(taken)
+
+    (whole,) = spool.take(1)
+    assert whole.unit == "01234"
+    assert whole.ticket is tickets[0]
+    assert {id(one) for one in whole.ticket.everyone()} == {id(one) for one in tickets}
