@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 # Gone, but no loss: what nobody wants ("undefined", known only after it was kept; "other_kind", a duration
-# kept as metric and timer, of which one is sent; "session_limited", by the vendor; "zero", by the settings),
-# what goes along with a later item ("carried"), and what came about before, or must not come about any more
-# ("already_merged", "merged_elsewhere": an id that is somebody's).
+# kept as metric and timer, of which one is sent; "session_limited", by the vendor; "zero" and "sampled_out",
+# by the settings), what goes along with a later item ("carried"), and what came about before, or must not
+# come about any more ("already_merged", "merged_elsewhere": an id that is somebody's).
 NO_LOSS = frozenset(
     {
-        *("undefined", "other_kind", "session_limited", "zero", "carried"),
+        *("undefined", "other_kind", "session_limited", "zero", "sampled_out", "carried"),
         *("already_merged", "merged_elsewhere"),
     }
 )

@@ -70,7 +70,7 @@ class App:
         self._carried = Carried()
         self._session = ProcessSession(lambda: str(uuid.uuid4()), self._clock.unix_ms())
         per_hour = self._settings.beacons_per_hour
-        self.sampler = None if per_hour is None else budget.Sampler(per_hour, now)
+        self.sampler = None if per_hour is None else budget.Sampler(per_hour, self._settings.max_age, now)
 
     # What exporters ask, on application threads
 

@@ -8,6 +8,7 @@ it is made.
 from __future__ import annotations
 
 import logging
+import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ from otel_vendor_exporters.delivery.transport import transport_for
 from otel_vendor_exporters.errors import EncodingError
 from otel_vendor_exporters.mpulse import budget
 from otel_vendor_exporters.mpulse.app import App
+from otel_vendor_exporters.mpulse.budget import SAMPLED_OUT
 from otel_vendor_exporters.mpulse.codec import UnitCodec
 from otel_vendor_exporters.mpulse.contexts import Contexts
 from otel_vendor_exporters.mpulse.definitions import Definitions
@@ -63,6 +65,26 @@ class Destination:
         """Keep units for sending and return at once; False when shut down."""
         max_age_ms = self.settings.max_age * 1000
         return self.delivery.keep([_item(unit, max_age_ms, ticket) for unit in units])
+
+    def sampler(self) -> budget.Sampler | None:
+        """Who decides which timings are kept, by the rates of this minute; None without a budget."""
+        sampler = self.app.sampler
+        if sampler is not None:
+            sampler.adjust(self.now(), self.delivery.ledger.waiting)
+        return sampler
+
+    def samples_out(self, unit: Unit) -> bool:
+        """Whether this is a timing outside the sample; counted. It has no span's ids: chance decides."""
+        sampler, definitions = self.sampler(), self.app.definitions
+        if sampler is None or not isinstance(unit, Timing):
+            return False
+        if definitions is not None and definitions.timer_label(unit.name) is None:
+            return False  # it is undefined, and takes nobody's share
+        if sampler.keeps(unit.name, random.getrandbits(128), random.getrandbits(64)):
+            return False
+        self.delivery.ledger.accept(1)
+        self.delivery.ledger.drop(SAMPLED_OUT, 1)
+        return True
 
     def refuse(self, reason: str) -> Receipt:
         """Count a timer or metric that mPulse would ignore, and say so."""
@@ -125,7 +147,8 @@ class MPulseClient(DirectClient[Destination]):
 
         `where` are the keywords of `Where`; `timeout_seconds` 0 does not wait for the outcome. What mPulse
         would ignore is said in the receipt: refused "bad_name", "no_number" or "bad_time", dropped
-        "undefined". What `where` says that has no place in a beacon is left out and counted in the ledger.
+        "undefined"; so is what max_beacons_per_hour leaves out, dropped "sampled_out". What `where` says that
+        has no place in a beacon is left out and counted in the ledger.
         """
 
         def timing() -> Unit:
@@ -192,6 +215,8 @@ class MPulseClient(DirectClient[Destination]):
             return self._destination.refuse(_REASONS.get(error.field, "no_number"))
         if not isinstance(unit.name, str) or not unit.name:
             return self._destination.refuse("bad_name")
+        if self._open and self._destination.samples_out(unit):
+            return Receipt(dropped={SAMPLED_OUT: 1})
         ticket = Ticket(expected=1)
         if not self._open or not self._destination.keep([unit], ticket):
             return self._drop_closed(1)

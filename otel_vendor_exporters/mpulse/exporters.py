@@ -61,8 +61,8 @@ class MPulseSpanExporter(ThroughOutlet, SpanExporter):
         return SpanExportResult.SUCCESS if kept else SpanExportResult.FAILURE
 
     def _mapped(self, spans: Sequence[ReadableSpan]) -> Mapped:
-        app = self._destination.app
-        keeps = app.sampler.keeps if app.sampler is not None else None
+        app, sampler = self._destination.app, self._destination.sampler()
+        keeps = sampler.keeps if sampler is not None else None
         return timings_from(
             spans, app.definitions, self._timers, self._contexts, app.process_session(), keeps
         )
@@ -127,8 +127,6 @@ def _keep(destination: Destination, mapped: Mapped, kind: str) -> bool:
     if mapped.session_limited:
         ledger.accept(mapped.session_limited)
         ledger.drop("session_limited", mapped.session_limited)
-    if app.sampler is not None:
-        app.sampler.adjust(destination.now(), ledger.counts().waiting)
     if mapped.units and not destination.keep(mapped.units):
         return False
     if app.is_due:  # also when nothing is sent: a name may have been defined since

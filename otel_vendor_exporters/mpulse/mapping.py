@@ -15,6 +15,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from otel_vendor_exporters import attributes as names
+from otel_vendor_exporters.mpulse.budget import SAMPLED_OUT
 from otel_vendor_exporters.mpulse.contexts import Contexts
 from otel_vendor_exporters.mpulse.definitions import Definitions
 from otel_vendor_exporters.mpulse.units import Session, Timing, Unit
@@ -96,7 +97,7 @@ def timings_from(
             mapped.session_limited += 1  # mPulse told the visitor's browser to send nothing of this session
             continue
         if keeps is not None and not keeps(timer, span.context.trace_id, span.context.span_id):
-            mapped.ignored["sampled_out"] += 1
+            mapped.ignored[SAMPLED_OUT] += 1
             continue
         end_unix_ms = end // 1_000_000
         context = contexts.context(

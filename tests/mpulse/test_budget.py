@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from bisect import bisect_left
+from collections import deque
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from otel_vendor_exporters.sandbox import Sandbox
 from tests.mpulse.example import settings
 
 HOUR = 3600.0
+MAX_AGE_SECONDS = 600.0
 
 
 def sent_at(per_hour: int, arrivals: list[float], end: float = math.inf) -> list[float]:
@@ -130,20 +132,42 @@ def sampled(sampler: Sampler, timer: str, spans: int, seed: int = 1) -> int:
     return sum(sampler.keeps(timer, chance.getrandbits(128), chance.getrandbits(64)) for _ in range(spans))
 
 
-def test_until_the_first_minute_is_over_everything_is_kept() -> None:
-    """There is nothing to go by yet, and the burst and the queue take it."""
-    sampler = Sampler(120, 0.0)
+def test_the_first_minute_keeps_what_may_go_at_once_and_then_ever_less() -> None:
+    """There is no rate to go by yet: all is kept up to the room, and of a thousandfold some beyond it."""
+    sampler = Sampler(1200, MAX_AGE_SECONDS, 0.0)
+    room = 50 + 1101 / 60  # half of a twelfth, and a minute's
 
-    assert sampled(sampler, "a", 500) == 500
+    assert sampled(sampler, "a", int(room)) == int(room)
+    kept = [sampled(sampler, "a", 1000, seed) for seed in range(18)]
+    assert 20 < kept[0] < 60
+    assert all(later <= 20 for later in kept[1:])
+    assert sum(kept) < 100
+    assert sampled(sampler, "rare", 30) == 30
     sampler.adjust(PERIOD_SECONDS - 1, 0)
-    assert sampled(sampler, "a", 500) == 500
+    assert sampled(sampler, "a", 100) < 10
+
+
+def test_a_backlog_leaves_half_of_the_room_until_it_is_nearly_too_old() -> None:
+    """Rates behind a backlog are half of those without; a backlog of `max_age` sets them to nothing."""
+    kept = []
+    for waiting in (0, 2200, 3300, 5500, 6600, 10_000):
+        sampler = Sampler(12 * 60 * 60, MAX_AGE_SECONDS, 0.0)
+        for _ in range(1800 + 660):
+            sampler.sent(1)
+        sampled(sampler, "a", 66_000)
+        sampler.adjust(PERIOD_SECONDS, waiting)
+        kept.append(sampled(sampler, "a", 66_000, seed=2))
+
+    assert kept == [pytest.approx(count, abs=60) for count in (660, 220, 165, 55, 0, 0)]
 
 
 def test_the_sample_is_uniform_per_timer() -> None:
     """After a minute each timer keeps its share, the rare one everything; in every minute anew."""
-    sampler = Sampler(12 * 60 * 60, 0.0)  # 660 a minute beside the burst
+    sampler = Sampler(12 * 60 * 60, MAX_AGE_SECONDS, 0.0)  # 660 a minute beside the burst
     sampled(sampler, "often", 20_000)
     sampled(sampler, "rare", 50)
+    for _ in range(1800 + 660):
+        sampler.sent(1)
 
     sampler.adjust(PERIOD_SECONDS, 0)
 
@@ -158,20 +182,47 @@ def test_the_sample_is_uniform_per_timer() -> None:
 
 def test_the_sample_knows_how_many_timings_share_a_beacon() -> None:
     """When beacons carry ten timings each, ten times as many are kept; beacons of metrics take their part."""
-    sampler = Sampler(12 * 60 * 60, 0.0)
+    sampler = Sampler(12 * 60 * 60, MAX_AGE_SECONDS, 0.0)
     sampled(sampler, "often", 20_000)
     for _ in range(100):
         sampler.sent(10)
         sampler.sent(0)
+    saved = 1800 + 660 - 200
 
-    sampler.adjust(PERIOD_SECONDS, waiting=600)
+    sampler.adjust(PERIOD_SECONDS, waiting=20_000)
 
-    assert sampled(sampler, "often", 20_000, seed=2) == pytest.approx((660 - 100) * 10 - 600, rel=0.1)
+    assert sampled(sampler, "often", 20_000, seed=2) == pytest.approx(
+        (min(saved, 1800) + 660 - 100) * 10 - 20_000, rel=0.1
+    )
+
+
+@pytest.mark.parametrize("per_hour", [12, 24, 120, 1200])
+@pytest.mark.parametrize("overload", [10, 300])
+@pytest.mark.parametrize("minutes_between", [1, 2, 3, 7])
+def test_nothing_that_is_kept_gets_too_old(per_hour: int, overload: int, minutes_between: int) -> None:
+    """However much too much comes, always or in minutes now and then: what waits leaves within `max_age`."""
+    sampler, bucket, chance = Sampler(per_hour, MAX_AGE_SECONDS, 0.0), bucket_for(per_hour), random.Random(1)
+    per_chunk = per_hour * overload // 720 + 1
+    waiting: deque[float] = deque()  # since when
+    oldest = kept = 0.0
+    for now in range(0, int(HOUR), 5):
+        sampler.adjust(now, len(waiting))
+        for _ in range(per_chunk if now // 60 % minutes_between == 0 else 0):
+            if sampler.keeps("a", chance.getrandbits(128), chance.getrandbits(64)):
+                waiting.append(now)
+                kept += 1
+        while waiting and bucket.seconds_until(1, now) == 0:
+            bucket.take(1, now)
+            sampler.sent(1)
+            oldest = max(oldest, now - waiting.popleft())
+
+    assert oldest <= MAX_AGE_SECONDS
+    assert kept >= per_hour / minutes_between / 3
 
 
 def test_one_span_is_always_in_or_out() -> None:
     """Whether a timing is in the sample depends on its ids alone: looking again changes nothing."""
-    sampler = Sampler(1370, 0.0)
+    sampler = Sampler(1370, MAX_AGE_SECONDS, 0.0)
     sampled(sampler, "a", 10_000)
     sampler.adjust(PERIOD_SECONDS, 0)
     ids = [(number * 2**64 + 7, number) for number in range(500)]
@@ -184,13 +235,13 @@ def test_one_span_is_always_in_or_out() -> None:
 
 def test_endless_timer_names_do_not_stay_in_memory() -> None:
     """Beyond a bound they share one count."""
-    sampler = Sampler(1370, 0.0)
+    sampler = Sampler(1370, MAX_AGE_SECONDS, 0.0)
     for number in range(12_000):
         sampler.keeps(f"timer {number}", number, number)
-    assert len(sampler._offered) <= 10_001
+    assert len(sampler._period.offered) <= 10_001
 
     sampler.adjust(PERIOD_SECONDS, 0)
-    assert len(sampler._rates) <= 10_001
+    assert len(sampler._period.rates) <= 10_001
 
 
 @pytest.mark.parametrize("spooled", [False, True])
