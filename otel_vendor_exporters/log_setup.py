@@ -8,7 +8,6 @@ Found by the entry point `logger_provider` in the group `otel_vendor_exporters_s
 from __future__ import annotations
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -17,6 +16,7 @@ from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, LogRecordExp
 
 from otel_vendor_exporters.delivery.lifetime import child_end
 from otel_vendor_exporters.errors import ConfigurationError
+from otel_vendor_exporters.nearest import nearest
 
 _GROUP = "opentelemetry_logs_exporter"
 
@@ -48,6 +48,6 @@ def _exporter_class(name: str) -> Any:  # Any: whatever the entry point names; i
     if found:
         return found[0].load()
     known = sorted({each.name for each in entry_points(group=_GROUP)})
-    nearest = get_close_matches(name, known, 1)
-    hint = f"did you mean {nearest[0]}?" if nearest else f"installed are {', '.join(known)}"
+    near = nearest(name, known)
+    hint = f"did you mean {near}?" if near else f"installed are {', '.join(known)}"
     raise ConfigurationError(f"there is no logs exporter {name!r}: {hint}", setting="exporters")

@@ -12,7 +12,6 @@ Rule: keyword, else environment, else default. An empty environment variable cou
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import json
 import logging
 import math
@@ -25,6 +24,7 @@ from dataclasses import MISSING, dataclass, fields
 from typing import Any, TypeVar
 
 from otel_vendor_exporters.errors import ConfigurationError
+from otel_vendor_exporters.nearest import nearest
 
 __all__ = [
     "Found",
@@ -278,8 +278,8 @@ def _given(
 
 
 def _unknown_keyword(name: str, prefix: str, declared: Mapping[str, _Declared]) -> ConfigurationError:
-    near = difflib.get_close_matches(name, declared, n=1)
-    hint = f"did you mean {near[0]}?" if near else "known: " + ", ".join(declared)
+    near = nearest(name, declared)
+    hint = f"did you mean {near}?" if near else "known: " + ", ".join(declared)
     vendor = prefix.removeprefix("OTEL_EXPORTER_").rstrip("_").lower()
     return ConfigurationError(f"{vendor} has no setting {name!r}: {hint}", setting=name)
 
@@ -293,8 +293,9 @@ def _warn_of_unknown(environ: Mapping[str, str], prefix: str, declared: Mapping[
         if len(_warned_of) >= _MOST_WARNED_OF:
             return
         _warned_of.add(variable)
-        (near,) = difflib.get_close_matches(variable, known, n=1, cutoff=0.0)
-        _logger.warning("environment variable %.200r is no setting: did you mean %s?", variable, near)
+        near = nearest(variable.removeprefix(prefix), declared)
+        hint = f": did you mean {prefix}{near.upper()}?" if near else ""
+        _logger.warning("environment variable %.200r is no setting%s", variable, hint)
 
 
 # Readers: each takes what was given (a YAML value, a keyword, a variable's text) and returns the type,

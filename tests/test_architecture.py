@@ -20,18 +20,19 @@ VENDORS = ("mpulse", "mparticle", "mparticle_analytics")
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "attributes": set(),
-    "settings": {"errors"},
+    "nearest": set(),
+    "settings": {"errors", "nearest"},
     "addresses": {"errors", "settings"},
     "delivery": {"errors"},
-    "mpulse": {"addresses", "attributes", "delivery", "errors", "settings"},
+    "mpulse": {"addresses", "attributes", "delivery", "errors", "nearest", "settings"},
     "mparticle": {"addresses", "attributes", "delivery", "errors", "settings"},
     "mparticle_analytics": {"addresses", "attributes", "delivery", "errors", "settings"},
     "sandbox": set(),
     "cli": {"sandbox", "doctor", "errors", "send", "settings", *VENDORS},
-    "doctor": {"attributes", "delivery", "errors", "settings", *VENDORS},
+    "doctor": {"attributes", "delivery", "errors", "nearest", "settings", *VENDORS},
     "send": {"attributes", "delivery", "errors", "settings", *VENDORS},
     "visitor": {"attributes"},
-    "log_setup": {"delivery", "errors"},  # a child process flushes its providers, too
+    "log_setup": {"delivery", "errors", "nearest"},  # a child process flushes its providers, too
     "instrumentor": {"attributes", "last_resort", "settings", "visitor"},
     "last_resort": set(),
     "__main__": {"cli"},

@@ -193,6 +193,16 @@ def test_a_variable_that_nobody_reads(sandbox: Sandbox) -> None:
     )
 
 
+def test_a_variable_like_no_setting(sandbox: Sandbox) -> None:
+    """No other is offered for it."""
+    ended = mpulse(sandbox, otlp_protocol="x")
+
+    assert ended.findings("mpulse")["unread_variable"] == (
+        "warning",
+        "OTEL_EXPORTER_MPULSE_OTLP_PROTOCOL is set, and nobody reads it: no setting has this name",
+    )
+
+
 def test_a_spool_folder(sandbox: Sandbox, tmp_path: Path) -> None:
     """Where what waits is kept, and how much that is."""
     ended = mpulse(sandbox, spool_dir=str(tmp_path))

@@ -287,6 +287,16 @@ def test_a_misspelt_variable_is_named_once_with_the_nearest(caplog: pytest.LogCa
 
 
 @pytest.mark.usefixtures("_nobody_warned")
+def test_a_variable_like_no_setting_is_named_without_a_guess(caplog: pytest.LogCaptureFixture) -> None:
+    """What all variables begin with does not make one like another."""
+    read({PREFIX + "ENDPOINT": "hidden"})
+
+    assert [record.getMessage() for record in caplog.records] == [
+        f"environment variable '{PREFIX}ENDPOINT' is no setting"
+    ]
+
+
+@pytest.mark.usefixtures("_nobody_warned")
 def test_variables_of_a_vendor_with_a_longer_name_are_not_misspelt(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

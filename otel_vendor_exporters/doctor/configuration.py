@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from otel_vendor_exporters.doctor.report import Finding, Level
 from otel_vendor_exporters.errors import ConfigurationError
+from otel_vendor_exporters.nearest import nearest
 from otel_vendor_exporters.settings import Found
 
 
@@ -30,11 +30,12 @@ def unread_findings(
 ) -> Iterator[Finding]:
     """Variables that look like this vendor's and are none of its settings; `present` are set."""
     known = [one.variable for one in settings]
+    names = [one.removeprefix(prefix) for one in known]
     longer = tuple(one for one in prefixes if one != prefix and one.startswith(prefix))
     for variable in present:
         if not variable.startswith(prefix) or (longer and variable.startswith(longer)) or variable in known:
             continue
-        near = difflib.get_close_matches(variable, known, n=1)
-        hint = f"did you mean {near[0]}?" if near else "no setting has this name"
+        near = nearest(variable.removeprefix(prefix), names)
+        hint = f"did you mean {prefix}{near}?" if near else "no setting has this name"
         sentence = f"{variable} is set, and nobody reads it: {hint}"
         yield Finding(Level.WARNING, "settings", "unread_variable", sentence, {"variable": variable})

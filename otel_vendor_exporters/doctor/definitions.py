@@ -7,9 +7,8 @@ spans, and whatever their case for instruments, which the SDK writes in lower ca
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -18,6 +17,7 @@ from otel_vendor_exporters.doctor.report import Finding, Level, counted
 from otel_vendor_exporters.mpulse.definitions import Definitions
 from otel_vendor_exporters.mpulse.mapping import Names
 from otel_vendor_exporters.mpulse.settings import MPulseSettings
+from otel_vendor_exporters.nearest import nearest
 
 _MOST_SHOWN = 30
 _MOST_PLACES = 3
@@ -131,7 +131,7 @@ def _undefined(
         "metric": definitions.metrics.keys(),
         "dimension": definitions.dimensions.keys(),
     }
-    near = _nearest(use.name, known[use.what])
+    near = nearest(use.name, known[use.what])
     elsewhere = [what for what, names in known.items() if what != use.what and use.name in names]
     hint = f"did you mean {near!r}?" if near else "define it in mPulse, or map it to one that is defined"
     if near and near.casefold() == use.name.casefold():
@@ -157,12 +157,6 @@ def _scan_findings(scan: Scan, sent: int) -> Iterator[Finding]:
     if scan.files or scan.names:
         sentence = f"{counted(scan.files, 'file')} read; {counted(sent, 'name')} that code uses defined"
         yield Finding(Level.OK, "names", "scanned", sentence, {"files": scan.files, "defined": sent})
-
-
-def _nearest(name: str, known: Iterable[str]) -> str | None:
-    by_folded = {one.casefold(): one for one in known}
-    near = difflib.get_close_matches(name.casefold(), by_folded, n=1)
-    return by_folded[near[0]] if near else None
 
 
 def _folded(globs: Mapping[str, str]) -> dict[str, str]:

@@ -6,12 +6,12 @@ A few names make a line, so that it can be read; the others come with later line
 
 from __future__ import annotations
 
-import difflib
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from otel_vendor_exporters.mpulse.definitions import Definitions
+from otel_vendor_exporters.nearest import listed, nearest
 
 MOST_AT_ONCE = 10
 _MOST_NAMES = 1000
@@ -42,16 +42,15 @@ class UndefinedNames:
         """
         Say of each new name that the app defines no custom `kind` of it, with the nearest one it does.
 
+        Names that are like none are said with the first few that are defined.
         `kind` is timer, metric, or "metric or timer" for durations, which may be either.
         """
         chosen, more = self._chosen(names, kind)
         if not chosen:
             return
-        known = {name.casefold(): name for name in _KNOWN[kind](definitions)}
-        told = ", ".join(_with_nearest(name, known) for name in chosen)
         rest = f" and {more} more" if more else ""
-        text = "mpulse: not sent, because the app defines no such custom %s: %s%s"
-        self._logger.warning(text, kind, told, rest)
+        text = "mpulse: not sent, because the app defines no such custom %s: %s"
+        self._logger.warning(text, kind, _with_nearest(chosen, set(_KNOWN[kind](definitions)), rest))
 
     def _chosen(self, names: Iterable[str], kind: str) -> tuple[list[str], int]:
         """The names to say now, in order, and how many are left for later."""
@@ -67,6 +66,9 @@ class UndefinedNames:
             return chosen, len(untold)
 
 
-def _with_nearest(name: str, known: Mapping[str, str]) -> str:
-    near = difflib.get_close_matches(name.casefold(), known, n=1, cutoff=0.0)
-    return f"{name!r} (nearest: {known[near[0]]!r})" if near else f"{name!r} (none is defined)"
+def _with_nearest(names: Sequence[str], known: set[str], rest: str) -> str:
+    near = {name: nearest(name, known) for name in names}
+    told = ", ".join(f"{name!r} (nearest: {one!r})" if one else repr(name) for name, one in near.items())
+    if all(near.values()):
+        return told + rest
+    return f"{told}{rest}; it defines {listed(known) or 'none'}"

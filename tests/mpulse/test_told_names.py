@@ -57,8 +57,8 @@ def test_many_names_are_all_said_in_order(names: UndefinedNames, caplog: pytest.
     lines = said(caplog)
     assert len(lines) == 3
     assert re.findall(r"'(name \d+)'", " ".join(lines)) == sorted(batch)
-    assert lines[0].endswith(" and 15 more")
-    assert lines[2].endswith("'name 24' (nearest: 'Checkout')")
+    assert lines[0].endswith(" and 15 more; it defines 'Checkout'")
+    assert lines[2].endswith("'name 24'; it defines 'Checkout'")
 
 
 def test_what_was_not_named_yet_comes_with_the_next_name(
@@ -68,7 +68,25 @@ def test_what_was_not_named_yet_comes_with_the_next_name(
     names.tell({f"name {number:02}" for number in range(11)}, "metric", DEFINITIONS)
     names.tell(["another"], "metric", DEFINITIONS)
 
-    assert said(caplog)[1].endswith("'another' (nearest: 'Orders'), 'name 10' (nearest: 'Orders')")
+    assert said(caplog)[1].endswith("'another', 'name 10'; it defines 'Orders'")
+
+
+@pytest.mark.parametrize(
+    ("defined", "words"),
+    [
+        ((), "'Checkuot', 'Zebra'; it defines none"),
+        (("Checkout",), "'Checkuot' (nearest: 'Checkout'), 'Zebra'; it defines 'Checkout'"),
+        (tuple("ABCDEFG"), "'Checkuot', 'Zebra'; it defines 'A', 'B', 'C', 'D', 'E' and 2 more"),
+    ],
+    ids=("none", "one", "many"),
+)
+def test_only_a_near_name_is_offered(
+    names: UndefinedNames, caplog: pytest.LogCaptureFixture, defined: tuple[str, ...], words: str
+) -> None:
+    """A name like no other is said with what the app defines, not with a guess."""
+    names.tell(["Zebra", "Checkuot"], "timer", Definitions(timers=dict.fromkeys(defined, "custom0")))
+
+    assert said(caplog) == [f"mpulse: not sent, because the app defines no such custom timer: {words}"]
 
 
 def test_endless_names_are_bounded(names: UndefinedNames, caplog: pytest.LogCaptureFixture) -> None:
