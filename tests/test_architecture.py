@@ -53,13 +53,13 @@ IN_SANDBOX: dict[str, set[str]] = {
 
 # Inside a vendor: decide, shape, address, hand over; nobody looks upward.
 LAYERS = (
-    {"answers", "ids", "outside", "texts", "vocabulary"},
+    {"answers", "ids", "increments", "outside", "texts", "told_once", "vocabulary"},
     {"values"},
     {"commerce", "device", "user"},
     {"events"},
     {"definitions", "settings", "units"},
     {"app_config", "budget", "codec", "permits", "wire"},
-    {"batching", "carried", "contexts", "kinds", "undefined"},
+    {"batching", "carried", "contexts", "kinds", "undefined", "unfit"},
     {"people", "pixel"},
     {"sorting"},
     {"composing"},
@@ -91,8 +91,8 @@ PURE = {
     },
     "delivery": {"request", "policy", "pace", "rate"},
     "mpulse": {
-        *("app_config", "budget", "codec", "contexts", "definitions", "mapping", "metrics", "outside"),
-        *("packing", "units", "wire"),
+        *("app_config", "budget", "codec", "contexts", "definitions", "increments", "mapping", "metrics"),
+        *("outside", "packing", "units", "wire"),
     },
     "mparticle_analytics": {
         *("answers", "codec", "context", "mapping", "packing", "properties", "settings", "texts"),

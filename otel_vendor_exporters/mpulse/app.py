@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import random
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 
 from otel_vendor_exporters.delivery import policy
@@ -35,6 +35,7 @@ from otel_vendor_exporters.mpulse.definitions import Definitions
 from otel_vendor_exporters.mpulse.packing import Discard, Limits, Load, limits_for, pack
 from otel_vendor_exporters.mpulse.settings import MPulseSettings
 from otel_vendor_exporters.mpulse.undefined import UndefinedNames
+from otel_vendor_exporters.mpulse.unfit import NoTiming, Unfit, UnfitNames
 from otel_vendor_exporters.mpulse.units import How, Reading, Session, Timing, Unit
 from otel_vendor_exporters.mpulse.wire import Envelope, beacon_request
 
@@ -67,6 +68,7 @@ class App:
         self._failures = 0
         self._ask_at = now
         self._undefined = UndefinedNames(_logger)
+        self._unfit = UnfitNames(_logger)
         self._carried = Carried()
         self._session = ProcessSession(lambda: str(uuid.uuid4()), self._clock.unix_ms())
         per_hour = self._settings.beacons_per_hour
@@ -96,6 +98,11 @@ class App:
     def tell_undefined(self, names: Iterable[str], kind: str) -> None:
         """Say once for each name that the app defines no custom `kind` of it: see `UndefinedNames`."""
         self._undefined.tell(names, kind, self.definitions or Definitions())
+
+    def tell_unfit(self, unfit: Iterable[Unfit], no_timings: Mapping[str, NoTiming]) -> None:
+        """Say once for each what cannot be sent, and keep in mind what may have to be said later."""
+        self._unfit.tell(unfit)
+        self._unfit.remember(no_timings)
 
     # What delivery asks, on its own threads
 
@@ -204,18 +211,27 @@ class App:
 
     def _verdicts(self, items: Sequence[Item[Unit]], discards: Sequence[Discard]) -> list[Verdict[Unit]]:
         by_reason: dict[str, list[Item[Unit]]] = {}
-        for discard in discards:
-            by_reason.setdefault(discard.reason, []).append(items[discard.unit])
         undefined: dict[str, list[str]] = {}
         for discard in discards:
-            if discard.reason == "undefined":
-                undefined.setdefault(_kind_of(items[discard.unit].unit), []).append(discard.name)
+            item = items[discard.unit]
+            unfit = self._unfit_of(discard, item.unit)
+            by_reason.setdefault(unfit.reason if unfit else discard.reason, []).append(item)
+            if unfit:
+                self._unfit.tell([unfit])
+            elif discard.reason == "undefined":
+                undefined.setdefault(_kind_of(item.unit), []).append(discard.name)
         for kind, names in undefined.items():
             self.tell_undefined(names, kind)
         return [
             Verdict(gone, Outcome.DROPPED if reason in NO_LOSS else Outcome.REFUSED, reason)
             for reason, gone in by_reason.items()
         ]
+
+    def _unfit_of(self, discard: Discard, unit: Unit) -> Unfit | None:
+        """What is wrong with a histogram kept before the definitions were known, if not its name."""
+        if discard.reason != "undefined" or isinstance(unit, Timing) or unit.how is How.MEAN:
+            return None
+        return self._unfit.instead_of_undefined(discard.name, self.definitions or Definitions())
 
 
 def _envelope(config: AppConfig, settings: MPulseSettings) -> Envelope:

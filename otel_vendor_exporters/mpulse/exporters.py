@@ -30,7 +30,7 @@ from otel_vendor_exporters.delivery.outlet import Outlet, ThroughOutlet
 from otel_vendor_exporters.mpulse.client import Destination, destination_for
 from otel_vendor_exporters.mpulse.contexts import Contexts
 from otel_vendor_exporters.mpulse.mapping import Mapped, Names, timings_from
-from otel_vendor_exporters.mpulse.metrics import MetricMapping
+from otel_vendor_exporters.mpulse.metrics import MetricMapping, points_in
 from otel_vendor_exporters.mpulse.settings import MPulseSettings
 from otel_vendor_exporters.settings import internal_metrics_enabled
 
@@ -123,6 +123,7 @@ def _keep(destination: Destination, mapped: Mapped, kind: str) -> bool:
         mapped.ignored["undefined"] += mapped.undefined.total()
         app.tell_undefined(mapped.undefined.keys() - mapped.either, kind)
         app.tell_undefined(mapped.either, "metric or timer")
+    app.tell_unfit(mapped.unfit, mapped.no_timings)
     ledger.saw(mapped.records, mapped.ignored, mapped.left_out)
     if mapped.session_limited:
         ledger.accept(mapped.session_limited)
@@ -136,7 +137,7 @@ def _keep(destination: Destination, mapped: Mapped, kind: str) -> bool:
 
 def _count_points(data: MetricsData) -> int:
     return sum(
-        len(metric.data.data_points)
+        points_in(metric)
         for of_resource in data.resource_metrics
         for of_scope in of_resource.scope_metrics
         for metric in of_scope.metrics

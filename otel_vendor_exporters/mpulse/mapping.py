@@ -12,12 +12,13 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from otel_vendor_exporters import attributes as names
 from otel_vendor_exporters.mpulse.budget import SAMPLED_OUT
 from otel_vendor_exporters.mpulse.contexts import Contexts
 from otel_vendor_exporters.mpulse.definitions import Definitions
+from otel_vendor_exporters.mpulse.unfit import NoTiming, Unfit, attribute_of, unfit, unreadable
 from otel_vendor_exporters.mpulse.units import Session, Timing, Unit
 from otel_vendor_exporters.mpulse.wire import MOST_MILLISECONDS
 
@@ -30,6 +31,7 @@ _LONGEST_REMEMBERED = 1000
 _TOO_LONG_NANOSECONDS = MOST_MILLISECONDS * 1_000_000 + 500_000  # would be rounded to more than the most
 _tuple = tuple.__new__  # makes a timing as Timing(…) does, without its call in between
 Keeps = Callable[[str, int, int], bool]  # timer name, trace id, span id
+_Given: TypeAlias = "tuple[Definitions | None, Names, Contexts, Session | None, Keeps | None]"
 
 
 @dataclass(slots=True)
@@ -43,6 +45,8 @@ class Mapped:
     undefined: Counter[str] = field(default_factory=Counter)
     either: set[str] = field(default_factory=set)  # those of `undefined` that could be metric or timer
     left_out: Counter[str] = field(default_factory=Counter)  # values of mapped records that have no place
+    unfit: set[Unfit] = field(default_factory=set)  # those of `ignored` and `left_out` that are to be said
+    no_timings: dict[str, NoTiming] = field(default_factory=dict)  # by the metric that is kept for it
 
 
 class Names:
@@ -77,6 +81,35 @@ def timings_from(
 ) -> Mapped:
     """A timing for every span that is a timer. While `definitions` are unknown every span may be one."""
     mapped = Mapped()
+    given = (definitions, timers, contexts, process_session, keeps)
+    try:
+        _add_timings(mapped, spans, *given)
+    except Exception:  # noqa: BLE001  one span is malformed: each by itself, so that the others are sent
+        mapped = Mapped()
+        for span in spans:
+            _add_span(mapped, span, given)
+    mapped.records = len(mapped.units) + mapped.session_limited
+    return mapped
+
+
+def _add_span(mapped: Mapped, span: ReadableSpan, given: _Given) -> None:
+    try:
+        _add_timings(mapped, (span,), *given)
+    except Exception as error:  # noqa: BLE001  whatever is wrong with a span, the next is not
+        reason = unreadable(error)
+        mapped.ignored[reason] += 1
+        mapped.unfit.add(unfit(attribute_of(span, "name"), reason))
+
+
+def _add_timings(
+    mapped: Mapped,
+    spans: Sequence[ReadableSpan],
+    definitions: Definitions | None,
+    timers: Names,
+    contexts: Contexts,
+    process_session: Session | None,
+    keeps: Keeps | None,
+) -> None:
     defined = None if definitions is None or definitions.sends_undefined else definitions.timers
     for span in spans:
         attributes = _plain(span.attributes)
@@ -88,7 +121,9 @@ def timings_from(
             or not isinstance(end, int)
             or not 0 <= end - start < _TOO_LONG_NANOSECONDS
         ):
-            mapped.ignored[_reason_to_ignore(timer, start, end)] += 1
+            reason = _reason_to_ignore(timer, start, end)
+            mapped.ignored[reason] += 1
+            mapped.unfit.add(unfit(timer, reason))
             continue
         if defined is not None and timer not in defined:
             mapped.undefined[timer] += 1
@@ -111,8 +146,6 @@ def timings_from(
         )
         milliseconds = (end - start + 500_000) // 1_000_000  # rounded half up
         mapped.units.append(_tuple(Timing, (timer, milliseconds, end_unix_ms, context)))
-    mapped.records = len(mapped.units) + mapped.session_limited
-    return mapped
 
 
 def _plain(attributes: Attributes) -> Mapping[str, object]:

@@ -4,14 +4,13 @@ Metrics: from the SDK's metric points to readings.
 Pure. Monotonic sums become increments, whatever temporality they come in; gauges and up-down counters their
 last value; histograms a timer (the interval's mean) and, or, a metric (its sum), as the app defines.
 Rule: points that differ only in attributes without a dimension are added up, never sent twice.
-Source for resets: OpenTelemetry specification, metrics/data-model.
 """
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
-from collections.abc import Iterator, Mapping
-from typing import NamedTuple, TypeAlias
+from collections.abc import Iterator, Mapping, Sized
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeAlias
 
 from opentelemetry.sdk.metrics.export import (
     AggregationTemporality,
@@ -27,76 +26,25 @@ from opentelemetry.sdk.resources import Resource
 from otel_vendor_exporters.attributes import DECORATORS_SCOPE
 from otel_vendor_exporters.mpulse.contexts import Contexts
 from otel_vendor_exporters.mpulse.definitions import Definitions
+from otel_vendor_exporters.mpulse.increments import Increments
 from otel_vendor_exporters.mpulse.mapping import Mapped, Names
 from otel_vendor_exporters.mpulse.settings import MPulseSettings
 from otel_vendor_exporters.mpulse.undefined import is_about_telemetry
+from otel_vendor_exporters.mpulse.unfit import (
+    MILLISECONDS_OF_UNIT,
+    NoTiming,
+    Unfit,
+    attribute_of,
+    unfit,
+    unreadable,
+)
 from otel_vendor_exporters.mpulse.units import Context, How, Reading, Session, side_by_side
 from otel_vendor_exporters.mpulse.wire import MOST_MILLISECONDS, MOST_NUMBER
 
-# UCUM: case-sensitive, and a minute is "min".
-MILLISECONDS_OF_UNIT: Mapping[str, float] = {
-    "ns": 1e-6,
-    "us": 1e-3,
-    "ms": 1.0,
-    "s": 1000.0,
-    "min": 60_000.0,
-    "h": 3_600_000.0,
-    "d": 86_400_000.0,
-}
-_MOST_SERIES = 20_000
 _MOST_RESOURCES = 100
 
 
-class _Series(NamedTuple):
-    """What a cumulative point said last."""
-
-    start_unix_ns: int | None
-    value: float
-    samples: int
-
-
-class Increments:
-    """Turns cumulative points into increments, and non-monotonic deltas into levels. Bounded memory."""
-
-    def __init__(self) -> None:
-        self._series: OrderedDict[object, _Series] = OrderedDict()
-        self._has_forgotten = False
-
-    def since_last(
-        self, key: object, start_unix_ns: int | None, time_unix_ns: int, value: float, samples: int
-    ) -> tuple[float, int] | None:
-        """
-        What came to a cumulative series since its last point.
-
-        A new start, or a value or count that fell, is a reset: everything counted since is new. But a point
-        without duration is a reset at an unknown time: it says where the series stands, and adds nothing.
-        None when the series may be one of those that were forgotten: counting it whole would count it twice.
-        """
-        may_be_known = self._has_forgotten
-        last = self._exchange(key, _Series(start_unix_ns, value, samples))
-        if last is None and may_be_known:
-            return None
-        if start_unix_ns == time_unix_ns:
-            return 0, 0
-        reset = last is None or last.start_unix_ns != start_unix_ns
-        if last is None or reset or value < last.value or samples < last.samples:
-            return value, samples
-        return value - last.value, samples - last.samples
-
-    def level(self, key: object, change: float) -> float:
-        """The level of a series of changes."""
-        last = self._series.get(key)
-        level = change + (last.value if last else 0)
-        self._exchange(key, _Series(None, level, 0))
-        return level
-
-    def _exchange(self, key: object, new: _Series) -> _Series | None:
-        last = self._series.pop(key, None)
-        self._series[key] = new
-        if len(self._series) > _MOST_SERIES:
-            self._series.popitem(last=False)
-            self._has_forgotten = True
-        return last
+_Key: TypeAlias = tuple[str, How, Context]
 
 
 class _Point(NamedTuple):
@@ -117,6 +65,58 @@ class _Target(NamedTuple):
     other: str
 
 
+class _Instrument(NamedTuple):
+    """One instrument of a collection, and what its points feed."""
+
+    metric: Metric
+    given: str
+    targets: list[_Target]
+    resource: Resource
+    stream: object
+
+
+class _Fed(NamedTuple):
+    """What points of one name and context come to."""
+
+    reading: Reading
+    points: int
+    instrument: str
+
+
+@dataclass(slots=True)
+class _Collection:
+    """One collection while it is mapped."""
+
+    definitions: Definitions | None
+    session: Session | None
+    mapped: Mapped = field(default_factory=Mapped)
+    fed: dict[_Key, _Fed] = field(default_factory=dict)
+
+    def add(self, reading: Reading, instrument: str) -> None:
+        """Add a reading to those of its name and context."""
+        key = (reading.name, reading.how, reading.context)
+        known = self.fed.get(key)
+        if known is None:
+            self.fed[key] = _Fed(reading, 1, instrument)
+        else:
+            self.fed[key] = _Fed(side_by_side(known.reading, reading), known.points + 1, known.instrument)
+
+    def refuse(self, one: Unfit, points: int = 1) -> None:
+        """Count points that are not sent, and keep in mind to say so."""
+        self.mapped.ignored[one.reason] += points
+        self.mapped.unfit.add(one)
+
+    def whole(self, negatives: bool) -> Mapped:
+        """The collection as mapped; levels are judged now that they are whole."""
+        for reading, points, instrument in self.fed.values():
+            if reading.value < 0 and not negatives:
+                self.mapped.records -= points
+                self.refuse(unfit(instrument, "negative_value"), points)
+            else:
+                self.mapped.units.append(reading)
+        return self.mapped
+
+
 class MetricMapping:
     """Maps collections of metrics. One thread at a time, as metric readers call exporters."""
 
@@ -132,42 +132,69 @@ class MetricMapping:
         self, data: MetricsData, definitions: Definitions | None, process_session: Session | None
     ) -> Mapped:
         """The readings in `data`; while `definitions` are unknown every instrument may be defined."""
-        mapped = Mapped()
-        readings: dict[_Key, Reading] = {}
-        points_of: Counter[_Key] = Counter()
+        collection = _Collection(definitions, process_session)
         for resource, scope, metric in _metrics_in(data):
-            given = _given_name(metric, scope)
-            targets = self._targets(metric, given, definitions)
-            points = list(_points_of(metric))
-            if not targets:
-                _ignore(mapped, metric, given, len(points))
-                continue
-            stream = (self._told_by(resource), scope, metric.name, given, metric.unit, type(metric.data))
-            for point in points:
-                found = self._readings_of(metric, point, targets, (stream, _told(point.attributes)))
-                if isinstance(found, str):
-                    mapped.ignored[found] += 1
-                    continue
-                mapped.records += 1
-                context = self._contexts.context(
-                    point.attributes,
-                    resource,
-                    definitions,
-                    process_session,
-                    point.time_unix_ns // 1_000_000,
-                    mapped.left_out,
-                    route=False,
-                )
-                for reading in found:
-                    key = _add(readings, reading._replace(context=context))
-                    points_of[key] += 1
-        for key, reading in readings.items():
-            if reading.value < 0 and not self._settings.negative_metrics:  # a level, now that it is whole
-                mapped.records -= points_of[key]
-                mapped.ignored["negative_value"] += points_of[key]
-            else:
-                mapped.units.append(reading)
-        return mapped
+            try:
+                self._add_metric(collection, resource, scope, metric)
+            except Exception as error:  # noqa: BLE001, PERF203  it takes no other with it
+                collection.refuse(unfit(attribute_of(metric, "name"), unreadable(error)), points_in(metric))
+        return collection.whole(self._settings.negative_metrics)
+
+    def _add_metric(self, collection: _Collection, resource: Resource, scope: object, metric: Metric) -> None:
+        """Add what an instrument's points become; raises for what is none, before any of it is added."""
+        points = tuple(metric.data.data_points)
+        if not isinstance(metric.data, _KNOWN_DATA):
+            collection.refuse(unfit(metric.name, "unknown_data"), len(points))
+            return
+        scope_name, version = getattr(scope, "name", None), getattr(scope, "version", None)
+        given = _given_name(metric, scope_name)
+        targets = self._targets(metric, given, collection.definitions)
+        if not targets:
+            _ignore(collection.mapped, metric, given, len(points))
+            return
+        told_by = self._told_by(resource)
+        stream = (told_by, scope_name, version, metric.name, given, metric.unit, type(metric.data))
+        instrument = _Instrument(metric, given, targets, resource, stream)
+        for point in points:
+            try:
+                reason = self._add_point(collection, instrument, _point_of(metric, point))
+            except Exception as error:  # noqa: BLE001  as for instruments
+                reason = unreadable(error)
+            if reason is not None:
+                collection.refuse(unfit(given, reason, metric.unit))
+
+    def _add_point(self, collection: _Collection, instrument: _Instrument, point: _Point) -> str | None:
+        """Add the point's readings, or say why it has none."""
+        found, reason = self._readings_of(instrument, point)
+        if not found:
+            return reason
+        context = self._contexts.context(
+            point.attributes,
+            instrument.resource,
+            collection.definitions,
+            collection.session,
+            point.time_unix_ns // 1_000_000,
+            collection.mapped.left_out,
+            route=False,
+        )
+        collection.mapped.records += 1
+        for reading in found:
+            collection.add(reading._replace(context=context), instrument.given)
+        if reason is not None:
+            self._add_no_timing(collection, instrument, found[0], reason)
+        return None
+
+    def _add_no_timing(
+        self, collection: _Collection, instrument: _Instrument, reading: Reading, reason: str
+    ) -> None:
+        """A histogram that is sent as a metric alone, though it would feed a timer, too."""
+        one = unfit(instrument.given, reason, instrument.metric.unit)
+        timer = next(target.name for target in instrument.targets if target.how is How.MEAN)
+        if collection.definitions is None:
+            collection.mapped.no_timings[reading.name] = NoTiming(timer, one)
+        elif reason == "too_long":  # by its unit it is a time, and meant as one
+            collection.mapped.left_out[reason] += 1
+            collection.mapped.unfit.add(one)
 
     def _targets(self, metric: Metric, given: str, definitions: Definitions | None) -> list[_Target]:
         """The definitions this instrument feeds, or may feed; `given` is its name as somebody gave it."""
@@ -182,20 +209,19 @@ class MetricMapping:
             targets.append(_Target(defined, How.MEAN, name if either else ""))
         return targets
 
-    def _readings_of(
-        self, metric: Metric, point: _Point, targets: list[_Target], series: object
-    ) -> list[Reading] | str:
-        """The point's readings, or the reason why it has none."""
-        new = self._new_in(metric, point, series)
+    def _readings_of(self, instrument: _Instrument, point: _Point) -> tuple[list[Reading], str | None]:
+        """The point's readings, and the reason why it has none, or not all."""
+        metric, targets = instrument.metric, instrument.targets
+        new = self._new_in(metric, point, (instrument.stream, _told(point.attributes)))
         if isinstance(new, str):
-            return new
+            return [], new
         value, samples = new
         is_part = any(how is How.LEVEL for _, how, _ in targets)  # others may make up for it
         if value < 0 and not (is_part or self._settings.negative_metrics):
-            return "negative_value"
+            return [], "negative_value"
         end_unix_ms = point.time_unix_ns // 1_000_000
         readings = []
-        reason = "zero"
+        reason = None
         for name, how, other in targets:
             if how is How.MEAN:
                 factor = MILLISECONDS_OF_UNIT.get(metric.unit or "")
@@ -207,7 +233,9 @@ class MetricMapping:
                     )
             elif value != 0 or how is not How.ADD or self._settings.zero_metrics:
                 readings.append(Reading(name, how, value, samples, end_unix_ms, _NO_CONTEXT, other))
-        return readings or reason
+        if reason == "too_long":
+            readings = [one._replace(other="") for one in readings]
+        return readings, reason if readings else reason or "zero"
 
     def _new_in(self, metric: Metric, point: _Point, series: object) -> tuple[float, int] | str:
         """Value and samples that the point adds, or a level's value; or the reason why there is none."""
@@ -232,16 +260,22 @@ class MetricMapping:
 
 
 _NO_CONTEXT = Context()
-_Key: TypeAlias = tuple[str, How, Context]
+_KNOWN_DATA = (Sum, Gauge, Histogram, ExponentialHistogram)
 
 
 def _folded(globs: Mapping[str, str]) -> Mapping[str, str]:
     return {glob.casefold(): name for glob, name in globs.items()}
 
 
-def _given_name(metric: Metric, scope: tuple[str, str | None]) -> str:
+def points_in(metric: Metric) -> int:
+    """How many points a metric has; what has no list of them counts as one."""
+    points = attribute_of(attribute_of(metric, "data"), "data_points")
+    return len(points) if isinstance(points, Sized) else 1
+
+
+def _given_name(metric: Metric, scope_name: object) -> str:
     """What a decorator calls the instrument, which may hold more than OpenTelemetry takes for a name."""
-    return (metric.description if scope[0] == DECORATORS_SCOPE else None) or metric.name
+    return (metric.description if scope_name == DECORATORS_SCOPE else None) or metric.name
 
 
 def _named(given: str, instrument: str, names: Names) -> str:
@@ -257,23 +291,18 @@ def _named(given: str, instrument: str, names: Names) -> str:
     return given
 
 
-def _metrics_in(data: MetricsData) -> Iterator[tuple[Resource, tuple[str, str | None], Metric]]:
+def _metrics_in(data: MetricsData) -> Iterator[tuple[Resource, object, Metric]]:
     for of_resource in data.resource_metrics:
         for of_scope in of_resource.scope_metrics:
-            scope = of_scope.scope
             for metric in of_scope.metrics:
-                yield of_resource.resource, (scope.name, scope.version), metric
+                yield of_resource.resource, of_scope.scope, metric
 
 
-def _points_of(metric: Metric) -> Iterator[_Point]:
-    data = metric.data
-    for point in data.data_points:
-        attributes = point.attributes or {}
-        start, time = point.start_time_unix_nano, point.time_unix_nano
-        if isinstance(data, (Histogram, ExponentialHistogram)):
-            yield _Point(attributes, start, time, point.sum, point.count)  # type: ignore[union-attr]  # a histogram's point
-        else:
-            yield _Point(attributes, start, time, point.value, 1)  # type: ignore[union-attr]  # a number's point
+def _point_of(metric: Metric, point: Any) -> _Point:  # Any: a number's or a histogram's, or what claims to be
+    attributes, start, time = point.attributes or {}, point.start_time_unix_nano, point.time_unix_nano
+    if _is_histogram(metric):
+        return _Point(attributes, start, time, point.sum, point.count)
+    return _Point(attributes, start, time, point.value, 1)
 
 
 def _kind_of(metric: Metric) -> How:
@@ -317,11 +346,3 @@ def _ignore(mapped: Mapped, metric: Metric, given: str, points: int) -> None:
     mapped.undefined[given] += points
     if _is_duration(metric):
         mapped.either.add(given)
-
-
-def _add(readings: dict[_Key, Reading], reading: Reading) -> _Key:
-    """Add a reading to those of its name and context, which are its key."""
-    key = (reading.name, reading.how, reading.context)
-    known = readings.get(key)
-    readings[key] = reading if known is None else side_by_side(known, reading)
-    return key

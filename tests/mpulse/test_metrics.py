@@ -17,9 +17,11 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from otel_vendor_exporters.mpulse.definitions import Definitions, Metric
 from otel_vendor_exporters.mpulse.exporters import _TEMPORALITY
+from otel_vendor_exporters.mpulse.increments import Increments
 from otel_vendor_exporters.mpulse.mapping import Mapped
-from otel_vendor_exporters.mpulse.metrics import MILLISECONDS_OF_UNIT, Increments, MetricMapping
+from otel_vendor_exporters.mpulse.metrics import MetricMapping
 from otel_vendor_exporters.mpulse.packing import Limits, pack
+from otel_vendor_exporters.mpulse.unfit import MILLISECONDS_OF_UNIT
 from otel_vendor_exporters.mpulse.units import How, Reading
 from tests.mpulse.example import NOW_UNIX_MS, settings
 from tests.mpulse.test_mapping import UNUSUAL
