@@ -82,7 +82,11 @@ class EventMapping:
         mapped = Mapped()
         for span in spans:
             before = len(mapped.events)
-            reasons = [reason for add in self._parts(span) if (reason := self._tried(add, mapped))]
+            reasons: list[str] = []
+            try:
+                reasons.extend(reason for add in self._parts(span) if (reason := self._tried(add, mapped)))
+            except Exception as error:  # noqa: BLE001  as for log records
+                reasons.append(_reason(error))
             if len(mapped.events) > before:
                 mapped.records += 1
                 mapped.left_out.update(reasons)

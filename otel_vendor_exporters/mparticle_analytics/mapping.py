@@ -147,8 +147,14 @@ class EventMapping:
         of_span = _plain(span.attributes)
         extras = self._context.of_span(span)
         for event in events:
-            attributes = _plain(event.attributes)
-            yield self._add(mapped, event.name, event.timestamp, attributes, of_span, extras, process_user)
+            try:
+                attributes = _plain(event.attributes)
+                reason = self._add(
+                    mapped, event.name, event.timestamp, attributes, of_span, extras, process_user
+                )
+            except Exception as fault:  # noqa: BLE001  as for log records
+                reason = _unfit(fault)
+            yield reason
 
     def _name_of_plain(self, attributes: Mapping[str, object]) -> str | None:
         if not names.EXCEPTION_ATTRIBUTES.isdisjoint(attributes):
