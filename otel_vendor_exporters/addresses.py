@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 import ssl
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -68,24 +70,27 @@ def check_proxy(proxy: Secret | None) -> None:
         )
 
 
-def check_files(**names: str | None) -> None:
-    """Refuse settings, by name, that are no file there is. An authority may also be a folder of them."""
-    for name, path in names.items():
+def check_certificates(ca_file: str | None, client_certificate: str | None) -> None:
+    """Refuse files that are not there, or of which TLS can make nothing. Authorities may also be a folder."""
+    for name, path in (("ca_file", ca_file), ("client_certificate", client_certificate)):
         if path is not None and not Path(path).exists():
             message = f"{name} is {path!r}: expected a PEM file, and there is none"
             raise ConfigurationError(message, setting=name)
-
-
-def check_client_certificate(path: str | None) -> None:
-    """Refuse a file of which TLS can make nothing, or not without asking for a password."""
-    if path is None:
-        return
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    try:
-        context.load_cert_chain(path, password="")  # without one OpenSSL asks on the application's terminal
-    except ssl.SSLError as error:
+    if ca_file is not None and not Path(ca_file).is_dir():
+        expected = "a PEM file with the certificates of authorities"
+        _load("ca_file", ca_file, expected, lambda context: context.load_verify_locations(ca_file))
+    if client_certificate is not None:
         expected = "a PEM file with a certificate and its key, which is not encrypted"
-        message = f"client_certificate is {path!r} ({error.reason}): expected {expected}"
-        raise ConfigurationError(message, setting="client_certificate") from error
+        # Without a password OpenSSL asks for one on the application's terminal.
+        load = partial(ssl.SSLContext.load_cert_chain, certfile=client_certificate, password="")
+        _load("client_certificate", client_certificate, expected, load)
+
+
+def _load(name: str, path: str, expected: str, load: Callable[[ssl.SSLContext], None]) -> None:
+    try:
+        load(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+    except ssl.SSLError as error:
+        message = f"{name} is {path!r} ({error.reason}): expected {expected}"
+        raise ConfigurationError(message, setting=name) from error
     except OSError:
         return  # it cannot be read now: what waits is kept until it can

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 from email.utils import formatdate
 from pathlib import Path
 from time import time
 
 import pytest
+import trustme
 
 from otel_vendor_exporters.sandbox import MPulseApp, Sandbox
 from otel_vendor_exporters.sandbox.mpulse.config import Switches
@@ -20,6 +22,7 @@ from tests.command import (
     mparticle_environment,
     mpulse_environment,
 )
+from tests.delivery.loopback import Answer, Loopback, http
 
 SHOP = """
 import instrumentation
@@ -342,13 +345,29 @@ def test_a_certificate_that_is_not_there(sandbox: Sandbox, name: str) -> None:
 
 
 def test_an_authority_that_is_none(sandbox: Sandbox, tmp_path: Path) -> None:
-    """The doctor goes the way of the exporters, with their ca_file: without one in it there is no TLS."""
+    """A file without a certificate is told as that, before anybody is asked."""
     empty = tmp_path / "ca.pem"
     empty.write_text("nothing")
-    address = sandbox.config_url.replace("http:", "https:")
-    ended = mpulse(sandbox, config_url=address, ca_file=str(empty))
+    ended = mpulse(sandbox, ca_file=str(empty))
 
-    assert "no certificate or crl found" in ended.findings("mpulse")["tls"][1]
+    assert ended.status == 2
+    sentence = ended.findings("mpulse")["wrong_setting"][1]
+    problem = f"ca_file is {str(empty)!r} (NO_CERTIFICATE_OR_CRL_FOUND)"
+    assert sentence == f"{problem}: expected a PEM file with the certificates of authorities"
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_the_authority_of_the_settings_is_trusted(sandbox: Sandbox, tmp_path: Path, trusted: bool) -> None:
+    """The doctor goes the way of the exporters, with their ca_file: with another one there is no TLS."""
+    authority, file = trustme.CA(), tmp_path / "ca.pem"
+    (authority if trusted else trustme.CA()).cert_pem.write_to_path(str(file))
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(tls)
+    server = Loopback(http(lambda _: Answer(200, body=b"{}")), tls=tls)
+    ended = mpulse(sandbox, config_url=f"{server.url}/config.json", ca_file=str(file))
+    server.close()
+
+    assert ("tls" in ended.findings("mpulse")) is not trusted
 
 
 def test_no_tls(sandbox: Sandbox) -> None:

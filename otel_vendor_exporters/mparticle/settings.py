@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
-from otel_vendor_exporters.addresses import check_client_certificate, check_files, check_proxy, is_sendable
+from otel_vendor_exporters.addresses import check_certificates, check_proxy, is_sendable
 from otel_vendor_exporters.errors import ConfigurationError, EncodingError
 from otel_vendor_exporters.mparticle.user import Consent
 from otel_vendor_exporters.mparticle.values import form_of
@@ -169,8 +169,7 @@ class MParticleSettings:
         _check_credentials(self)
         _check_base_url(self.resolved_base_url)
         check_proxy(self.proxy)
-        check_files(ca_file=self.ca_file, client_certificate=self.client_certificate)
-        check_client_certificate(self.client_certificate)
+        check_certificates(self.ca_file, self.client_certificate)
         _check_words("identities", self.identities, closed_set(IdentityType) | {NO_IDENTITY})
         _check_words("event_types", self.event_types, closed_set(CustomEventType))
         _check_words("spans", self.spans, closed_set(CustomEventType))

@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 from otel_vendor_exporters import __version__
 from otel_vendor_exporters import attributes as names
-from otel_vendor_exporters.addresses import check_client_certificate, check_files, check_proxy, check_url
+from otel_vendor_exporters.addresses import check_certificates, check_proxy, check_url
 from otel_vendor_exporters.errors import ConfigurationError
 from otel_vendor_exporters.mparticle_analytics.texts import fits
 from otel_vendor_exporters.settings import Secret, first_conflict, read_settings, setting
@@ -134,8 +134,7 @@ class AnalyticsSettings:
             raise ConfigurationError("api_key holds characters that cannot be sent", setting="api_key")
         check_url("base_url", self.base_url)
         check_proxy(self.proxy)
-        check_files(ca_file=self.ca_file, client_certificate=self.client_certificate)
-        check_client_certificate(self.client_certificate)
+        check_certificates(self.ca_file, self.client_certificate)
         if not self.user_agent.isascii() or not self.user_agent.isprintable():
             message = f"user_agent is {self.user_agent!r}: expected printable ASCII"
             raise ConfigurationError(message, setting="user_agent")

@@ -17,8 +17,7 @@ from urllib.parse import urlsplit
 from otel_vendor_exporters import __version__
 from otel_vendor_exporters.addresses import (
     LOOPBACK_HOSTS,
-    check_client_certificate,
-    check_files,
+    check_certificates,
     check_proxy,
     is_sendable,
 )
@@ -156,8 +155,8 @@ class MPulseSettings:
         if self.beacons_per_hour == 0:
             message = f"processes is {self.processes}: expected at most max_beacons_per_hour"
             raise ConfigurationError(f"{message} ({self.max_beacons_per_hour})", setting="processes")
-        for name in ("api_key", "domain"):
-            _check_printable(name, getattr(self, name) or "")
+        _check_word("api_key", self.api_key, ascii_only=True)
+        _check_word("domain", self.domain or "", ascii_only=False)
         _check_printable("rest_secret", self.rest_secret.reveal() if self.rest_secret else "")
         _check_config_url(self.resolved_config_url)
         if self.undefined == "send" and not self.loopback:
@@ -165,8 +164,7 @@ class MPulseSettings:
             raise ConfigurationError(f"undefined is 'send': expected {expected}", setting="undefined")
         _check_user_agent(self.user_agent)
         check_proxy(self.proxy)
-        check_files(ca_file=self.ca_file, client_certificate=self.client_certificate)
-        check_client_certificate(self.client_certificate)
+        check_certificates(self.ca_file, self.client_certificate)
 
     @classmethod
     def read(cls, **keywords: object) -> MPulseSettings:
@@ -214,6 +212,16 @@ def _check_printable(name: str, text: str) -> None:
     """Refuse what cannot be sent: bytes of the environment that are no UTF-8, line breaks."""
     if not text.isprintable():
         raise ConfigurationError(f"{name} holds characters that cannot be sent", setting=name)
+
+
+def _check_word(name: str, text: str, *, ascii_only: bool) -> None:
+    """Refuse what neither a key nor a domain can be, as it comes of copying more than it."""
+    if ascii_only and not text.isascii():
+        raise ConfigurationError(f"{name} holds characters other than ASCII: expected a key", setting=name)
+    if any(one.isspace() for one in text):
+        message = f"{name} is {text!r}: expected it without blanks and line breaks"
+        raise ConfigurationError(message, setting=name)
+    _check_printable(name, text)
 
 
 def _check_user_agent(user_agent: str) -> None:

@@ -57,8 +57,8 @@ def numbers(*outside: Any) -> tuple[Any, ...]:
 
 # Setting → values that are refused. None means "not given", and is no value.
 BAD: Mapping[str, tuple[Any, ...]] = {
-    "api_key": (*TEXTS, "a\nb", "a\udc80b", "a\0"),
-    "domain": (*TEXTS, "a\r\nb", "\udcff"),
+    "api_key": (*TEXTS, "a\nb", "a b", "a\udc80b", "a\0", "KÉY", "ключ"),
+    "domain": (*TEXTS, "a\r\nb", "a b\n", "a\tb", "a\u00a0b", "\udcff", "a\0"),
     "config_url": (*TEXTS, *URLS),
     "rest_secret": (*TEXTS, "a\nb", "\udc80"),
     "user_agent": (*TEXTS, "a\nX-Header: b", "a\rb", "é", "a\0"),
@@ -68,7 +68,7 @@ BAD: Mapping[str, tuple[Any, ...]] = {
     "page_group": (*TEXTS, "✓", "///"),
     "ab_test": (*TEXTS, "x" * 26, "a/b", "é", "a\nb"),
     "spool_dir": TEXTS,
-    "ca_file": (*TEXTS, "/no/such.pem"),
+    "ca_file": (*TEXTS, "/no/such.pem", __file__),
     "client_certificate": (*TEXTS, "/no/such.pem"),
     "http_session": (*TEXTS, "requests.Session"),
     "proxy": (*TEXTS, "proxy.local:8080", "ftp://proxy", "http://:1", "http://h:x", "http://h\nx"),
@@ -179,7 +179,7 @@ GOOD: Mapping[str, tuple[str, object]] = {  # a variable's text, and what it bec
     "page_group": ("My Page Group", "My Page Group"),
     "ab_test": ("AB Test 1", "AB Test 1"),
     "spool_dir": ("/var/spool/shop", "/var/spool/shop"),
-    "ca_file": (__file__, __file__),
+    "ca_file": (CERTIFICATE, CERTIFICATE),
     "client_certificate": (CERTIFICATE, CERTIFICATE),
     "proxy": ("http://user:word@proxy.local:8080", Secret("http://user:word@proxy.local:8080")),
     "session": ("none", "none"),

@@ -279,11 +279,11 @@ def test_W16_the_browsers_session_id(start_unix_ms: int, suffix: str) -> None:
 def test_C1_the_configuration_is_asked_for_by_key_and_domain() -> None:
     """First key and domain; on refresh an empty r, and bcn as it was given, encoded."""
     first = config_request(settings(), None, NOW_UNIX_MS)
-    refresh = config_request(settings(domain="a b&c"), config(), NOW_UNIX_MS)
+    refresh = config_request(settings(domain="a+b&c"), config(), NOW_UNIX_MS)
 
     assert first.url == f"https://c.go-mpulse.net/api/config.json?key={KEY}&d={DOMAIN}"
     assert first.headers["User-Agent"].startswith("otel-vendor-exporters/")
-    assert urlsplit(refresh.url).query == f"key={KEY}&d=a%20b%26c&r=&bcn=%2F%2F17de4c15.akstat.io%2F"
+    assert urlsplit(refresh.url).query == f"key={KEY}&d=a%2Bb%26c&r=&bcn=%2F%2F17de4c15.akstat.io%2F"
 
 
 # Values (section 6.5)

@@ -1,0 +1,54 @@
+"""Files that settings name: what TLS can make nothing of is refused at construction, by every vendor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+
+from otel_vendor_exporters.errors import ConfigurationError
+from otel_vendor_exporters.mparticle import MParticleLogExporter
+from otel_vendor_exporters.mparticle_analytics import MParticleAnalyticsLogExporter
+from otel_vendor_exporters.mpulse import MPulseSpanExporter
+
+EXPORTERS: dict[str, tuple[type, dict[str, str]]] = {
+    "mpulse": (MPulseSpanExporter, {"api_key": "K", "domain": "d.example"}),
+    "mparticle": (MParticleLogExporter, {"api_key": "key", "api_secret": "secret"}),
+    "mparticle_analytics": (MParticleAnalyticsLogExporter, {"api_key": "key"}),
+}
+
+
+def made(vendor: str, **settings: Any) -> Any:
+    exporter, needed = EXPORTERS[vendor]
+    return exporter(**needed, **settings)
+
+
+@pytest.mark.parametrize("vendor", EXPORTERS)
+@pytest.mark.parametrize("content", ["root:x:0:0:root:/root:/bin/bash\n", "", "key"])
+def test_a_file_without_a_certificate_is_no_authority(vendor: str, content: str, tmp_path: Path) -> None:
+    """Any other file, an empty one, a key alone: named with what is expected, before anything is sent."""
+    file = tmp_path / "ca.pem"
+    file.write_text(content)
+    if content == "key":
+        trustme.CA().private_key_pem.write_to_path(str(file))
+
+    with pytest.raises(ConfigurationError) as caught:
+        made(vendor, ca_file=str(file))
+
+    assert caught.value.setting == "ca_file"
+    assert str(caught.value) == (
+        f"ca_file is {str(file)!r} (NO_CERTIFICATE_OR_CRL_FOUND): "
+        "expected a PEM file with the certificates of authorities"
+    )
+
+
+@pytest.mark.parametrize("vendor", EXPORTERS)
+def test_authorities_are_a_file_or_a_folder(vendor: str, tmp_path: Path) -> None:
+    """As requests takes them."""
+    file = tmp_path / "ca.pem"
+    trustme.CA().cert_pem.write_to_path(str(file))
+
+    for path in (file, tmp_path):
+        made(vendor, ca_file=str(path)).shutdown()
