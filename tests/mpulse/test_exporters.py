@@ -22,8 +22,8 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcess
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from otel_vendor_exporters.errors import ConfigurationError
-from otel_vendor_exporters.mpulse import MPulseMetricExporter, MPulseSpanExporter
-from otel_vendor_exporters.sandbox import Dimension, Sandbox
+from otel_vendor_exporters.mpulse import MPulseClient, MPulseMetricExporter, MPulseSpanExporter
+from otel_vendor_exporters.sandbox import Dimension, MPulseApp, Sandbox, Switches
 
 NOBODY = "http://127.0.0.1:9/api/config.json"  # the discard port: nobody listens
 
@@ -268,13 +268,46 @@ def test_exporters_of_one_app_must_agree(sandbox: Sandbox) -> None:
 
 
 def test_construction_never_connects() -> None:
-    """The constructor returns at once, whatever the network does (I7)."""
+    """The constructor returns at once, whatever the network does."""
     began = time.monotonic()
     exporter = MPulseSpanExporter(api_key="K", domain="d", config_url="https://192.0.2.1/config.json")
 
     assert time.monotonic() - began < 0.2
     exporter.shutdown()
     assert threading.active_count() == 1
+
+
+@pytest.mark.parametrize("how", ["slow", "unreachable"])
+def test_I7_making_an_exporter_returns_at_once_and_sending_starts_when_the_configuration_comes(
+    how: str,
+) -> None:
+    """I7: neither making nor export waits for a slow or unreachable configuration; then what waited goes."""
+    app = MPulseApp(timers=("Checkout",), metrics={"Orders": "Number"})
+    sandbox = Sandbox(mpulse=app).start()
+    settings: dict[str, Any] = {**sandbox.mpulse_settings, "timeout": 3, "config_retry": 0.05}
+    port = int(sandbox.url.rpartition(":")[2])
+    if how == "slow":
+        app.switches = Switches(slow_seconds=1.0)
+    else:
+        sandbox.stop()
+
+    began = time.monotonic()
+    exporter, metrics = MPulseSpanExporter(**settings), MPulseMetricExporter(**settings)
+    client = MPulseClient(**settings)
+    exporter.export(finished_spans("Checkout"))
+    seconds = time.monotonic() - began
+    before = list(sandbox.received.timers)
+    if how == "unreachable":
+        assert not exporter.force_flush(200)
+        sandbox = Sandbox(mpulse=app, port=port).start()
+    arrived = sandbox.received.wait_for(lambda received: bool(received.timers), 10)
+
+    assert (seconds < 0.5, before, arrived) == (True, [], True)
+    assert [name for name, _ in sandbox.received.timers] == ["Checkout"]
+    exporter.shutdown()
+    metrics.shutdown()
+    client.close()
+    sandbox.stop()
 
 
 def test_the_standard_exporter_metrics_are_reported(sandbox: Sandbox) -> None:
