@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import logging
 from functools import partial
+from math import isfinite
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from otel_vendor_exporters.delivery import reentry
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from otel_vendor_exporters.delivery.outlet import Destination
 
 CLOSED = "closed"  # the ledger's word for what came after the end
+_LONGEST_SECONDS = 365 * 86_400.0  # what locks can wait for has an end
 _logger = logging.getLogger("otel_vendor_exporters")
 
 D = TypeVar("D", bound="Destination")  # the vendor's
@@ -36,6 +38,7 @@ class DirectClient(Generic[D]):
         self._open = True
         self._leaves = reentry.Once()
         self._tells_end = reentry.Once()
+        self._tells_no_time = reentry.Once()
         atexit.register(self.close)
 
     def ledger(self) -> Counts:
@@ -67,4 +70,17 @@ class DirectClient(Generic[D]):
         return Receipt(dropped={CLOSED: count})
 
     def _seconds(self, timeout_seconds: float | None) -> float:
-        return self._timeout_seconds if timeout_seconds is None else timeout_seconds
+        """How long to wait: what the caller says if that is a time, else the setting."""
+        if timeout_seconds is None:
+            return self._timeout_seconds
+        if _is_time(timeout_seconds):
+            return min(timeout_seconds, _LONGEST_SECONDS)
+        if self._tells_no_time():
+            text = "%s: timeout_seconds takes a number of seconds, and is %s: the setting timeout holds"
+            shown = timeout_seconds if isinstance(timeout_seconds, float) else type(timeout_seconds).__name__
+            _logger.warning(text, type(self).__name__, shown)
+        return self._timeout_seconds
+
+
+def _is_time(seconds: object) -> bool:
+    return isinstance(seconds, (int, float)) and not isinstance(seconds, bool) and isfinite(seconds)

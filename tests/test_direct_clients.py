@@ -1,0 +1,79 @@
+"""What the clients of all vendors do alike with the time that a caller gives them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from otel_vendor_exporters.delivery.request import Receipt
+from otel_vendor_exporters.mparticle import Batch, CustomEvent, EventsClient, UserIdentities
+from otel_vendor_exporters.mparticle_analytics import AnalyticsClient, AnalyticsEvent
+from otel_vendor_exporters.mpulse import MPulseClient
+from otel_vendor_exporters.sandbox import Sandbox
+
+
+def batch() -> Batch:
+    when = 1_700_000_000_123
+    event = CustomEvent(event_name="Signed up", custom_event_type="other", timestamp_unixtime_ms=when)
+    return Batch(environment="development", user_identities=UserIdentities(customer_id="u"), events=[event])
+
+
+CLIENTS: dict[str, tuple[type, Callable[[Sandbox], Any], Callable[..., Receipt]]] = {
+    "mpulse": (
+        MPulseClient,
+        lambda sandbox: sandbox.mpulse_settings,
+        lambda client, **given: client.send_timer("Checkout", 5, **given),
+    ),
+    "mparticle": (
+        EventsClient,
+        lambda sandbox: sandbox.mparticle_settings,
+        lambda client, **given: client.upload(batch(), **given),
+    ),
+    "mparticle_analytics": (
+        AnalyticsClient,
+        lambda sandbox: sandbox.mparticle_analytics_settings,
+        lambda client, **given: client.track(AnalyticsEvent("Registration", "u"), **given),
+    ),
+}
+NO_TIMES = {"str": "soon", "bool": True, "nan": float("nan"), "inf": float("inf"), "list": [1]}
+
+
+@pytest.mark.parametrize("vendor", CLIENTS)
+@pytest.mark.parametrize("shown", NO_TIMES)
+def test_a_time_that_is_none_is_said_and_the_setting_holds(
+    sandbox: Sandbox, caplog: pytest.LogCaptureFixture, vendor: str, shown: str
+) -> None:
+    """Nothing is raised: the call waits as long as without it, and that is said once for each client."""
+    client_class, settings, send = CLIENTS[vendor]
+
+    with client_class(**settings(sandbox), timeout=5) as client:
+        receipts = [send(client, timeout_seconds=NO_TIMES[shown]) for _ in range(2)]
+
+    assert receipts == [Receipt(delivered=1)] * 2
+    words = f"timeout_seconds takes a number of seconds, and is {shown}: the setting timeout holds"
+    assert [record.getMessage() for record in caplog.records] == [f"{client_class.__name__}: {words}"]
+
+
+@pytest.mark.parametrize("vendor", CLIENTS)
+@pytest.mark.parametrize(("seconds", "waits"), [(-1, False), (0, False), (5, True), (10**30, True)])
+def test_any_number_is_a_time(sandbox: Sandbox, vendor: str, seconds: float, waits: bool) -> None:
+    """Without one above 0 the call does not wait; a huge one is no error."""
+    client_class, settings, send = CLIENTS[vendor]
+
+    with client_class(**settings(sandbox), timeout=5) as client:
+        receipt = send(client, timeout_seconds=seconds)
+
+    assert receipt == Receipt(delivered=1) if waits else receipt.delivered + receipt.waiting == 1
+
+
+@pytest.mark.parametrize("vendor", CLIENTS)
+def test_closing_takes_no_exception_either(sandbox: Sandbox, vendor: str) -> None:
+    """A client that is closed with what is no time has sent what waited."""
+    client_class, settings, send = CLIENTS[vendor]
+    client = client_class(**settings(sandbox), timeout=5)
+    send(client, timeout_seconds=0)
+    client.close("soon")
+
+    assert client.ledger().delivered == 1
