@@ -23,7 +23,7 @@ from otel_vendor_exporters.mpulse.settings import ENVIRONMENT_PREFIX, MPulseSett
 from otel_vendor_exporters.sandbox import MParticleApp, MPulseApp, Sandbox
 from otel_vendor_exporters.send import KINDS
 from otel_vendor_exporters.settings import table
-from tests import test_both_vendors
+from tests import test_both_vendors, test_what_becomes_what
 from tests.command import sandbox_started
 
 ROOT = Path(__file__).parent.parent
@@ -304,6 +304,13 @@ def test_where_mparticle_and_analytics_differ_is_there() -> None:
     assert README.split("<!-- both -->\n")[1].split("<!-- end -->")[0].strip() == test_both_vendors.table()
 
 
+@pytest.mark.parametrize("vendor", test_what_becomes_what.TABLES)
+def test_what_becomes_what_is_there(vendor: str) -> None:
+    """The tables are those that test_what_becomes_what drives through the exporters."""
+    shown = README.split(f"<!-- becomes {vendor} -->\n")[1].split("<!-- end -->")[0].strip()
+    assert shown == test_what_becomes_what.table(vendor)
+
+
 def personal_list() -> str:
     """What stays here unless it is allowed, as README shows it."""
     lists = {
@@ -338,6 +345,8 @@ if __name__ == "__main__":  # writes the tables into README
     text = README
     tables = {f"settings {name}": settings_table(name) for name in SETTINGS}
     tables |= {"names": names_table(), "both": test_both_vendors.table()}
+    becomes = test_what_becomes_what
+    tables |= {f"becomes {name}": becomes.table(name) for name in becomes.TABLES}
     tables |= {"personal": personal_list(), "send": send_table()}
     for marker, content in tables.items():
         before, mark, rest = text.partition(f"<!-- {marker} -->\n")
