@@ -121,6 +121,11 @@ class Telemetry:
         ]
 
 
+def current() -> Any:
+    """The current span (Any: of the SDK or of the API)."""
+    return trace.get_current_span()
+
+
 @pytest.fixture
 def telemetry_later(monkeypatch: pytest.MonkeyPatch) -> Telemetry:
     """An SDK that waits for its `install()`; until then there is none."""
