@@ -18,6 +18,8 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from tests.instrumentation.log_sink import Sink
+
 
 @dataclass(frozen=True)
 class Point:
@@ -141,3 +143,9 @@ def telemetry(telemetry_later: Telemetry) -> Telemetry:
     """An SDK that is set up."""
     telemetry_later.install()
     return telemetry_later
+
+
+@pytest.fixture
+def sink() -> Sink:
+    """A provider of its own."""
+    return Sink()
