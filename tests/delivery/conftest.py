@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import trustme
 
+from otel_vendor_exporters.delivery.transport import Transport
 from tests.delivery.fakes import FakeClock, Ways
 from tests.delivery.loopback import GUARD_SECONDS
 
@@ -42,6 +43,14 @@ def clock() -> FakeClock:
 def ways(no_threads_left: None) -> Iterator[Ways]:
     """Makes Deliveries."""
     made = Ways()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def transport() -> Iterator[Transport]:
+    """Closed at the end."""
+    made = Transport()
     yield made
     made.close()
 

@@ -18,13 +18,6 @@ from tests.delivery.loopback import Answer, Line, Loopback, http
 SEVERAL_ADDRESSES = pytest.mark.skipif(sys.platform != "linux", reason="127.0.0.2 is no address of others")
 
 
-@pytest.fixture
-def transport() -> Iterator[Transport]:
-    made = Transport()
-    yield made
-    made.close()
-
-
 @contextmanager
 def swallows(address: str, port: int) -> Iterator[None]:
     """An address that lets nobody in, and does not say so: its queue is full."""
