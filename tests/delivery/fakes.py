@@ -12,6 +12,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from otel_vendor_exporters.delivery import policy
 from otel_vendor_exporters.delivery.clock import Clock
 from otel_vendor_exporters.delivery.disk_spool import DiskSpool
@@ -26,6 +28,8 @@ from tests.delivery.loopback import GUARD_SECONDS, Answer, Loopback, Received, h
 
 START_SECONDS = 1000.0
 START_UNIX_MS = 1_700_000_000_000
+UNAVAILABLE = Answer(503)
+Log = pytest.LogCaptureFixture
 
 
 class FakeClock(Clock):
@@ -268,3 +272,9 @@ def units_of(items: Iterable[Item[int]]) -> list[int]:
 def always(outcome: Outcome, reason: str = "") -> Callable[[Parcel[int], Reply], Sequence[Verdict[int]]]:
     """A judge that knows one outcome."""
     return lambda parcel, reply: [Verdict(parcel.items, outcome, reason)]
+
+
+def first(*answers: Answer) -> Callable[[list[int]], Answer | None]:
+    """Answers with these, one after the other, and then with 204."""
+    left = list(answers)
+    return lambda numbers: left.pop(0) if left else None

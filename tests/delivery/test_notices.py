@@ -8,9 +8,7 @@ import pytest
 
 from otel_vendor_exporters.delivery import notices
 from otel_vendor_exporters.delivery.notices import INTERVAL_SECONDS, Notices
-from tests.delivery.fakes import FakeClock
-
-Log = pytest.LogCaptureFixture
+from tests.delivery.fakes import FakeClock, Log
 
 
 @pytest.fixture
