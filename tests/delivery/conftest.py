@@ -14,6 +14,7 @@ import trustme
 from otel_vendor_exporters.delivery.transport import Transport
 from tests.delivery.fakes import FakeClock, Ways
 from tests.delivery.loopback import GUARD_SECONDS
+from tests.delivery.spool_host import Host
 
 
 @pytest.fixture(autouse=True)
@@ -43,6 +44,14 @@ def clock() -> FakeClock:
 def ways(no_threads_left: None) -> Iterator[Ways]:
     """Makes Deliveries."""
     made = Ways()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def host(tmp_path: Path, clock: FakeClock) -> Iterator[Host]:
+    """Its spools are closed at the end."""
+    made = Host(tmp_path / "spool", clock)
     yield made
     made.close()
 

@@ -19,8 +19,8 @@ from otel_vendor_exporters.delivery.disk_errors import disk_errors
 from otel_vendor_exporters.delivery.disk_spool import DiskSpool
 from otel_vendor_exporters.delivery.estate import Estate
 from otel_vendor_exporters.delivery.request import Item
-from tests.delivery.fakes import FakeClock, NumbersServer, Ways
-from tests.delivery.test_disk_spool import Host, Killed, adopt, firsts, inherit, items, killed, names
+from tests.delivery.fakes import FakeClock, Log, NumbersServer, Ways
+from tests.delivery.spool_host import Host, Killed, adopt, firsts, inherit, items, killed, names
 from tests.delivery.test_processes import in_a_child
 
 # Forking with threads, which newer versions of Python warn of, is what these tests are about.
@@ -28,7 +28,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 
 MUTATIONS = 200
 PAGE_BYTES = 16_384
-Log = pytest.LogCaptureFixture
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from otel_vendor_exporters.delivery.journal import Journal
 from otel_vendor_exporters.delivery.request import Item
 from otel_vendor_exporters.delivery.spool_writing import ERASE_AGAIN_SECONDS, RETRY_SECONDS
 from tests.delivery.fakes import FakeClock
-from tests.delivery.test_disk_spool import Host, TextCodec, _refusing, adopt, names
+from tests.delivery.spool_host import Host, TextCodec, adopt, names, refusing
 
 ANN = "@ann"
 
@@ -155,7 +155,7 @@ def test_while_the_disk_fails_it_waits_for_the_disk(host: Host, monkeypatch: pyt
     spool = host.process()
     spool.put(about("a@ann", "b"))
     with monkeypatch.context() as broken:
-        broken.setattr(Journal, "write", _refusing("database or disk is full"))
+        broken.setattr(Journal, "write", refusing("database or disk is full"))
         spool.take_out({"ann"})
         spool.erase(at_once=True)
     assert files_with(host, ANN)

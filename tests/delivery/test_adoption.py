@@ -1,0 +1,202 @@
+"""What dead processes left is adopted: as much as fits, in order, and each item once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from otel_vendor_exporters.delivery.disk_spool import DiskSpool
+from otel_vendor_exporters.delivery.estate import Estate
+from otel_vendor_exporters.delivery.journal import Journal
+from otel_vendor_exporters.delivery.spool_writing import RETRY_SECONDS
+from otel_vendor_exporters.errors import SpoolError
+from tests.delivery.spool_host import Host, Killed, adopt, firsts, inherit, items, killed, names
+
+
+def test_only_what_fits_is_adopted(host: Host) -> None:
+    """The rest stays on disk, and is adopted once there is room, each item once."""
+    first = host.process(max_items=2000, max_bytes=10**6)
+    first.put(items([str(number) for number in range(1200)]))
+    host.die(first)
+    second = host.process(max_items=1000, max_bytes=10**6)
+    second.put(items("gh"))
+
+    (found,) = adopt(second)
+    taken = second.take(99_999)
+    second.settle(taken)
+    (rest,) = adopt(second)
+
+    assert (found.put.evicted, rest.put.evicted) == ([], [])
+    assert 0 < found.items <= 998
+    assert found.items + rest.items == 1200
+    both = names(taken) + names(second.take(99_999))
+    assert sorted(both) == sorted([*map(str, range(1200)), "g", "h"])
+    assert both[found.items :][:2] == ["g", "h"]
+
+
+def test_what_several_left_goes_out_oldest_first(host: Host) -> None:
+    """File by file, each in its order, and then what is our own: also after what was taken came back."""
+    left: list[Path] = []
+    for age, units in enumerate(("abc", "de", "f", "ghi")):
+        spool = host.process()
+        spool.put(items(units))
+        host.die(spool)
+        (path,) = host.folder.glob("*.spool")
+        os.utime(path, (age, age))
+        left.append(host.folder.rename(host.folder.with_name(units)))
+    bring(host, left[1:3])
+    last = host.process()
+    last.put(items("xy"))
+    first_of_own = last.take(1)
+    adopt(last)
+    last.give_back([*last.take(2), *first_of_own])
+    bring(host, [left[0], left[3]])
+    adopt(last)
+    (large,) = last.take(1)
+    last.replace(large, items("DE"))
+    last.put(items("z"))
+    host.die(last)
+    after = host.process()
+    adopt(after)
+
+    assert "".join(names(after.take(99))) == "DEefabcghixyz"
+
+
+def bring(host: Host, folders: Iterable[Path]) -> None:
+    """Let the files of other folders stand in the host's."""
+    host.folder.mkdir(exist_ok=True)
+    for path in (path for folder in folders for path in folder.iterdir()):
+        path.rename(host.folder / path.name)
+
+
+def test_what_can_never_fit_obeys_the_bounds(host: Host) -> None:
+    """Of a process with a larger queue: the oldest make room, in memory and on disk."""
+    first = host.process()
+    first.put(items("abcdef"))
+    host.die(first)
+    second = host.process(max_items=4)
+
+    (found,) = adopt(second)
+    host.die(second)
+    third = host.process()
+    adopt(third)
+
+    assert names(found.put.evicted) == ["a", "b"]
+    assert names(third.take(99)) == ["c", "d", "e", "f"]
+
+
+def killed_while_adopting(host: Host, monkeypatch: pytest.MonkeyPatch, at: str) -> DiskSpool[str]:
+    """A process that died after it had written down the first portion, at a method of the other file's."""
+    spool = host.process()
+    estate = spool.claim()
+    assert estate is not None
+    with monkeypatch.context() as patched:
+        patched.setattr(Estate, at, killed)
+        with pytest.raises(Killed):
+            inherit(spool, estate)
+    estate.lock.release()
+    host.die(spool)
+    return spool
+
+
+@pytest.mark.parametrize("at", ["hand_over", "leave"])
+@pytest.mark.parametrize("oldest_first", [True, False])
+@pytest.mark.parametrize("again", [True, False])
+def test_an_adoption_that_was_cut_short_doubles_nothing(
+    host: Host, monkeypatch: pytest.MonkeyPatch, at: str, oldest_first: bool, again: bool
+) -> None:
+    """An adopter dies and two files have the same items: each goes out once, even if long after the other."""
+    host.again = again
+    first = host.process()
+    first.put([*items("abc"), *firsts("k:1")])
+    host.die(first)
+    killed_while_adopting(host, monkeypatch, at)
+    left = sorted(
+        host.folder.glob("*.spool"), key=lambda path: path.stat().st_mtime, reverse=not oldest_first
+    )
+    for age, path in enumerate(left):
+        os.utime(path, (age, age))
+
+    third, sent = host.process(), []
+    while (estate := third.claim()) is not None:
+        inherit(third, estate)
+        taken = third.take(99)
+        third.leave(taken)
+        third.settle(taken)
+        sent += names(taken)
+
+    assert len(left) == 2
+    assert sorted(sent) == ["a", "b", "c", "k:1"]
+
+
+def test_two_adopt_what_an_adopter_left(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While one has the file, the other leaves what was copied from it to a later time: each item once."""
+    first = host.process(max_items=2000, max_bytes=10**6)
+    first.put(items([str(number) for number in range(1200)]))
+    host.die(first)
+    killed_while_adopting(host, monkeypatch, "hand_over")
+    old = min(host.folder.glob("*.spool"), key=lambda path: path.stat().st_mtime)
+    os.utime(old, (1, 1))
+
+    third, fourth = (host.process(max_items=2000, max_bytes=10**6) for _ in range(2))
+    estate = third.claim()
+    assert estate is not None
+    during = fourth.claim()
+    inherit(third, estate)
+    adopt(fourth)
+
+    assert (estate.path, during) == (old, None)
+    both = names(third.take(9999)) + names(fourth.take(9999))
+    assert sorted(both) == sorted(map(str, range(1200)))
+
+
+@pytest.mark.parametrize("writable", [True, False])
+def test_a_file_that_cannot_be_marked_is_not_adopted(
+    host: Host, monkeypatch: pytest.MonkeyPatch, writable: bool
+) -> None:
+    """What was copied is taken back, and stays where it was, whether our own file can be written or not."""
+    first = host.process()
+    first.put(items("abc"))
+    host.die(first)
+    second = host.process()
+    second.put(items("x"))
+    estate = second.claim()
+    assert estate is not None
+    with monkeypatch.context() as patched:
+        patched.setattr("otel_vendor_exporters.delivery.estate.settle", cannot_settle)
+        if not writable:
+            good = Journal.write
+            only_new = lambda own, changes: good(own, changes) if changes.new else cannot_settle()  # noqa: E731
+            patched.setattr(Journal, "write", only_new)
+        found = inherit(second, estate)
+    here = names(second.take(9))
+    host.clock.advance(RETRY_SECONDS + 1)
+    second.put(items("y"))
+    third = host.process()
+    adopt(third)
+
+    assert (found.items, here) == (0, ["x"])
+    assert names(third.take(9)) == ["a", "b", "c"]
+    assert names(second.take(9)) == ["y"]
+
+
+def cannot_settle(*args: Any) -> None:
+    raise SpoolError("Input/output error")
+
+
+def test_what_a_death_at_the_wrong_moment_leaves_is_tidied(host: Host) -> None:
+    """Locks and logs without their file go; those of living processes and damaged files stay."""
+    host.folder.mkdir()
+    for name in ("shop-1-a.spool.lock", "shop-2-b.spool-wal", "shop-2-b.spool-shm", "shop-3-c.spool.damaged"):
+        (host.folder / name).touch()
+    living = host.process()
+    living.put(items("a"))
+    own = [name for name in host.files() if f"-{os.getpid()}-" in name]
+
+    adopt(host.process())
+
+    assert host.files() == sorted([*own, "shop-3-c.spool.damaged"])
