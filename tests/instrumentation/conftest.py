@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +20,9 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from instrumentation import uninstrument
 from tests.instrumentation.log_sink import Sink
+from tests.instrumentation.shop import CART, Application
 
 
 @dataclass(frozen=True)
@@ -149,3 +153,16 @@ def telemetry(telemetry_later: Telemetry) -> Telemetry:
 def sink() -> Sink:
     """A provider of its own."""
     return Sink()
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, telemetry: Telemetry) -> Iterator[Application]:
+    """The application, with `shop.cart` and the SDK set up; forgotten afterwards."""
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    application = Application(tmp_path)
+    application.write("cart", CART)
+    yield application
+    uninstrument()
+    for name in [name for name in sys.modules if name.split(".")[0] == "shop"]:
+        del sys.modules[name]
