@@ -132,6 +132,15 @@ def current() -> Any:
     return trace.get_current_span()
 
 
+def raising(error: Any) -> Any:
+    """A function that fails (Any: with whatever is raised, and typed as the test decorates it)."""
+
+    def function() -> None:
+        raise error
+
+    return function
+
+
 @pytest.fixture
 def telemetry_later(monkeypatch: pytest.MonkeyPatch) -> Telemetry:
     """An SDK that waits for its `install()`; until then there is none."""
