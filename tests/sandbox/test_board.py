@@ -11,7 +11,7 @@ import pytest
 from otel_vendor_exporters.sandbox import MParticleBatch, MParticleUpload, Sandbox
 from otel_vendor_exporters.sandbox.page import panels, sections
 from tests.sandbox.mparticle_http import batch, event, post
-from tests.sandbox.test_page import JSON, asked, stream
+from tests.sandbox.page_wire import JSON, asked, stream
 from tests.sandbox.wire import Wire
 
 ODD_TIMES = ('"abc"', "1e400", "-1e400", '"' + "9" * 5000 + '"', "9" * 400, "NaN", "[1]", "null")

@@ -1,69 +1,22 @@
-"""What the sandbox's page is made of, over real HTTP: its files, stream, windows, masks and conditions."""
+"""What the sandbox's page is made of, over real HTTP: its files, its stream, and what it is asked for."""
 
 from __future__ import annotations
 
-import base64
 import json
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode
 
 import pytest
 
-from otel_vendor_exporters.sandbox import Beacon, MPulseApp, Sandbox, Timer
+from otel_vendor_exporters.sandbox import Beacon, Sandbox, Timer
 from otel_vendor_exporters.sandbox.inbox import Inbox
 from otel_vendor_exporters.sandbox.page.sections import POINTS, Series, Timings
+from tests.sandbox.page_wire import JSON, asked, requests, stream, track
 from tests.sandbox.wire import Wire
 
 ROOT = Path(__file__).parent.parent.parent
 SOURCES = ROOT / "otel_vendor_exporters" / "sandbox"
-ANALYTICS = {"eventName": "Paid", "eventUniqueId": "u-1", "properties": {"plan": "pro"}}
-JSON = {"Content-Type": "application/json"}
-
-
-@contextmanager
-def stream(wire: Wire) -> Iterator[Iterator[dict[str, Any]]]:
-    """The page's stream, event by event; `hello` stands under its name."""
-    with closing(HTTPConnection(*wire.address, timeout=5)) as connection:
-        connection.request("GET", "/sandbox/stream", headers={"Accept": "text/event-stream"})
-        reply = connection.getresponse()
-        assert reply.headers["Content-Type"] == "text/event-stream"
-
-        def events() -> Iterator[dict[str, Any]]:
-            kind = ""
-            while line := reply.readline().decode().rstrip("\n"):
-                kind = line.partition("event: ")[2]
-                line = reply.readline().decode().rstrip("\n") if kind else line
-                assert reply.readline() == b"\n"
-                if line.startswith("data: "):
-                    content = json.loads(line.removeprefix("data: "))
-                    yield {"hello": content} if kind else content
-
-        yield events()
-
-
-def asked(wire: Wire, path: str, **query: object) -> Any:
-    reply = wire.ask("GET", f"/sandbox/{path}?{urlencode(query)}")
-    assert reply.status == 200, reply
-    return reply.json
-
-
-def requests(wire: Wire, **query: object) -> Any:
-    """The rows, after the page has looked: the board reads only for those who listen."""
-    with stream(wire) as events:
-        next(events)
-        while next(events)["behind"]:
-            pass
-    return asked(wire, "requests", **query)
-
-
-def track(wire: Wire, **changes: object) -> None:
-    key = wire.sandbox.mparticle_analytics.api_key
-    wire.ask("POST", "/service/event", json.dumps({"apiKey": key, **ANALYTICS, **changes}).encode(), JSON)
 
 
 def test_browsers_get_the_page_and_the_rest_text(wire: Wire) -> None:
@@ -206,172 +159,6 @@ def test_users_are_listed_with_all_that_is_known(wire: Wire) -> None:
     assert detail["events"][0]["attributes"] == {"plan": "pro"}
     assert wire.ask("GET", "/sandbox/listing?name=nothing").status == 404
     assert wire.ask("GET", "/sandbox/entry?name=mparticle_analytics.users&key=nobody").status == 404
-
-
-SECRET = "hush-4711-do-not-tell"
-
-
-def leaks(wire: Wire) -> list[str]:
-    """Everything a page can see of the last request."""
-    position = requests(wire, count=1)["rows"][0][0]
-    shown = [json.dumps(asked(wire, "request", position=position))]
-    shown.append(json.dumps(asked(wire, "requests")))
-    shown.append(json.dumps(asked(wire, "requests", q=SECRET)["rows"]))
-    with stream(wire) as events:
-        shown += [json.dumps(next(events)), json.dumps(next(events))]
-    return [text for text in shown if SECRET in text or quote(SECRET) in text]
-
-
-@pytest.mark.parametrize(
-    ("method", "target", "body", "headers"),
-    [
-        ("POST", "/v2/events", b"{}", {"Authorization": "Basic " + SECRET, **JSON}),
-        ("POST", "/v2/events", b"{}", {"Authorization": SECRET, "Cookie": "sid=" + SECRET, **JSON}),
-        ("GET", f"/17de4c15/?api=1&h.key={SECRET}&h.cr={SECRET}", None, {"X-Api-Key": SECRET}),
-        ("GET", f"/17de4c15/?api=1&h%2Ekey={SECRET}&H.CR={SECRET}", None, {}),
-        ("POST", "/17de4c15/", f"h.cr={SECRET}&api=1".encode(), {}),
-        ("GET", f"/api/config.json?key={SECRET}&d=x", None, {}),
-        ("GET", f"/api/v2/config.json?key=K&t=1&s={SECRET}", None, {}),
-        ("GET", f"/v1/{SECRET}/pixel?dt=AppEvent&n=A", None, {}),
-        ("POST", f"/service/event/{SECRET}", json.dumps(ANALYTICS).encode(), JSON),
-        ("POST", "/service/event", json.dumps({"apiKey": SECRET, **ANALYTICS}).encode(), JSON),
-        ("POST", "/service/event/batch", f'{{"apiKey" : "{SECRET}", "events": [{{'.encode(), JSON),
-        ("POST", "/service/event", f'[{{"API_KEY": "{SECRET}'.encode(), JSON),
-        ("GET", f"/nowhere?token={SECRET}&api_secret={SECRET}", None, {"X-Auth": SECRET}),
-        ("POST", "/nowhere", f'{{"access_token": "{SECRET}", "Authorization":"{SECRET}"}}'.encode(), JSON),
-        ("POST", "/nowhere", f'{{"client_secret": ["{SECRET}"]}}'.encode(), JSON),
-        ("POST", "/nowhere", f'{{"\\u0061piKey": "{SECRET}"}}'.encode(), JSON),
-        ("POST", "/nowhere", f'\ufeff{{"apiKey": "{SECRET}"}}'.encode(), JSON),
-        ("POST", "/nowhere", f"[a]=1&token={SECRET}".encode(), {}),
-    ],
-)
-def test_secrets_never_leave(
-    wire: Wire, method: str, target: str, body: bytes | None, headers: dict[str, str]
-) -> None:
-    """No Authorization, key, secret or crumb reaches a page, in whatever place it came."""
-    wire.ask(method, target, body, headers)
-
-    assert leaks(wire) == []
-
-
-def test_own_keys_are_masked_in_any_path_and_in_received_json(sandbox: Sandbox, wire: Wire) -> None:
-    """A typo in an address shows no key; who asks for secrets gets them."""
-    secret = sandbox.mparticle.api_secret
-    wire.ask("GET", f"/v9/{secret}/typo?h.key={SECRET}")
-    wire.ask("GET", f"/17de4c15/?api=1&h.key={SECRET}")
-
-    shown = json.dumps(requests(wire)) + wire.ask("GET", "/sandbox/received.json").body.decode()
-
-    assert secret not in shown
-    assert SECRET not in shown
-    assert "/v9/****/typo" in shown
-    open_ = wire.ask("GET", "/sandbox/received.json?secrets=1").body.decode()
-    assert secret in open_
-    assert SECRET in open_
-
-
-def test_what_is_not_secret_is_shown(wire: Wire) -> None:
-    """A request is readable: line, headers, parameters and body, and which scheme was used."""
-    basic = base64.b64encode(b"a:b").decode()
-    body = json.dumps({"user_identities": {"email": "a@example.com"}}).encode()
-    wire.ask("POST", "/v2/events?x=1", body, {"Authorization": f"Basic {basic}", **JSON})
-    position = requests(wire)["rows"][0][0]
-
-    shown = asked(wire, "request", position=position)
-
-    assert shown["line"] == "POST /v2/events?x=1 HTTP/1.1"
-    assert ["authorization", "Basic ****"] in shown["headers"]
-    assert shown["body"] == body.decode()
-    assert shown["status"] == 403
-    assert [finding["code"] for finding in shown["findings"]] == ["wrong_credentials"]
-    assert wire.ask("GET", "/sandbox/request?position=99").status == 404
-
-
-def test_a_key_that_somebody_brought_is_not_shown() -> None:
-    """The settings on the page name the made-up key alone; another, of a saved configuration, is masked."""
-    with Sandbox(mpulse=MPulseApp(key=SECRET)) as sandbox, stream(Wire(sandbox)) as events:
-        settings = next(events)["hello"]["settings"]
-
-    assert "export OTEL_EXPORTER_MPULSE_API_KEY=****" in settings
-    assert f"export OTEL_EXPORTER_MPULSE_CONFIG_URL={sandbox_url(settings)}/api/config.json" in settings
-    assert SECRET not in json.dumps(settings)
-
-
-def sandbox_url(settings: list[str]) -> str:
-    return next(line for line in settings if "MPARTICLE_BASE_URL" in line).partition("=")[2]
-
-
-@pytest.mark.parametrize(("condition", "status"), [("429", 429), ("503", 503), ("well", 200)])
-def test_a_condition_lasts(sandbox: Sandbox, wire: Wire, condition: str, status: int) -> None:
-    """Every request of that vendor is answered so, and no other vendor's, until somebody changes it."""
-    order = json.dumps({"vendor": "mpulse", "condition": condition}).encode()
-    assert wire.ask("POST", "/sandbox/condition", order).status == 204
-
-    assert [wire.config().status for _ in range(3)] == [status] * 3
-    track(wire)
-    assert sandbox.received.mparticle_analytics.calls[-1].status == 200
-    sandbox.reset()
-    assert wire.config().status == 200
-
-
-def test_down_drops_the_connection(sandbox: Sandbox, wire: Wire) -> None:
-    """No answer at all; the request stands in the journal with status 0."""
-    sandbox.become("mpulse", "down")
-
-    with pytest.raises(OSError):  # noqa: PT011 - which one depends on the moment of the reset
-        wire.config()
-
-    assert wire.last.status == 0
-
-
-def test_slow_takes_the_request(sandbox: Sandbox, wire: Wire) -> None:
-    """The vendor sees the request as ever; only the answer is late."""
-    sandbox.become("mparticle_analytics", "slow")
-    body = json.dumps({"apiKey": sandbox.mparticle_analytics.api_key, **ANALYTICS})
-    with closing(HTTPConnection(*wire.address, timeout=0.3)) as connection:
-        connection.request("POST", "/service/event", body, JSON)
-        with pytest.raises(TimeoutError):
-            connection.getresponse()
-
-    assert [event.name for event in sandbox.received.mparticle_analytics.events] == ["Paid"]
-
-
-def test_conditions_of_mpulse_alone(sandbox: Sandbox, wire: Wire) -> None:
-    """A rate-limited app says so in its configuration; an expired crumb is a finding on each beacon."""
-    wire.learn()
-    sandbox.become("mpulse", "rate_limited")
-    limited = wire.config().json
-    sandbox.become("mpulse", "crumb_expired")
-    expired = wire.beacon({"t_other": "custom0|1"})
-    sandbox.become("mpulse", "well")
-    well = wire.beacon({"t_other": "custom0|1"})
-
-    assert limited["rate_limited"] is True
-    assert "crumb_expired" in expired.codes
-    assert expired.timers == ()
-    assert well.findings == ()
-
-
-@pytest.mark.parametrize(
-    ("body", "said"),
-    [
-        (b"", 'expected {"vendor"'),
-        (b"[]", 'expected {"vendor"'),
-        (b"{", "Expecting property name"),
-        (b'{"vendor": "mpulse", "condition": 503}', 'expected {"vendor"'),
-        (b'{"vendor": "nobody", "condition": "503"}', "vendor='nobody': choose one of mpulse, mparticle"),
-        (
-            b'{"vendor": "mparticle", "condition": "crumb_expired"}',
-            "choose one of well, 429, 503, slow, down",
-        ),
-    ],
-)
-def test_a_wrong_condition_is_told(wire: Wire, body: bytes, said: str) -> None:
-    """400 and what would be right."""
-    reply = wire.ask("POST", "/sandbox/condition", body)
-
-    assert reply.status == 400
-    assert said in reply.body.decode()
 
 
 def test_clearing_keeps_conditions(sandbox: Sandbox, wire: Wire) -> None:
