@@ -24,6 +24,8 @@ from websockets.sync.client import connect
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 START_SECONDS = 30.0
 WAIT_SECONDS = 5.0
+ROWS = "document.querySelectorAll('#list-requests .row').length"
+
 # A page's own requests leave through loopback alone; the rest would be Chromium's errands.
 _SWITCHES = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars"),
@@ -159,6 +161,11 @@ class Browser:
         request = Request(f"http://127.0.0.1:{self._port}/json/new?about:blank", method="PUT")
         with urlopen(request, timeout=START_SECONDS) as reply:
             return Tab(json.load(reply)["webSocketDebuggerUrl"])
+
+
+def show(tab: Tab, name: str) -> None:
+    tab.click(f"#tab-{name}")
+    tab.until(f"!document.querySelector('#panel-{name}').hidden")
 
 
 def reads(tab: Tab, selector: str, *texts: str) -> None:

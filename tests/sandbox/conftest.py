@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from otel_vendor_exporters.sandbox import MPulseApp, Sandbox
-from tests.sandbox.browser import Browser, executable, running_browser
+from tests.sandbox.browser import Browser, Tab, executable, running_browser
 from tests.sandbox.wire import MovableTime, Wire
 
 
@@ -41,3 +41,14 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
         pytest.skip(why)
     with running_browser(tmp_path_factory.mktemp("chromium")) as running:
         yield running
+
+
+@pytest.fixture
+def tab(browser: Browser, sandbox: Sandbox) -> Iterator[Tab]:
+    """The open page; whatever a test does, the page reports no error of its own."""
+    with browser.tab() as tab:
+        tab.size(1280, 860)
+        tab.open(f"{sandbox.url}/")
+        tab.until("document.querySelector('#state')?.dataset.state === 'live'", 15)
+        yield tab
+        assert tab.told == []
