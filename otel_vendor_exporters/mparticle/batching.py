@@ -4,7 +4,7 @@ Batching: many events into few batches, and batches into requests.
 Pure. mParticle limits batches to 128 kB, requests to 256 kB and 100 batches; whether its "100 EVENT DATA
 items" are batches or events is not said, so we keep both to 100 ("HTTP API", "Default Service Limits"). We
 stay below with some room, as a kB may be 1000 bytes.
-Rule: every event that comes in goes out once, or is counted. Events of one owner keep their order.
+Rule: every event that comes in goes out once, or is counted. Events of one user keep their order.
 """
 
 from __future__ import annotations
@@ -44,15 +44,23 @@ class Sealed:
 
 
 def seal(events: Iterable[OwnedEvent], new_id: NewId, most_bytes: int = MOST_BATCH_BYTES) -> Sealed:
-    """One batch per owner, or as many as it takes; batches are in the order of their first events."""
+    """
+    One batch per user, a new one when what is said of that user changes, or as many as it takes.
+
+    What a batch says of its user, consent among it, holds until the next says else: so they must follow each
+    other as the events did. Batches are in the order of their first events.
+    """
     sealed = Sealed()
-    groups: dict[str, tuple[Owner, list[str]]] = {}
+    groups: list[tuple[Owner, list[str]]] = []
+    latest: dict[str, tuple[Owner, list[str]]] = {}
     for owner, text in events:
-        group = groups.get(owner.head)
-        if group is None:
-            group = groups[owner.head] = (owner, [])
+        whose = owner.ordering_key or owner.undated
+        group = latest.get(whose)
+        if group is None or group[0].undated != owner.undated:
+            group = latest[whose] = (owner, [])
+            groups.append(group)
         group[1].append(text)
-    for owner, texts in groups.values():
+    for owner, texts in groups:
         for start in range(0, len(texts), MOST_EVENTS):
             _seal_part(_Part(owner, texts[start : start + MOST_EVENTS]), new_id, most_bytes, sealed)
     return sealed
@@ -91,8 +99,10 @@ def owner_of(form: Form) -> Owner:
     named = next(((one, identities[one]) for one in ("customer_id", *identities) if one in identities), None)
     if named is None and "mpid" in form:
         named = ("mpid", str(form["mpid"]))
+    text = json_text(head).removesuffix("}")
     return Owner(
-        head=json_text(head).removesuffix("}"),
+        head=text,
+        undated=text,
         ordering_key=None if named is None else f"{named[0]}:{named[1]}",
         subject=None if named is None else named[1],
     )

@@ -94,11 +94,17 @@ _NEEDED_PREFIXES = (names.MPARTICLE_IDENTITY_PREFIX, names.MPARTICLE_CONSENT_PRE
 Attribute: TypeAlias = "tuple[str, object] | tuple[str, object, type]"
 
 
+# The time of a consent that names none, until it is known which record says it. No record can say this.
+_NO_TIME = -1
+_UNDATED = f'"timestamp_unixtime_ms":{_NO_TIME}'
+
+
 class _Known(NamedTuple):
     """The owner, or None where there is none, and the attributes that did not fit."""
 
     owner: Owner | None
     left_out: tuple[str, ...]
+    is_dated: bool = True
 
 
 class _Memory(NamedTuple):
@@ -146,9 +152,9 @@ class People:
         return next(((name.removeprefix(one), to) for one, to in prefixes if name.startswith(one)), ())
 
     def owner(
-        self, resource: Resource, said: Iterable[Attribute], now_unix_ms: int, left_out: Counter[str]
+        self, resource: Resource, said: Iterable[Attribute], unix_ms: int, left_out: Counter[str]
     ) -> Owner | None:
-        """Whose an event is that said this of its user. None: nobody's, and nobody's are not sent."""
+        """Whose an event of that time is that said this of its user. None: nobody's; those are not sent."""
         memory = self._memory
         key = (id(resource), *said)
         try:
@@ -160,20 +166,18 @@ class People:
             if len(memory.owners) >= _MOST_REMEMBERED or len(memory.resources) >= _MOST_RESOURCES:
                 memory = self._memory = _Memory({}, {})
             parts = self._of_resource(resource, memory)
-            known = self._find(parts, {one[0]: one[1] for one in said}, now_unix_ms)
+            known = self._find(parts, {one[0]: one[1] for one in said})
             if _is_short(said, known.owner):
                 memory.owners[key] = known
         if known.left_out:
             left_out.update(known.left_out)
-        return known.owner
+        return known.owner if known.is_dated or known.owner is None else _at(unix_ms, known.owner)
 
-    def _find(
-        self, of_resource: Mapping[str, object], said: Mapping[str, object], now_unix_ms: int
-    ) -> _Known:
+    def _find(self, of_resource: Mapping[str, object], said: Mapping[str, object]) -> _Known:
         reading = _Reading(said)
         contents = {**of_resource, **self._fixed}
         device = {**_dict(of_resource.get("device_info")), **reading.texts(_CONNECTION)}
-        consent = reading.consent(now_unix_ms)
+        consent = reading.consent()
         identities = reading.identities(self._identities)
         mpid = reading.mpid()
         if not identities and mpid is None and "ios_idfv" not in device:
@@ -192,7 +196,8 @@ class People:
             contents["consent_state"] = {
                 law: {**_dict(fixed.get(law)), **consent.get(law, {})} for law in {*fixed, *consent}
             }
-        return _Known(owner_of(form_of(Batch, contents)), tuple(reading.left_out))
+        owner = owner_of(form_of(Batch, contents))
+        return _Known(owner, tuple(reading.left_out), _UNDATED not in owner.undated)
 
     def _of_resource(self, resource: Resource, memory: _Memory) -> Mapping[str, object]:
         known = memory.resources.get(id(resource))
@@ -272,22 +277,26 @@ class _Reading:
                     self.left_out.append(name)
         return None
 
-    def consent(self, now_unix_ms: int) -> Mapping[str, Mapping[str, object]]:
-        """Consents by law and purpose."""
+    def consent(self) -> Mapping[str, Mapping[str, object]]:
+        """Consents by law and purpose, undated unless they name a time."""
         laws: dict[str, dict[str, Mapping[str, object]]] = {}
         for name, value in self.under(names.MPARTICLE_CONSENT_PREFIX).items():
-            for law, purposes in self._one_consent(name, value, now_unix_ms).items():
+            for law, purposes in self._one_consent(name, value).items():
                 laws.setdefault(law, {}).update(purposes)
         return laws
 
-    def _one_consent(
-        self, name: str, value: object, now_unix_ms: int
-    ) -> Mapping[str, Mapping[str, Mapping[str, object]]]:
+    def _one_consent(self, name: str, value: object) -> Mapping[str, Mapping[str, Mapping[str, object]]]:
         try:
-            return consents_of({name: value}, now_unix_ms)
+            return consents_of({name: value}, _NO_TIME)
         except EncodingError:
             self.left_out.append(names.MPARTICLE_CONSENT_PREFIX)
             return {}
+
+
+def _at(unix_ms: int, owner: Owner) -> Owner:
+    """The owner as a record of that time has it: a consent that names no time is as old as the record."""
+    head = owner.undated.replace(_UNDATED, f'"timestamp_unixtime_ms":{unix_ms}')
+    return Owner(head, owner.undated, owner.ordering_key, owner.subject)
 
 
 def _is_short(said: Iterable[Attribute], owner: Owner | None) -> bool:

@@ -21,12 +21,14 @@ class Owner:
     """
     Everything a batch says beside its events: who, on what, with which consent.
 
-    `head` is that as JSON without the closing brace, and what makes two owners the same. Batches of one
+    `head` is that as JSON without the closing brace. Two owners whose `undated` is equal say the same at
+    different times: it is the head, but for the times of consents that name none. Batches of one
     `ordering_key` are sent in the order in which they were made; `subject` is the id by which a user's data
     is taken back.
     """
 
     head: str
+    undated: str
     ordering_key: str | None
     subject: str | None
 

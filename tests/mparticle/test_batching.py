@@ -69,6 +69,25 @@ def test_a_batch_per_owner_in_the_order_of_records(new_id: NewId) -> None:
     assert batches[0].source_request_id == "id-0"
 
 
+def test_what_is_said_of_a_user_arrives_in_the_order_in_which_it_was_said(new_id: NewId) -> None:
+    """Plan free, pro, free are three batches of that user; what others do meanwhile divides none."""
+
+    def on(plan: str, name: str) -> OwnedEvent:
+        head = {"user_identities": {"customer_id": "a"}, "user_attributes": {"plan": plan}}
+        return OwnedEvent(owner_of(head), owned("a", name).text)
+
+    events = [on("free", "1"), owned("b", "2"), on("free", "3"), on("pro", "4"), owned("b", "5")]
+    batches = seal([*events, on("free", "6")], new_id).batches
+
+    plans = [json.loads(batch.body).get("user_attributes", {}).get("plan") for batch in batches]
+    assert list(zip(plans, map(names, batches), strict=True)) == [
+        ("free", ["1", "3"]),
+        (None, ["2", "5"]),
+        ("pro", ["4"]),
+        ("free", ["6"]),
+    ]
+
+
 def test_an_owners_key_is_the_customer_then_another_identity_then_the_mpid() -> None:
     """What orders a user's batches is the most lasting id there is; nobody's batches have no order."""
     both = {"email": "a@b.c", "customer_id": "u"}

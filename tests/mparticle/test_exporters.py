@@ -63,6 +63,30 @@ def test_events_arrive_with_their_users(sandbox: Sandbox, processor: Any) -> Non
     assert received.findings == ()
 
 
+def test_the_last_word_of_a_user_holds(sandbox: Sandbox) -> None:
+    """Consent refused, given, withdrawn: the last is the last to arrive, as is a plan that was left."""
+    provider = provider_with(MParticleLogExporter(**sandbox.mparticle_settings))
+    logger = provider.get_logger("shop")
+    now_ms = time.time_ns() // 1_000_000
+
+    for at, (answer, plan) in enumerate([(False, "free"), (True, "pro"), (True, "pro"), (False, "free")]):
+        attributes: dict[str, Any] = {
+            "user.id": "ann",
+            "mparticle.consent.gdpr.ads": answer,
+            "mparticle.user_attributes.plan": plan,
+        }
+        logger.emit(timestamp=(now_ms + at) * 1_000_000, event_name="E", attributes=attributes)
+    provider.shutdown()
+
+    batches = [batch.content for batch in sandbox.received.mparticle.batches]
+    assert [batch["consent_state"] for batch in batches] == [
+        {"gdpr": {"ads": {"consented": answer, "timestamp_unixtime_ms": now_ms + at}}}
+        for at, answer in ((0, False), (1, True), (3, False))
+    ]
+    assert sandbox.received.mparticle.user(customer_id="ann").attributes == {"plan": "free"}
+    assert sandbox.received.findings == ()
+
+
 def test_ordinary_logging_calls_arrive(sandbox: Sandbox) -> None:
     """Through Python's logging: calls with an event name or an exception arrive, the others do not."""
     exporter = MParticleLogExporter(**sandbox.mparticle_settings)

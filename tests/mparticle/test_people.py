@@ -9,6 +9,8 @@ from opentelemetry.sdk.resources import Resource
 
 from tests.mparticle.records import MS, SHOP, USER, batches, log, mapping
 
+MS_NS = MS * 1_000_000
+
 
 def batch_of(attributes: dict[str, Any], resource: Any = SHOP, **settings: Any) -> dict[str, Any]:
     """The one batch of an event with these attributes, without its events."""
@@ -88,15 +90,47 @@ def test_consent_of_a_user_is_beside_that_of_settings() -> None:
     assert consent == {"gdpr": {"ads": no, "mail": yes}, "ccpa": {"data_sale_opt_out": yes}}
 
 
-def test_a_consents_time_is_when_it_was_first_seen() -> None:
-    """Later records of the same user are in the same batch."""
-    said = {**USER, "mparticle.consent.gdpr.ads": True}
+def answers(*said: tuple[int, bool], text_length: int = 0) -> list[tuple[bool, int, int]]:
+    """What records of one user at these milliseconds say of a consent: answer, time, events; per batch."""
     resource = Resource(SHOP)
-    times = (1700000000000000000, 1700000005000000000)
-    mapped = mapping().from_logs([log("x", said, timestamp=time, resource=resource) for time in times])
-    (batch,) = batches(mapped)
-    assert batch["consent_state"]["gdpr"]["ads"]["timestamp_unixtime_ms"] == 1700000000000
-    assert len(batch["events"]) == 2
+    more = {"mparticle.user_attributes.text": "x" * text_length} if text_length else {}
+    records = [
+        log(
+            "x",
+            {**USER, **more, "mparticle.consent.gdpr.ads": answer},
+            timestamp=MS_NS + unix_ms * 1_000_000,
+            resource=resource,
+        )
+        for unix_ms, answer in said
+    ]
+    sent = batches(mapping().from_logs(records))
+    consents = [batch["consent_state"]["gdpr"]["ads"] for batch in sent]
+    return [
+        (one["consented"], one["timestamp_unixtime_ms"] - MS, len(batch["events"]))
+        for one, batch in zip(consents, sent, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("text_length", [0, 4096])
+def test_records_that_say_the_same_share_a_batch(text_length: int) -> None:
+    """A consent's time is that of the first of them, however much else is said of the user."""
+    assert answers((0, True), (5000, True), (9000, True), text_length=text_length) == [(True, 0, 3)]
+
+
+def test_a_withdrawn_consent_is_withdrawn() -> None:
+    """The last answer is the last to arrive, with its own time, and not with that of an equal one before."""
+    told = answers((0, False), (1000, True), (1500, True), (2000, False))
+    assert told == [(False, 0, 1), (True, 1000, 2), (False, 2000, 1)]
+
+
+def test_a_consent_that_names_its_time_keeps_it() -> None:
+    """Whoever knows better than the record when the user answered is believed."""
+    said = {**USER, "mparticle.consent.gdpr.ads": "true;timestamp_unixtime_ms:1;document:v4"}
+    assert batch_of(said)["consent_state"]["gdpr"]["ads"] == {
+        "consented": True,
+        "timestamp_unixtime_ms": 1,
+        "document": "v4",
+    }
 
 
 @pytest.mark.parametrize(
@@ -165,7 +199,7 @@ def test_only_what_a_user_holds_is_a_device(resource: dict[str, str], device: ob
 
 
 def test_people_are_told_apart_by_everything_a_batch_says() -> None:
-    """One batch per user, address, attributes and resource; the order of records is kept."""
+    """A new batch whenever a record says something else of its user; the order of records is kept."""
     many = mapping()
     differing: list[dict[str, Any]] = [
         {"user.id": "1"},
@@ -181,7 +215,7 @@ def test_people_are_told_apart_by_everything_a_batch_says() -> None:
     mapped = many.from_logs([*records, log("x", {"user.id": "1"}, resource={"service.name": "other"})])
     sent = batches(mapped)
     # "1" and 1 are the same customer, and so one batch
-    assert [len(batch["events"]) for batch in sent] == [4, 2, 2, 2, 2, 2, 2, 1]
+    assert [len(batch["events"]) for batch in sent] == [2, *[1] * 6, 2, *[1] * 6, 1]
 
 
 def test_more_users_than_are_remembered() -> None:
