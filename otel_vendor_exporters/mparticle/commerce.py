@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from otel_vendor_exporters.mparticle.values import Attributes, Int32, Int64, Number, WireValue
+from otel_vendor_exporters.mparticle.values import Attributes, Filled, Int32, Int64, Number, WireValue
 from otel_vendor_exporters.mparticle.vocabulary import ProductActionType, PromotionActionType
 
 
@@ -82,7 +82,7 @@ class Impression(WireValue):
 
     WHERE: ClassVar[str] = "product_impression"
 
-    product_impression_list: str
+    product_impression_list: Filled
     products: Sequence[Product]
 
 

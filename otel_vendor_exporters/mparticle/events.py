@@ -140,7 +140,11 @@ class SessionEnd(DetailedEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class CrashReport(DetailedEvent):
-    """An exception. Severity is free; `fatal` and `error` are the words mParticle's own SDKs use."""
+    """
+    An exception. Severity is free; `fatal` and `error` are the words mParticle's own SDKs use.
+
+    The message may be empty, as `str(ValueError())` is: S26 takes even null there.
+    """
 
     WHERE: ClassVar[str] = "crash_report"
 
@@ -201,7 +205,7 @@ class PushRegistration(DetailedEvent):
     WHERE: ClassVar[str] = "push_registration"
 
     register: bool
-    registration_token: str
+    registration_token: Filled
 
 
 def _action_identifier(value: Any, where: str) -> str:  # Any: as in every rule
@@ -214,9 +218,9 @@ class PushMessage(DetailedEvent):
 
     WHERE: ClassVar[str] = "push_message"
 
-    push_message_token: str
+    push_message_token: Filled
     push_message_type: PushMessageType
-    push_notification_payload: str
+    push_notification_payload: Filled
     message: str | None = None
     network: PushNetwork | None = None
     application_state: ApplicationState | None = None

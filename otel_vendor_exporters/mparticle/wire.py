@@ -69,9 +69,9 @@ class Attribution(WireValue):
 
     WHERE: ClassVar[str] = "attribution_info"
 
-    service_provider: str
-    publisher: str
-    campaign: str
+    service_provider: Filled
+    publisher: Filled
+    campaign: Filled
 
 
 def _event_forms(value: Any, where: str) -> list[object]:  # Any: as in every rule

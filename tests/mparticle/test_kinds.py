@@ -285,6 +285,10 @@ def test_an_unknown_state_is_refused_alone() -> None:
         ({"product_action": {"action": "purchase", "products": [{"sku": "1"}]}}, "product"),
         ({"product_action": {"action": "click"}, "promotion_action": {"action": "click"}}, "commerce_event"),
         ({"product_action": {"action": "click"}, "event_name": "x"}, "commerce_event"),
+        (
+            {"product_impressions": [{"product_impression_list": "", "products": [{"id": "1"}]}]},
+            "product_impression.product_impression_list",
+        ),
     ],
 )
 def test_a_wrong_purchase_is_refused_alone_with_its_field(body: Any, field: str) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import fields
 from decimal import Decimal
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 
 from otel_vendor_exporters.errors import EncodingError
 from otel_vendor_exporters.mparticle import (
     ApplicationInformation,
+    Attribution,
     Batch,
     CcpaConsent,
     CommerceEvent,
@@ -19,22 +21,41 @@ from otel_vendor_exporters.mparticle import (
     CustomEvent,
     DeviceInformation,
     DeviceState,
+    Impression,
     Location,
     NetworkPerformance,
     OptOut,
     Product,
     ProductAction,
+    PushMessage,
     PushRegistration,
     SessionEnd,
     UserAttributeChange,
     UserIdentities,
 )
-from otel_vendor_exporters.mparticle.values import form_of
+from otel_vendor_exporters.mparticle.values import WireValue, form_of
 
 A_UUID = "a26f9736-c262-47ea-988b-0b0504cee874"
 
 # What the server would refuse a whole batch for, and the field that errors name.
 REFUSED: list[tuple[Callable[[], object], str]] = [
+    (
+        lambda: Impression(product_impression_list="", products=[]),
+        "product_impression.product_impression_list",
+    ),
+    (lambda: PushRegistration(register=True, registration_token=" "), "push_registration.registration_token"),
+    (
+        lambda: PushMessage(push_message_token="", push_message_type="sent", push_notification_payload="{}"),
+        "push_message.push_message_token",
+    ),
+    (
+        lambda: PushMessage(push_message_token="t", push_message_type="sent", push_notification_payload=""),
+        "push_message.push_notification_payload",
+    ),
+    (
+        lambda: Attribution(service_provider="s", publisher="p", campaign=""),
+        "attribution_info.campaign",
+    ),
     (lambda: DeviceInformation(ios_advertising_id="not-a-guid"), "device_info.ios_advertising_id"),
     (lambda: DeviceInformation(android_advertising_id=A_UUID + "\n"), "device_info.android_advertising_id"),
     (lambda: DeviceInformation(screen_height=2**31), "device_info.screen_height"),
@@ -85,6 +106,23 @@ REFUSED: list[tuple[Callable[[], object], str]] = [
     (lambda: Consent(consented=True, timestamp_unixtime_ms=None), "consent.timestamp_unixtime_ms"),  # type: ignore[arg-type]
     (lambda: ConsentState(gdpr={"": Consent(consented=True, timestamp_unixtime_ms=1)}), "consent_state.gdpr"),
 ]
+
+
+def wire_values(kind: type[WireValue]) -> Iterator[type[WireValue]]:
+    for one in kind.__subclasses__():
+        yield one
+        yield from wire_values(one)
+
+
+def test_a_required_text_is_not_empty() -> None:
+    """The server refuses a batch for one that is "missing or empty", but for the message of an exception."""
+    may_be_empty = {
+        f"{kind.WHERE}.{field.name}"
+        for kind in wire_values(WireValue)
+        for field in fields(kind)
+        if field.init and get_type_hints(kind, include_extras=True)[field.name] is str
+    }
+    assert may_be_empty == {"crash_report.message"}
 
 
 @pytest.mark.parametrize(
