@@ -246,6 +246,12 @@ def mparticle_plain_log() -> None:
     assert types(to_mparticle(log(None, body="hello"), plain_logs="breadcrumb")) == ["breadcrumb"]
 
 
+def mparticle_echo() -> None:
+    for logger in ("urllib3.connectionpool", "requests", "otel_vendor_exporters.mparticle"):
+        for said in (USER, user_and(exception__type="OSError")):
+            assert to_mparticle(log(None, said, body="x", scope=logger), plain_logs="breadcrumb") == []
+
+
 def mparticle_http_call() -> None:
     call = client_span(user_and(http__request__method="GET", url__full="https://x.example/"))
     assert to_mparticle(traced=[call]) == []
@@ -352,6 +358,7 @@ def mparticle_analytics_exceptions() -> None:
 def mparticle_analytics_plain_record() -> None:
     assert names(to_analytics(log(None, body="hello"))) == []
     assert names(to_analytics(log(None, body="hello"), plain_logs="send")) == ["log"]
+    assert names(to_analytics(log(None, body="hello", scope="urllib3"), plain_logs="send")) == []
 
 
 def mparticle_analytics_owner() -> None:
@@ -516,6 +523,14 @@ TABLES: Mapping[str, tuple[Row, ...]] = {
             mparticle_plain_log,
         ),
         Row(
+            "… from the loggers `urllib3`, `requests`, `otel_vendor_exporters` and those below them",
+            (
+                "never anything, also with an exception: `echo` in the ledger. Each delivery would leave a "
+                "line for the next"
+            ),
+            mparticle_echo,
+        ),
+        Row(
             "CLIENT span of an HTTP call",
             "nothing; network performance with `network_performance=true`",
             mparticle_http_call,
@@ -573,7 +588,10 @@ TABLES: Mapping[str, tuple[Row, ...]] = {
         ),
         Row(
             "any other log record",
-            "nothing; with `plain_logs=send` an event named `log`",
+            (
+                "nothing; with `plain_logs=send` an event named `log`, but for those of the loggers that log "
+                "each delivery, as to mParticle: `echo`"
+            ),
             mparticle_analytics_plain_record,
         ),
         Row(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.trace import SpanKind
 
 from otel_vendor_exporters import attributes as names
+from otel_vendor_exporters.delivery.echoes import IS_ECHO, is_echo
 from otel_vendor_exporters.errors import EncodingError
 from otel_vendor_exporters.mparticle.composing import Composer, by_glob
 from otel_vendor_exporters.mparticle.ids import is_uuid, span_uuid, uuids_from
@@ -99,6 +100,8 @@ class EventMapping:
         record = readable.log_record
         attributes = _plain(record.attributes)
         name = record.event_name or attributes.pop(names.EVENT_NAME, None)
+        if not name and is_echo(readable):
+            return IS_ECHO
         kind, custom_type = self._composer.kind(name, attributes)
         if kind is None:
             return "no_event_name"

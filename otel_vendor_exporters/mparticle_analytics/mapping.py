@@ -16,6 +16,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, NamedTuple
 
 from otel_vendor_exporters import attributes as names
+from otel_vendor_exporters.delivery.echoes import IS_ECHO, is_echo
 from otel_vendor_exporters.mparticle_analytics.context import Context
 from otel_vendor_exporters.mparticle_analytics.properties import Properties
 from otel_vendor_exporters.mparticle_analytics.settings import AnalyticsSettings
@@ -133,6 +134,8 @@ class EventMapping:
         attributes = _plain(log.attributes)
         name = log.event_name or attributes.get(names.EVENT_NAME)
         if not name or (isinstance(name, str) and name.isspace()):
+            if is_echo(record):
+                return IS_ECHO
             name = self._name_of_plain(attributes)
         if name is None:
             return "plain_log"

@@ -114,6 +114,33 @@ def test_ordinary_logging_calls_arrive(sandbox: Sandbox) -> None:
     assert sandbox.received.findings == ()
 
 
+def test_sending_does_not_feed_itself(sandbox: Sandbox) -> None:
+    """What urllib3 and we log of a delivery is not delivered, though everything is handled at DEBUG."""
+    exporter = MParticleLogExporter(**sandbox.mparticle_settings, plain_logs="breadcrumb", anonymous="send")
+    provider = provider_with(exporter)
+    handler = LoggingHandler(logger_provider=provider)
+    loggers = [logging.getLogger(name) for name in ("app", "urllib3", "otel_vendor_exporters")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.addHandler(handler)
+        logger.setLevel(logging.DEBUG)
+    sandbox.answer_next(503)  # which is warned of
+    try:
+        loggers[0].info("hello")
+        for _ in range(3):
+            provider.force_flush()
+            assert exporter.force_flush()
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.removeHandler(handler)
+            logger.setLevel(level)
+        provider.shutdown()
+
+    events = sandbox.received.mparticle.events
+    assert [event.data["label"] for event in events] == ["hello"]
+    assert exporter.ledger().ignored["echo"] > 0
+
+
 def test_span_events_and_calls_arrive(sandbox: Sandbox) -> None:
     exporter = MParticleSpanExporter(**sandbox.mparticle_settings, network_performance=True)
     provider = TracerProvider(resource=RESOURCE, shutdown_on_exit=False)

@@ -97,6 +97,20 @@ def test_plain_records_can_be_breadcrumbs() -> None:
     assert (empty.events, empty.ignored) == ([], {"unfit:breadcrumb.label": 3})  # it would cost the batch
 
 
+@pytest.mark.parametrize("logger", ["urllib3.connectionpool", "requests", "otel_vendor_exporters.mparticle"])
+def test_what_is_logged_of_sending_is_ignored(logger: str) -> None:
+    """It would be sent, and logged, for ever; what carries an event name goes all the same."""
+    records = [
+        log(body="POST / 202", scope=logger),
+        log(attributes={**USER, "exception.type": "OSError"}, scope=logger),
+        log("E", scope=logger),
+        log(body="hello", scope="app.urllib3"),
+    ]
+    mapped = mapping(plain_logs="breadcrumb").from_logs(records)
+    assert [kind for kind, _ in data_of(mapped)] == ["custom_event", "breadcrumb"]
+    assert mapped.ignored == {"echo": 2}
+
+
 # Exceptions
 
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
 
 from otel_vendor_exporters.mparticle_analytics.mapping import EventMapping, Mapped
 from otel_vendor_exporters.mparticle_analytics.settings import AnalyticsSettings
@@ -119,6 +121,19 @@ def test_plain_records_are_sent_only_on_demand() -> None:
     (content,) = contents(mapped(records, plain_logs="send"))
     assert content["eventName"] == "log"
     assert content["properties"] == {"log.severity_text": "INFO", "log.body": "cache is cold"}
+
+
+def test_what_is_logged_of_sending_is_not_sent() -> None:
+    """Each delivery would leave a line for the next."""
+    logs = LoggerProvider(shutdown_on_exit=False)
+    memory = InMemoryLogRecordExporter()  # type: ignore[no-untyped-call]  # untyped in OpenTelemetry
+    logs.add_log_record_processor(SimpleLogRecordProcessor(memory))
+    for name in ("urllib3.connectionpool", "otel_vendor_exporters.mparticle_analytics", "app"):
+        logs.get_logger(name).emit(body="POST / 202", attributes={"user.id": "u-1"})
+
+    sent = mapped(memory.get_finished_logs(), plain_logs="send")
+
+    assert (sent.records, sent.ignored) == (1, {"echo": 2})
 
 
 def test_an_exceptions_record_is_an_event() -> None:
