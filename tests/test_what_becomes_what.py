@@ -210,6 +210,10 @@ def mparticle_session_events() -> None:
     ids = {event.data["session_uuid"] for batch in batches for event in batch.events}
     assert len(ids) == 1
     assert len(ids.pop()) == 36
+    login = log("session.start", {"user.id": "u-2", "session.id": "s-2", "session.previous_id": "s-1"})
+    sent = [(batch.content["user_identities"], types([batch])) for batch in to_mparticle(start, login)]
+    ann = {"customer_id": "u-1", "email": "a@example.com"}
+    assert sent == [(ann, ["session_start", "session_end"]), ({"customer_id": "u-2"}, ["session_start"])]
 
 
 def mparticle_screen() -> None:
@@ -488,7 +492,11 @@ TABLES: Mapping[str, tuple[Row, ...]] = {
         ),
         Row(
             "… `session.start`, `session.end`",
-            "session start and end, one end for each start; `session.id` becomes the session's UUID",
+            (
+                "session start and end, one end for each start; `session.id` becomes the session's UUID. "
+                "A start with `session.previous_id` ends that session for the user it began for, as far as "
+                "this process saw it begin"
+            ),
             mparticle_session_events,
         ),
         Row(

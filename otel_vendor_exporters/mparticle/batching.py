@@ -27,6 +27,7 @@ MOST_EVENTS = 100  # per batch, and per request
 HISTORICAL_AGE_MS = 72 * 3600 * 1000
 
 _NOT_IN_HEAD = frozenset({"events", "source_request_id"})
+_STATE = ("user_attributes", "consent_state")
 _OWN_BYTES = len(',"source_request_id":"","events":[]}')
 
 
@@ -106,6 +107,14 @@ def owner_of(form: Form) -> Owner:
         ordering_key=None if named is None else f"{named[0]}:{named[1]}",
         subject=None if named is None else named[1],
     )
+
+
+def without_state(owner: Owner) -> Owner:
+    """The owner, without what was said of the user at one time and may no longer hold at another."""
+    if not any(f'"{key}":' in owner.head for key in _STATE):
+        return owner
+    form = json.loads(owner.head + "}")
+    return owner_of({key: content for key, content in form.items() if key not in _STATE})
 
 
 def halves(batch: SealedBatch) -> tuple[SealedBatch, ...]:

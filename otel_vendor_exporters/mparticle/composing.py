@@ -14,6 +14,7 @@ from typing import Any
 
 from otel_vendor_exporters import attributes as names
 from otel_vendor_exporters.errors import EncodingError
+from otel_vendor_exporters.mparticle.batching import without_state
 from otel_vendor_exporters.mparticle.ids import named_uuid, session_uuid
 from otel_vendor_exporters.mparticle.kinds import (
     BREADCRUMB,
@@ -38,6 +39,7 @@ from otel_vendor_exporters.mparticle.texts import (
     text_of,
     value_text,
 )
+from otel_vendor_exporters.mparticle.units import OwnedEvent, Owner
 from otel_vendor_exporters.mparticle.values import form_of
 from otel_vendor_exporters.mparticle.vocabulary import CustomEventType, closed_set
 from otel_vendor_exporters.mparticle.wire import event_text
@@ -121,22 +123,29 @@ class Composer:
         data = form_of(kind.event, contents) if kind.foreign else contents
         return event_text(kind.event.WHERE, data)
 
-    def end_of_previous(self, told: Told) -> str | None:
-        """A start that names the session before it ends that one, if its end was not seen (semconv)."""
+    def begin(self, told: Told, owner: Owner) -> OwnedEvent | None:
+        """
+        Remember whose session begins. A start that names the session before it ends that one (semconv).
+
+        Unless its end was seen. It ends for whom it began, who may have been another: somebody logged in.
+        """
+        self._sessions.begin(self._session_uuid(told.session_id), told.unix_ms, without_state(owner))
         previous = told.own.get("session.previous_id")
         if not previous or previous == told.session_id:
             return None
         uuid = session_uuid(text_of(previous))
-        duration_ms = self._sessions.end(uuid, told.unix_ms)
-        if duration_ms is None:
+        ended = self._sessions.end(uuid, told.unix_ms)
+        if ended is None:
             return None
         contents = {
-            "session_duration_ms": duration_ms,
+            "session_duration_ms": ended.duration_ms,
             "timestamp_unixtime_ms": told.unix_ms,
             "source_message_id": named_uuid(f"session-end:{uuid}"),  # who else sees it end says the same
             "session_uuid": uuid,
         }
-        return event_text(SESSION_END.event.WHERE, contents)
+        began_for = ended.owner or owner
+        whose = owner if began_for.ordering_key == owner.ordering_key else began_for
+        return OwnedEvent(whose, event_text(SESSION_END.event.WHERE, contents))
 
     def _named(self, name: str) -> tuple[Kind | None, str]:
         if name.isspace():
@@ -189,14 +198,13 @@ class Composer:
         if told.kind is SESSION_START:
             told.session_id = session_id
             contents["source_message_id"] = uuid  # as mParticle's own SDKs do
-            self._sessions.begin(uuid, told.unix_ms)
 
     def _ends(self, told: Told, uuid: str) -> bool:
         """Whether it is this record that ends the session."""
-        duration_ms = self._sessions.end(uuid, told.unix_ms)
-        if duration_ms is None:
+        ended = self._sessions.end(uuid, told.unix_ms)
+        if ended is None:
             return False
-        told.duration_ms = duration_ms
+        told.duration_ms = ended.duration_ms
         return True
 
 

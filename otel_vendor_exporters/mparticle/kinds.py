@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias, TypeVar
 
 from otel_vendor_exporters import attributes as names
 from otel_vendor_exporters.errors import EncodingError
@@ -27,8 +27,10 @@ from otel_vendor_exporters.mparticle.events import (
     SessionStart,
 )
 from otel_vendor_exporters.mparticle.texts import MOST_NAME_LENGTH, cut, text_of, value_text
+from otel_vendor_exporters.mparticle.units import Owner
 
 Data: TypeAlias = "dict[str, object]"  # of one event, being filled
+T = TypeVar("T")
 
 FATAL, ERROR = 21, 17  # the least severity numbers of their names
 _MOST_INT32 = 2**31 - 1
@@ -300,6 +302,13 @@ _NAMED: Mapping[str, Kind] = {
 SESSIONS = frozenset({SESSION_START, SESSION_END})
 
 
+class Ended(NamedTuple):
+    """How long a session was, in ms, 0 when its beginning was not seen; and whose, if it was."""
+
+    duration_ms: int
+    owner: Owner | None
+
+
 class Sessions:
     """
     Sessions that began and ended, so that an end can say how long it was.
@@ -310,25 +319,29 @@ class Sessions:
     def __init__(self, most: int = 10_000) -> None:
         self._most = most
         self._lock = Lock()
-        self._began: dict[str, int] = {}  # unix_ms by session_uuid
-        self._ended: dict[str, int] = {}
+        self._began: dict[str, tuple[int, Owner]] = {}  # unix_ms, by session_uuid
+        self._ended: dict[str, int] = {}  # the unix_ms from which a start is one of another life
 
-    def begin(self, session_uuid: str, unix_ms: int) -> None:
-        """Remember when it began, after an end of its own once more."""
+    def begin(self, session_uuid: str, unix_ms: int, owner: Owner) -> None:
+        """Remember when it began and whose it is, after an end of its own once more."""
         with self._lock:
-            self._remember(self._began, session_uuid, unix_ms)
-            if self._ended.get(session_uuid, unix_ms) < unix_ms:
+            self._remember(self._began, session_uuid, (unix_ms, owner))
+            if self._ended.get(session_uuid, unix_ms + 1) <= unix_ms:
                 del self._ended[session_uuid]
 
-    def end(self, session_uuid: str, unix_ms: int) -> int | None:
-        """How long it was, in ms, 0 when its beginning was not seen; None when its end was seen before."""
+    def end(self, session_uuid: str, unix_ms: int) -> Ended | None:
+        """What is known of the session that ends; None when its end was seen before."""
         with self._lock:
             if session_uuid in self._ended:
                 return None
-            self._remember(self._ended, session_uuid, unix_ms)
-            return max(unix_ms - self._began.pop(session_uuid, unix_ms), 0)
+            began = self._began.pop(session_uuid, None)
+            # A start that was not seen yet may be late, and then says the time of an end that came at once.
+            self._remember(self._ended, session_uuid, unix_ms if began else unix_ms + 1)
+        if began is None:
+            return Ended(0, None)
+        return Ended(max(unix_ms - began[0], 0), began[1])
 
-    def _remember(self, memory: dict[str, int], key: str, value: int) -> None:
+    def _remember(self, memory: dict[str, T], key: str, value: T) -> None:
         memory[key] = value
         if len(memory) > self._most:
             del memory[next(iter(memory))]

@@ -138,9 +138,9 @@ class EventMapping:
         if event is None:
             return "session_ended"
         if told.kind is SESSION_START:
-            end = self._composer.end_of_previous(told)
+            end = self._composer.begin(told, owner)
             if end is not None:
-                mapped.events.append(OwnedEvent(owner, end))
+                mapped.events.append(end)
         mapped.events.append(OwnedEvent(owner, event))
         return None
 

@@ -6,7 +6,17 @@ from typing import Any
 
 import pytest
 
-from tests.mparticle.records import MESSAGE_ID, MS, NANOSECONDS, USER, data_of, log, mapping, user_and
+from tests.mparticle.records import (
+    MESSAGE_ID,
+    MS,
+    NANOSECONDS,
+    USER,
+    batches,
+    data_of,
+    log,
+    mapping,
+    user_and,
+)
 
 SESSION = "91b86d0c-86cb-4124-a8b2-edee107de454"
 OTHER_SESSION = "a2b901a0-266f-4efc-8e9b-3820d35dc792"
@@ -241,6 +251,34 @@ def test_a_session_that_begins_again_ends_again() -> None:
     kinds = [kind.removeprefix("session_") for kind, _ in events]
     assert kinds == ["end", "start", "start", "end"]
     assert events[-1][1]["session_duration_ms"] == 2_000
+
+
+def test_a_session_may_begin_again_at_once() -> None:
+    """Its start, its end and the next start bear one time; a late start of an end seen before does not."""
+    again = sessions(*[(name, 0, {"session.id": "s"}) for name in ("session.start", "session.end")] * 2)
+    assert [kind for kind, _ in again] == ["session_start", "session_end"] * 2
+    late = sessions(*[(name, 0, {"session.id": "s"}) for name in ("session.end", "session.start")] * 2)
+    assert [kind for kind, _ in late] == ["session_end", "session_start", "session_start"]
+
+
+def test_the_previous_session_ends_for_whom_it_began() -> None:
+    """Somebody logs in: the end is not theirs, and says nothing of the one before that may have changed."""
+    ann = {"user.id": "ann", "mparticle.consent.gdpr.ads": True, "mparticle.user_attributes.plan": "pro"}
+    bob = {"user.id": "bob", "session.id": "s-2", "session.previous_id": "s-1"}
+    records = [log("session.start", {**ann, "session.id": "s-1"}), log("session.start", bob)]
+    sent = batches(mapping().from_logs(records))
+    assert [
+        (batch["user_identities"]["customer_id"], [event["event_type"] for event in batch["events"]])
+        for batch in sent
+    ] == [("ann", ["session_start"]), ("ann", ["session_end"]), ("bob", ["session_start"])]
+    assert not {"consent_state", "user_attributes"} & sent[1].keys()
+
+
+def test_a_session_whose_start_nobody_saw_is_the_next_ones() -> None:
+    """Another process began it: the user who names it ends it."""
+    bob = {"user.id": "bob", "session.id": "s-2", "session.previous_id": "s-1"}
+    (batch,) = batches(mapping().from_logs([log("session.start", bob)]))
+    assert [event["event_type"] for event in batch["events"]] == ["session_end", "session_start"]
 
 
 def test_a_start_says_nothing_else() -> None:
