@@ -55,7 +55,7 @@ _LISTS = (
     ("ui_t", "ui_v", "user_identities"),
     ("flags_k", "flags_v", "custom_flags"),
 )
-
+_LISTS_BYTES = len("&attrs_k=&attrs_v=")
 
 _MESSAGE_TYPES = {"custom_event": ("AppEvent", "event_name"), "screen_view": ("ScreenView", "screen_name")}
 _SHARED = ("timestamp_unixtime_ms", "custom_attributes", "custom_flags", "location")
@@ -116,15 +116,27 @@ def query_of(event: PixelEvent, commas: Commas = "encode") -> str:
 
 def shortened(event: PixelEvent, most_query_bytes: int, commas: Commas = "encode") -> tuple[PixelEvent, int]:
     """The event with a query of that length, and how many attributes it lost for it, the largest first."""
-    attributes: dict[str, Any] = dict(event.form.get("custom_attributes", {}))  # type: ignore[call-overload]  # a map
-    dropped = 0
-    while len(query_of(event, commas)) > most_query_bytes:
-        if not attributes:
-            raise EncodingError(f"pixel takes {most_query_bytes} bytes without attributes", field="pixel")
-        del attributes[max(attributes, key=lambda name: len(_quoted(name + attributes[name])))]
-        event = replace(event, custom_attributes=attributes)
-        dropped += 1
-    return event, dropped
+    attributes: dict[str, str] = dict(event.form.get("custom_attributes", {}))  # type: ignore[call-overload]  # a map
+    bare = replace(event, custom_attributes=None) if attributes else event
+    room = most_query_bytes - len(query_of(bare, commas))
+    if room < 0:
+        raise EncodingError(f"pixel takes {most_query_bytes} bytes without attributes", field="pixel")
+    kept = _fitting(attributes, room - _LISTS_BYTES)
+    dropped = len(attributes) - len(kept)
+    return (replace(event, custom_attributes=kept) if dropped else event), dropped
+
+
+def _fitting(attributes: Mapping[str, str], room: int) -> dict[str, str]:
+    """The attributes without the largest, as many as it takes."""
+    short = {name: text for name, text in attributes.items() if len(name) + len(text) <= room}
+    sizes = {name: len(_quoted(name)) + len(_quoted(text)) + len(",,") for name, text in short.items()}
+    excess = sum(sizes.values()) - len(",,") - room
+    for name in sorted(sizes, key=sizes.__getitem__, reverse=True):
+        if excess <= 0:
+            break
+        excess -= sizes[name]
+        del short[name]
+    return short
 
 
 def seal_pixels(events: Iterable[OwnedEvent], most_query_bytes: int, commas: Commas = "encode") -> Sealed:

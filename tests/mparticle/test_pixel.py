@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from urllib.parse import quote
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from otel_vendor_exporters.errors import EncodingError
-from otel_vendor_exporters.mparticle import Location, PixelEvent, UserIdentities
+from otel_vendor_exporters.mparticle import Location, PixelEvent, UserIdentities, pixel
 from otel_vendor_exporters.mparticle.pixel import pixel_target, query_of, seal_pixels, shortened
 from tests.mparticle.records import MESSAGE_ID, USER, log, mapping
 
@@ -98,6 +103,54 @@ def test_a_long_query_loses_its_largest_attributes() -> None:
     assert (shorter.form["custom_attributes"], dropped) == ({"a": "x" * 50, "c": "z"}, 1)
     with pytest.raises(EncodingError):
         shortened(event, 20)
+
+
+@given(
+    st.dictionaries(st.text(min_size=1, max_size=5), st.text(max_size=60), max_size=12),
+    st.integers(min_value=60, max_value=400),
+)
+def test_no_attribute_is_lost_that_had_room(attributes: dict[str, str], most: int) -> None:
+    """What is kept fits; with the smallest of what is lost it would not, and nothing kept is larger."""
+    event = PixelEvent(
+        message_type="AppEvent",
+        timestamp_unixtime_ms=1,
+        custom_attributes=attributes,
+        environment="production",
+    )
+
+    shorter, dropped = shortened(event, most)
+
+    kept = {name: attributes[name] for name in shorter.custom_attributes or ()}
+    gone = attributes.keys() - kept.keys()
+    lost = sorted((len(quote(name + attributes[name], safe="")), name) for name in gone)
+    assert len(query_of(shorter)) <= most
+    assert len(lost) == dropped
+    if lost:
+        size, smallest = lost[0]
+        more = replace(event, custom_attributes={**kept, smallest: attributes[smallest]})
+        assert len(query_of(more)) > most
+        assert all(len(quote(name + text, safe="")) <= size for name, text in kept.items())
+
+
+def test_shortening_looks_at_each_attribute_a_few_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many go: an export waits for it, and a hundred long ones took three seconds."""
+    quoted = 0
+
+    def counting(text: str, **options: str) -> str:
+        nonlocal quoted
+        quoted += len(text)
+        return quote(text, **options)
+
+    monkeypatch.setattr(pixel, "quote", counting)
+    attributes = {f"k{number}": "é" * 100 for number in range(100)}
+    event = PixelEvent(
+        message_type="AppEvent",
+        timestamp_unixtime_ms=1,
+        custom_attributes=attributes,
+        environment="production",
+    )
+    assert shortened(event, 1900)[1] == 97
+    assert quoted <= 2 * sum(len(name) + len(text) for name, text in attributes.items())
 
 
 def test_mapped_events_become_queries_one_by_one() -> None:
