@@ -8,6 +8,7 @@ by the attribute's name; the event goes all the same.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
@@ -94,6 +95,7 @@ _NEEDED_PREFIXES = (names.MPARTICLE_IDENTITY_PREFIX, names.MPARTICLE_CONSENT_PRE
 Attribute: TypeAlias = "tuple[str, object] | tuple[str, object, type]"
 
 
+_WHOLE_NUMBER = re.compile("-?[0-9]{1,19}")  # int() would also take 1_0, and digits of other scripts
 # The time of a consent that names none, until it is known which record says it. No record can say this.
 _NO_TIME = -1
 _UNDATED = f'"timestamp_unixtime_ms":{_NO_TIME}'
@@ -262,8 +264,9 @@ class _Reading:
         if value is None:
             return None
         try:
-            return int64(int(value) if isinstance(value, str) else value, names.MPARTICLE_MPID)  # type: ignore[return-value]
-        except ValueError:
+            is_number = isinstance(value, str) and _WHOLE_NUMBER.fullmatch(value)
+            return int64(int(value) if is_number else value, names.MPARTICLE_MPID)  # type: ignore[return-value,call-overload]
+        except EncodingError:
             self.left_out.append(names.MPARTICLE_MPID)
             return None
 

@@ -138,6 +138,9 @@ def test_a_consent_that_names_its_time_keeps_it() -> None:
     [
         ({"mparticle.mpid": "no number"}, "mparticle.mpid"),
         ({"mparticle.mpid": 2**63}, "mparticle.mpid"),
+        ({"mparticle.mpid": "9" * 19}, "mparticle.mpid"),
+        ({"mparticle.mpid": "1_0"}, "mparticle.mpid"),
+        ({"mparticle.mpid": "\u0661"}, "mparticle.mpid"),
         ({"mparticle.identity.customerid": "x"}, "mparticle.identity."),
         ({"enduser.id": ("a", "b")}, "enduser.id"),
         ({"mparticle.consent.gdpr.ads": "perhaps"}, "mparticle.consent."),
