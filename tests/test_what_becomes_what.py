@@ -243,6 +243,7 @@ def mparticle_crash() -> None:
         (None, {"exception.type": "ValueError"}),
     ):
         assert types(to_mparticle(log(name, {**USER, **said}))) == ["crash_report"], name
+    assert types(to_mparticle(log("x", user_and(exception__type="")))) == ["custom_event"]
 
 
 def mparticle_plain_log() -> None:
@@ -520,7 +521,7 @@ TABLES: Mapping[str, tuple[Row, ...]] = {
         Row(
             (
                 "… `exception`, `*.exception`, `app.crash`, or any record with exception attributes "
-                "(`log.exception(...)`)"
+                "that are not empty (`log.exception(...)`)"
             ),
             "crash report",
             mparticle_crash,

@@ -85,7 +85,9 @@ class Composer:
             known = self._kinds.get(name) or self._named(name)
         else:  # the SDK takes anything for an event's name
             raise EncodingError("event_name takes a string", field="event_name")
-        if known[0] not in SESSIONS and not attributes.keys().isdisjoint(names.EXCEPTION_ATTRIBUTES):
+        if known[0] not in SESSIONS and any(
+            attributes[one] not in (None, "") for one in names.EXCEPTION_ATTRIBUTES & attributes.keys()
+        ):
             return CRASH, ""
         return known
 

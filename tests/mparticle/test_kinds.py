@@ -134,6 +134,14 @@ def test_exceptions_are_known_by_name(name: str) -> None:
     assert data["custom_attributes"] == {"event_name": name}
 
 
+@pytest.mark.parametrize("nothing", [None, ""])
+@pytest.mark.parametrize("attribute", ["exception.type", "exception.message", "exception.stacktrace"])
+def test_an_exception_that_is_none_is_none(attribute: str, nothing: str | None) -> None:
+    """A field that is always passed along, and empty as all went well, makes no crash of an event."""
+    event_type, data = one(log("Order placed", {**USER, attribute: nothing}))
+    assert (event_type, data["event_name"]) == ("custom_event", "Order placed")
+
+
 def test_exceptions_are_known_by_their_attributes() -> None:
     """An event that carries an exception is a crash report, except the start and end of a session."""
     attributes = {**USER, "exception.message": "boom", "code.function": "pay", "session.id": SESSION}
