@@ -303,8 +303,7 @@ def _warn_of_unknown(environ: Mapping[str, str], prefix: str, declared: Mapping[
 
 
 def _reader(kind: Any) -> Callable[[object], object]:
-    origin = typing.get_origin(kind) or kind
-    return _READERS[origin]
+    return _READERS.get(kind) or _READERS[typing.get_origin(kind) or kind]
 
 
 def _text(given: object) -> str:
@@ -343,15 +342,15 @@ def _yes_or_no(given: object) -> bool:
     return text == "true"
 
 
-def _pairs(given: object) -> Mapping[str, str]:
+def _pairs(given: object, kinds: tuple[type, ...] = (str,)) -> Mapping[str, str]:
     expectation = 'a mapping, or a text such as "name=Value,other=Value", or a JSON object'
     if isinstance(given, str):
         given = _pairs_in(given, expectation)
     if not isinstance(given, Mapping) or not all(
-        isinstance(key, str) and isinstance(value, str) and key and value for key, value in given.items()
+        isinstance(key, str) and isinstance(one, kinds) and key and one != "" for key, one in given.items()
     ):
         raise ValueError(f"{expectation}; names and values are texts that are not empty")
-    return types.MappingProxyType(dict(given))
+    return types.MappingProxyType({key: _shown(one) for key, one in given.items()})
 
 
 def _pairs_in(text: str, expectation: str) -> Mapping[str, str]:
@@ -386,6 +385,7 @@ _READERS: dict[Any, Callable[[object], object]] = {
     int: _whole_number,
     bool: _yes_or_no,
     Mapping: _pairs,
+    Mapping[str, str | bool]: lambda given: _pairs(given, (str, bool)),
     tuple: _texts,
     object: _object,
 }

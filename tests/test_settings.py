@@ -29,6 +29,13 @@ class Settings:
     names: Mapping[str, str] = setting("What is called what.", default=MappingProxyType({}))
 
 
+@dataclass(frozen=True)
+class Answers:
+    """A setting of words that YAML has its own for."""
+
+    answers: Mapping[str, str | bool] = setting("What is so.", default=MappingProxyType({}))
+
+
 def read(environ: Mapping[str, str] | None = None, /, **keywords: object) -> Settings:
     return read_settings(Settings, PREFIX, {"account": "A", **keywords}, environ or {})
 
@@ -52,6 +59,22 @@ def test_a_keyword_wins_over_the_environment_and_that_over_the_default() -> None
 def test_an_empty_variable_counts_as_unset(text: str) -> None:
     """OpenTelemetry's rule for environment variables."""
     assert read({PREFIX + "TIMEOUT": text}).timeout == 10.0
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"a": True, "b": "false"}, {"a": "true", "b": False}, '{"a": true, "b": false}', "a=true,b=false"],
+)
+def test_an_answer_is_a_word_or_yamls_own(given: object) -> None:
+    """YAML, JSON and code have true and false for it."""
+    assert read_settings(Answers, PREFIX, {"answers": given}, {}).answers == {"a": "true", "b": "false"}
+
+
+def test_a_name_is_a_text() -> None:
+    """True is no name of anything, and a number no answer."""
+    assert error_of(names={"a": True}).setting == "names"
+    with pytest.raises(ConfigurationError, match="answers is"):
+        read_settings(Answers, PREFIX, {"answers": {"a": 1}}, {})
 
 
 def test_a_keyword_of_none_counts_as_not_given() -> None:

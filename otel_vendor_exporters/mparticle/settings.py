@@ -101,7 +101,7 @@ class MParticleSettings:
     data_plan_version: int | None = setting(
         "Its version; the latest unless set.", default=None, minimum=1, maximum=1000
     )
-    consent: Mapping[str, str] = setting(
+    consent: Mapping[str, str | bool] = setting(
         "What every user consented to: gdpr.<purpose> or ccpa.data_sale_opt_out to true or false, which "
         "`;document:`, `;location:`, `;hardware_id:`, `;regulation:`, `;timestamp_unixtime_ms:` may follow.",
         default=NOTHING,
@@ -248,7 +248,7 @@ def _consent(value: object, now_unix_ms: int) -> Mapping[str, object]:
     return form_of(Consent, contents)
 
 
-def _check_consent(consent: Mapping[str, str]) -> None:
+def _check_consent(consent: Mapping[str, object]) -> None:
     try:
         consents_of(consent, 0)
     except EncodingError as error:

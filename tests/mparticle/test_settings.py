@@ -66,6 +66,12 @@ def test_the_environment_says_the_same_as_keywords(monkeypatch: pytest.MonkeyPat
     assert MParticleSettings.read() == MParticleSettings.read(**keywords)
 
 
+def test_consent_takes_true_and_false() -> None:
+    """As YAML writes them, and as a consent is written on a record."""
+    read = MParticleSettings.read(**NEEDED, consent={"gdpr.analytics": True})
+    assert read == MParticleSettings.read(**NEEDED, consent="gdpr.analytics=true")
+
+
 @pytest.mark.parametrize(
     ("pod", "url"),
     [
