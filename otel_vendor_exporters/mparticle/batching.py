@@ -36,12 +36,19 @@ class Sealed:
     """
     What became of events: batches, and counts of what no batch had room for.
 
-    `dropped` counts events by reason, `left_out` what events went without, by the name of the field.
+    `dropped` counts events by reason, and `lost` says which they are, by their texts. `left_out` is what
+    events went without, by the name of the field.
     """
 
     batches: list[SealedBatch] = field(default_factory=list)
     dropped: Counter[str] = field(default_factory=Counter)
+    lost: dict[str, str] = field(default_factory=dict)
     left_out: Counter[str] = field(default_factory=Counter)
+
+    def drop(self, events: Sequence[str], reason: str) -> None:
+        """No batch has room for these."""
+        self.dropped[reason] += len(events)
+        self.lost.update(dict.fromkeys(events, reason))
 
 
 def seal(events: Iterable[OwnedEvent], new_id: NewId, most_bytes: int = MOST_BATCH_BYTES) -> Sealed:
@@ -177,10 +184,12 @@ def _seal_part(part: _Part, new_id: NewId, most_bytes: int, sealed: Sealed) -> N
         return
     room = _room(part.owner, own_id, most_bytes)
     if room <= 0:
-        sealed.dropped["user_too_large"] += len(part.events)
+        sealed.drop(part.events, "user_too_large")
     elif len(part.events) == 1:
         slim = _slimmed(json.loads(part.events[0]), room, sealed)
-        if slim is not None:
+        if slim is None:
+            sealed.drop(part.events, "too_large")
+        else:
             sealed.batches.append(_batch(_Part(part.owner, [json_text(slim)]), own_id))
     else:
         middle = len(part.events) // 2
@@ -189,7 +198,7 @@ def _seal_part(part: _Part, new_id: NewId, most_bytes: int, sealed: Sealed) -> N
 
 
 def _slimmed(event: Form, room: int, sealed: Sealed) -> Form | None:
-    """The event without its stack trace, then without its largest attributes, until it fits."""
+    """The event without stack trace, then its largest attributes, until it fits; None if it never does."""
     excess = _size(event) - room
     data = dict(event["data"])
     if excess > 0 and "stack_trace" in data:
@@ -204,10 +213,7 @@ def _slimmed(event: Form, room: int, sealed: Sealed) -> Form | None:
         del attributes[name]
         sealed.left_out["too_large:attribute"] += 1
     slim = {**event, "data": {**data, "custom_attributes": attributes} if attributes else data}
-    if _size(slim) <= room:
-        return slim
-    sealed.dropped["too_large"] += 1
-    return None
+    return slim if _size(slim) <= room else None
 
 
 def _entry_size(name: str, text: str) -> int:

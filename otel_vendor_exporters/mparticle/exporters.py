@@ -80,10 +80,9 @@ class _Feeder:
 
     def _keep(self, mapped: Mapped) -> bool:
         sealed = self._sealed(mapped)
-        dropped = min(sealed.dropped.total(), mapped.records)
-        self._destination.delivery.ledger.saw(
-            mapped.records - dropped, mapped.ignored + sealed.dropped, mapped.left_out + sealed.left_out
-        )
+        left = mapped.without(sealed.lost)
+        ledger = self._destination.delivery.ledger
+        ledger.saw(left.records, left.ignored, left.left_out + sealed.left_out)
         return not sealed.batches or self._destination.keep(sealed.batches)
 
     def _sealed(self, mapped: Mapped) -> Sealed:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.trace import SpanKind
@@ -43,9 +44,34 @@ class Mapped:
     """What became of source records: events, and counts of those left out."""
 
     events: list[OwnedEvent] = field(default_factory=list)
-    records: int = 0  # source records that are in `events`
+    ends: list[int] = field(default_factory=list)  # where the events of each record in `events` end
     ignored: Counter[str] = field(default_factory=Counter)  # records, by reason
     left_out: Counter[str] = field(default_factory=Counter)  # what mapped records go without, by name
+
+    @property
+    def records(self) -> int:
+        """Source records that are in `events`."""
+        return len(self.ends)
+
+    def without(self, lost: Mapping[str, str]) -> Mapped:
+        """
+        The same when these events, texts to reasons, could not be kept.
+
+        A record is ignored when none of its events is left; else it goes without those.
+        """
+        if not lost:
+            return self
+        left = Mapped(ignored=Counter(self.ignored), left_out=Counter(self.left_out))
+        for start, end in pairwise((0, *self.ends)):
+            events = self.events[start:end]
+            reasons = [lost[event.text] for event in events if event.text in lost]
+            if len(reasons) == len(events):
+                left.ignored[reasons[0]] += 1
+                continue
+            left.left_out.update(reasons)
+            left.events.extend(event for event in events if event.text not in lost)
+            left.ends.append(len(left.events))
+        return left
 
 
 class EventMapping:
@@ -73,7 +99,7 @@ class EventMapping:
             except Exception as error:  # noqa: BLE001  whatever is wrong with a record, the next is not
                 reason = _reason(error)
             if reason is None:
-                mapped.records += 1
+                mapped.ends.append(len(mapped.events))
             else:
                 mapped.ignored[reason] += 1
         return mapped
@@ -89,7 +115,7 @@ class EventMapping:
             except Exception as error:  # noqa: BLE001  as for log records
                 reasons.append(_reason(error))
             if len(mapped.events) > before:
-                mapped.records += 1
+                mapped.ends.append(len(mapped.events))
                 mapped.left_out.update(reasons)
             else:
                 mapped.ignored[reasons[0] if reasons else "not_an_event"] += 1

@@ -154,7 +154,7 @@ def seal_pixels(events: Iterable[OwnedEvent], most_query_bytes: int, commas: Com
         try:
             event, dropped = shortened(_pixel_of(form, users[owner.head]), most_query_bytes, commas)
         except EncodingError as error:
-            sealed.dropped[f"unfit:{error.field}"] += 1
+            sealed.drop([text], f"unfit:{error.field}")
             continue
         if dropped:
             sealed.left_out["too_large:attribute"] += dropped

@@ -166,6 +166,28 @@ def test_span_events_and_calls_arrive(sandbox: Sandbox) -> None:
     assert exporter.ledger().balanced
 
 
+def test_the_ledger_counts_spans_however_many_events_they_have(sandbox: Sandbox) -> None:
+    """A span none of whose events could be kept is ignored; one that lost some of them goes without."""
+    exporter = MParticleSpanExporter(**sandbox.mparticle_settings)
+    provider = TracerProvider(resource=RESOURCE, shutdown_on_exit=False)
+    provider.add_span_processor(BatchSpanProcessor(exporter))
+    tracer = provider.get_tracer("shop")
+    too_much = {f"mparticle.user_attributes.{number}": "x" * 4000 for number in range(40)}
+
+    for of_span, of_last_event in ((too_much, {}), ({}, too_much)):
+        with tracer.start_as_current_span("s", attributes={"user.id": "ann", **of_span}) as span:
+            span.add_event("first")
+            span.add_event("second")
+            span.add_event("last", of_last_event)
+    provider.shutdown()
+
+    ledger = exporter.ledger()
+    assert (ledger.seen, ledger.mapped) == (2, 1)
+    assert (ledger.ignored, ledger.left_out) == ({"user_too_large": 1}, {"user_too_large": 1})
+    events = sandbox.received.mparticle.user(customer_id="ann").events
+    assert [event.data["event_name"] for event in events] == ["first", "second"]
+
+
 def test_both_exporters_share_one_way(sandbox: Sandbox) -> None:
     """One destination for one input: one ledger, and conflicting settings are said."""
     logs = MParticleLogExporter(**sandbox.mparticle_settings)
