@@ -165,6 +165,8 @@ class MParticleSettings:
         for name in needed:
             if getattr(self, name) is None:
                 message = f"{name} is missing: pass {name}= or set {ENVIRONMENT_PREFIX}{name.upper()}"
+                if self.web_api_key:
+                    message += "; a web_api_key alone needs transport=pixel"
                 raise ConfigurationError(message, setting=name)
         _check_credentials(self)
         _check_base_url(self.resolved_base_url)

@@ -66,6 +66,13 @@ def test_the_environment_says_the_same_as_keywords(monkeypatch: pytest.MonkeyPat
     assert MParticleSettings.read() == MParticleSettings.read(**keywords)
 
 
+def test_a_web_key_alone_is_for_the_pixel() -> None:
+    """Which is not chosen silently: it carries less, and has no secret."""
+    with pytest.raises(ConfigurationError, match="a web_api_key alone needs transport=pixel"):
+        MParticleSettings.read(web_api_key="web-key")
+    assert MParticleSettings.read(web_api_key="web-key", transport="pixel").transport == "pixel"
+
+
 def test_consent_takes_true_and_false() -> None:
     """As YAML writes them, and as a consent is written on a record."""
     read = MParticleSettings.read(**NEEDED, consent={"gdpr.analytics": True})
