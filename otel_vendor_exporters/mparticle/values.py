@@ -24,6 +24,7 @@ from typing import (
     ClassVar,
     Literal,
     NamedTuple,
+    NoReturn,
     TypeAlias,
     Union,
     get_args,
@@ -50,6 +51,7 @@ class WireValue:
     """
     One JSON object of the Events API. `form` is that object; treat it as read only.
 
+    Maps and lists that were given are its own copies, which cannot be changed: `form` would not follow.
     Its repr names what is set and says nothing of the content, which is people's data.
     """
 
@@ -60,6 +62,10 @@ class WireValue:
         keys = _keys_of(type(self))
         form = _form(type(self), keys, zip(keys.all, keys.contents(self)))  # noqa: B905  as many, by making
         object.__setattr__(self, "form", form)
+        for key in keys.all:
+            content = getattr(self, key.name)
+            if content.__class__ not in _SCALARS:
+                object.__setattr__(self, key.name, _fixed(content))
 
     @classmethod
     def check(cls, form: Mapping[str, object]) -> None:
@@ -67,6 +73,32 @@ class WireValue:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(self.form)})"
+
+
+class FixedMap(dict[Any, Any]):  # Any: whatever map was given
+    """A map that stays as it is, so that it has a hash if its values have one."""
+
+    def _refuse(self, *_: object, **__: object) -> NoReturn:
+        raise TypeError("a map of a value cannot be changed: make another value, with dataclasses.replace")
+
+    __setitem__ = __delitem__ = __ior__ = _refuse
+    clear = pop = popitem = setdefault = update = _refuse
+
+    def __hash__(self) -> int:  # type: ignore[override]  # a dict has none
+        return hash(frozenset(self.items()))
+
+    def __reduce__(self) -> tuple[type[FixedMap], tuple[dict[Any, Any]]]:
+        return FixedMap, (dict(self),)
+
+
+_SCALARS = frozenset({str, int, float, bool, NoneType})
+
+
+def _fixed(content: object) -> object:
+    """The same, of which nothing can be changed."""
+    if isinstance(content, Mapping):
+        return FixedMap({name: _fixed(one) for name, one in content.items()})
+    return tuple([_fixed(one) for one in content]) if isinstance(content, (list, tuple)) else content
 
 
 # Any: a rule is what finds out whether a value is what its type says.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from dataclasses import fields
 from decimal import Decimal
 from typing import Any, get_type_hints
@@ -204,3 +206,26 @@ def test_consent_has_the_documents_form() -> None:
         },
         "ccpa": {"data_sale_opt_out": {"consented": True, "timestamp_unixtime_ms": 1}},
     }
+
+
+def test_a_value_keeps_what_it_was_given() -> None:
+    """A map that is changed afterwards changes nothing, and the value's own cannot be."""
+    attributes: dict[str, Any] = {"a": "1", "list": ["x"]}
+    event = CustomEvent(event_name="x", custom_event_type="other", custom_attributes=attributes)
+
+    attributes["a"] = "2"
+    attributes["list"].append("y")
+
+    assert event.custom_attributes == {"a": "1", "list": ("x",)}
+    assert event.form["custom_attributes"] == {"a": "1", "list": '["x"]'}
+    with pytest.raises(TypeError, match="replace"):
+        event.custom_attributes["a"] = "3"  # type: ignore[index]  # which is what is refused
+
+
+def test_equal_values_have_one_hash() -> None:
+    """Also those with maps; and they can be copied and pickled."""
+    one, other = (
+        CustomEvent(event_name="x", custom_event_type="other", custom_attributes={"a": ["1"]})
+        for _ in range(2)
+    )
+    assert {one, other, deepcopy(one), pickle.loads(pickle.dumps(one))} == {one}
