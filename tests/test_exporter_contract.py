@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -56,12 +57,16 @@ EXPORTERS: dict[Callable[[], Any], Any] = {  # Any: each signal's own; and what 
     MParticleAnalyticsLogExporter: [],
     MParticleAnalyticsSpanExporter: [],
 }
-SHUTDOWNS: tuple[tuple[list[float], dict[str, float]], ...] = (
+SHUTDOWNS: tuple[tuple[list[Any], dict[str, Any]], ...] = (  # Any: whatever callers say
     ([], {}),
     ([500.0], {}),
     ([], {"timeout_millis": 500.0}),
     ([], {"timeout": 500.0}),  # PeriodicExportingMetricReader's word for it, in milliseconds too
     ([], {"timeout": 500.0, "a_later_word": 1.0}),
+    ([None], {}),
+    (["soon"], {}),
+    ([float("nan")], {}),
+    ([], {"timeout": float("inf")}),
 )
 
 CALLS: dict[str, tuple[Callable[..., Any], Callable[[Any], Receipt]]] = {  # Any: each vendor's client
@@ -96,6 +101,20 @@ def test_shutdown_is_understood_in_every_form(
         assert one.force_flush(timeout_millis=500.0)
         assert one.export(nothing).name == "FAILURE"
         assert one.ledger().balanced
+
+
+@pytest.mark.parametrize("duration", [float("nan"), float("inf"), None, "soon", True])
+def test_what_is_no_duration_waits_as_long_as_the_setting_says(duration: Any) -> None:
+    """A flush and a shutdown come back while the vendor is down, whatever they are given as their time."""
+    nobody = "http://127.0.0.1:9/config.json"
+    exporter = MPulseSpanExporter(api_key="K", domain="d", config_url=nobody, timeout=0.2)
+    began = time.monotonic()
+    exporter.export(finished_spans("Checkout"))
+    flushed = exporter.force_flush(duration)
+    exporter.shutdown(duration)
+
+    assert (flushed, exporter.ledger().balanced) == (False, True)
+    assert time.monotonic() - began < 5
 
 
 SCRIPT = """

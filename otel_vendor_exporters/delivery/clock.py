@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from math import isfinite
 
 
 class Clock:
@@ -43,3 +44,8 @@ class AgeClock:
         """Milliseconds since the epoch."""
         passed_ms = (self._clock.lasting() - self._began) * 1000
         return min(self._clock.unix_ms(), self._began_unix_ms + passed_ms)
+
+
+def is_duration(given: object) -> bool:
+    """Whether a caller has given a duration that can be waited for; None, "5", NaN and infinity are none."""
+    return isinstance(given, (int, float)) and not isinstance(given, bool) and isfinite(given)

@@ -10,10 +10,10 @@ from __future__ import annotations
 import atexit
 import logging
 from functools import partial
-from math import isfinite
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from otel_vendor_exporters.delivery import reentry
+from otel_vendor_exporters.delivery.clock import is_duration
 from otel_vendor_exporters.delivery.ledger import Counts
 from otel_vendor_exporters.delivery.request import Receipt
 
@@ -73,14 +73,10 @@ class DirectClient(Generic[D]):
         """How long to wait: what the caller says if that is a time, else the setting."""
         if timeout_seconds is None:
             return self._timeout_seconds
-        if _is_time(timeout_seconds):
+        if is_duration(timeout_seconds):
             return min(timeout_seconds, _LONGEST_SECONDS)
         if self._tells_no_time():
             text = "%s: timeout_seconds takes a number of seconds, and is %s: the setting timeout holds"
             shown = timeout_seconds if isinstance(timeout_seconds, float) else type(timeout_seconds).__name__
             _logger.warning(text, type(self).__name__, shown)
         return self._timeout_seconds
-
-
-def _is_time(seconds: object) -> bool:
-    return isinstance(seconds, (int, float)) and not isinstance(seconds, bool) and isfinite(seconds)

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from opentelemetry.metrics import MeterProvider
 
 from otel_vendor_exporters.delivery import reentry
+from otel_vendor_exporters.delivery.clock import is_duration
 from otel_vendor_exporters.delivery.ledger import Counts
 from otel_vendor_exporters.delivery.self_metrics import SelfMetrics
 from otel_vendor_exporters.delivery.sender import Delivery
@@ -112,7 +113,9 @@ class Outlet:
         return reentry.within(self._destination.delivery.ledger.counts)
 
     def _seconds(self, timeout_millis: float) -> float:
-        """The SDK's deadlines are not ours to trust: the last collection passes its interval."""
+        """The SDK's deadlines are not ours to trust: the last collection passes its interval, others None."""
+        if not is_duration(timeout_millis):
+            return self._timeout_seconds
         return min(timeout_millis / 1000, self._timeout_seconds)
 
 
@@ -132,7 +135,7 @@ class ThroughOutlet:
         `timeout`, in milliseconds too, goes before: the SDK's periodic reader calls it so (#5574).
         """
         timeout = kwargs.get("timeout")
-        self._outlet.close(float(timeout) if isinstance(timeout, (int, float)) else timeout_millis)
+        self._outlet.close(timeout if isinstance(timeout, (int, float)) else timeout_millis)
 
     def ledger(self) -> Counts:
         """What became of everything this process sent to this account."""

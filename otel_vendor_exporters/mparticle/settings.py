@@ -126,7 +126,10 @@ class MParticleSettings:
         choices=("avoid", "allow"),
     )
     timeout: float = setting(
-        "Seconds one request may take, and force_flush and shutdown at most.", default=10.0, minimum=0.01
+        "Seconds one request may take, and force_flush and shutdown at most.",
+        default=10.0,
+        minimum=0.01,
+        maximum=3600,
     )
     connections: int = setting("Requests under way at once, at most.", default=4, minimum=1, maximum=64)
     batches_per_second: float = setting(

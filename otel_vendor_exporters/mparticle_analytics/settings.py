@@ -93,7 +93,10 @@ class AnalyticsSettings:
         "Bytes of one request's body.", default=900_000, minimum=2_000, maximum=1_000_000
     )
     timeout: float = setting(
-        "Seconds one request may take, and force_flush and shutdown at most.", default=10.0, minimum=0.01
+        "Seconds one request may take, and force_flush and shutdown at most.",
+        default=10.0,
+        minimum=0.01,
+        maximum=3600,
     )
     connections: int = setting("Requests under way at once, at most.", default=1, minimum=1, maximum=64)
     duplicates: str = setting(

@@ -74,7 +74,7 @@ BAD: Mapping[str, tuple[Any, ...]] = {
     "proxy": (*TEXTS, "proxy.local:8080", "ftp://proxy", "http://:1", "http://h:x", "http://h\nx"),
     "session": (*TEXTS, "visitor", "Process"),
     "undefined": (*TEXTS, "keep", "Send", "send"),  # send: only to this machine
-    "timeout": numbers(0, -1, 0.009),
+    "timeout": numbers(0, -1, 0.009, 3601, 1e10),
     "connections": numbers(0, 65, 1.5),
     "max_beacons_per_hour": numbers(0, 11, 12.5, -1),
     "processes": numbers(0, -1, 1.5),
