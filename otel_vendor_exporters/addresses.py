@@ -19,14 +19,18 @@ from otel_vendor_exporters.settings import Secret
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 
 # As semantic conventions name what is a URL, or the path of one that people put a query behind.
-_URLS = frozenset({"url.full", "url.original", "url.path", "http.url", "http.target"})
+_URLS = frozenset({"url", "url.full", "url.original", "url.path", "http.url", "http.target"})
 _URL_ENDINGS = (".url", ".url.full", ".url.original", ".url.path")  # browser.document.url.full, ...
 _USER = re.compile(r"([/\\]{2})[^/?#\\]*@")
 _QUERY = re.compile(r"[?#]")
 
 
+_INDEX = ".0123456789"  # what a list adds to its name for each entry: redirect.url.0
+
+
 def is_url(name: str) -> bool:
-    """Whether an attribute of that name holds a URL."""
+    """Whether an attribute of that name holds a URL, or a list of that name's."""
+    name = name.rstrip(_INDEX)
     return name in _URLS or name.endswith(_URL_ENDINGS)
 
 
@@ -35,6 +39,11 @@ def bare_url(text: str, *, keeps_query: bool = False) -> str:
     if not keeps_query and ("?" in text or "#" in text):
         text = _QUERY.split(text, maxsplit=1)[0]
     return _USER.sub(r"\1", text) if "@" in text else text
+
+
+def bare_url_bytes(content: bytes | bytearray, *, keeps_query: bool = False) -> bytes:
+    """The same of a URL that is not decoded."""
+    return bare_url(content.decode("latin-1"), keeps_query=keeps_query).encode("latin-1")
 
 
 def is_sendable(url: str) -> bool:

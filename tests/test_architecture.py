@@ -75,7 +75,7 @@ OWN_LAYERS: dict[str, tuple[set[str], ...]] = {
     "mparticle_analytics": (
         {"texts", "units"},
         {"settings"},
-        {"users", "wire"},
+        {"lists", "users", "wire"},
         {"answers", "codec", "context", "merges", "properties"},
         {"mapping", "packing"},
         {"project"},
@@ -95,8 +95,8 @@ PURE = {
         *("outside", "packing", "units", "wire"),
     },
     "mparticle_analytics": {
-        *("answers", "codec", "context", "mapping", "packing", "properties", "settings", "texts"),
-        *("units", "users", "wire"),
+        *("answers", "codec", "context", "lists", "mapping", "packing", "properties", "settings"),
+        *("texts", "units", "users", "wire"),
     },
 }
 IMPURE_MODULES = {

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from otel_vendor_exporters import attributes as names
-from otel_vendor_exporters.mparticle_analytics.texts import SURELY_SHORT, cut, property_texts
+from otel_vendor_exporters.mparticle_analytics.texts import SURELY_SHORT, Shown, cut, property_texts
 
 if TYPE_CHECKING:
     from opentelemetry._logs import LogRecord
@@ -34,14 +34,14 @@ class Context:
         chosen: Sequence[str],
         lets: Callable[[str], bool] = lambda _: True,
         lets_inner: Callable[[str], bool] = lambda _: True,
-        told: Callable[[str, object], object] = lambda _, value: value,
+        shown: Callable[[str], Shown | None] = lambda _: None,
     ) -> None:
         """
         `lets` says of names whether they may be sent, `lets_inner` of dotted ones that come of maps, and
-        `told` what of a value may.
+        `shown` what of their texts.
         """
         chosen = tuple(name for name in dict.fromkeys(chosen) if lets(name))  # no name twice
-        self._lets_inner, self._told = lets_inner, told
+        self._lets_inner, self._shown = lets_inner, shown
         own = {*_OF_LOG, *_OF_SPAN, _BODY, names.OTEL_SCOPE_NAME, names.OTEL_SCOPE_VERSION}
         self._of_resource = [name for name in chosen if name not in own]
         self._of_scope = [
@@ -67,7 +67,7 @@ class Context:
         if type(body) is str and len(body) <= SURELY_SHORT:
             pairs.append((_BODY, body))
         else:
-            pairs.extend(property_texts({_BODY: body}, Counter(), self._lets_inner, self._told).items())
+            pairs.extend(property_texts({_BODY: body}, Counter(), self._lets_inner, self._shown).items())
         return pairs
 
     def of_span(self, span: ReadableSpan) -> list[tuple[str, str]]:
@@ -96,7 +96,7 @@ class Context:
         if scope is not None:
             of_scope = {names.OTEL_SCOPE_NAME: scope.name, names.OTEL_SCOPE_VERSION: scope.version or None}
             chosen.update({name: of_scope[name] for name in self._of_scope})
-        return tuple(property_texts(chosen, Counter(), self._lets_inner, self._told).items())
+        return tuple(property_texts(chosen, Counter(), self._lets_inner, self._shown).items())
 
 
 def _trace_id(of: object) -> str:

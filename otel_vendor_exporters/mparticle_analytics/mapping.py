@@ -20,7 +20,7 @@ from otel_vendor_exporters.delivery.echoes import IS_ECHO, is_echo
 from otel_vendor_exporters.mparticle_analytics.context import Context
 from otel_vendor_exporters.mparticle_analytics.properties import Properties
 from otel_vendor_exporters.mparticle_analytics.settings import AnalyticsSettings
-from otel_vendor_exporters.mparticle_analytics.texts import fits, has_lone_surrogate, property_texts
+from otel_vendor_exporters.mparticle_analytics.texts import fits, has_lone_surrogate
 from otel_vendor_exporters.mparticle_analytics.units import Kind, Unit
 from otel_vendor_exporters.mparticle_analytics.users import Users
 from otel_vendor_exporters.mparticle_analytics.wire import (
@@ -90,7 +90,7 @@ class EventMapping:
         self._properties = Properties(settings)
         of_event = self._properties
         self._context = Context(
-            settings.context_properties, of_event.lets_context, of_event.lets_in_context, of_event.told
+            settings.context_properties, of_event.lets_context, of_event.lets_in_context, of_event.shown
         )
         self._ids_from = [(name, name in settings.anonymous_id_from) for name in settings.user_id_from]
         self._sends_anonymous = settings.anonymous == "send"
@@ -187,7 +187,7 @@ class EventMapping:
         of_user: dict[str, object] = {}
         pairs = self._properties.of(attributes, extras, mapped.left_out, of_user)
         if of_span:
-            of_user = {**_user_attributes(of_span), **of_user}
+            of_user = {**self._properties.of_user(of_span), **of_user}
         self._tell_of_user(mapped, ids, of_user)
         content = event_content(name_json, ids.user, pairs, time_unix_ms)
         mapped.units.append(Unit(Kind.EVENT, (ids.user,), content))
@@ -231,7 +231,7 @@ class EventMapping:
         if self._merges:
             self._merge(mapped, ids)
         if of_user:
-            texts = self._users.changed(ids.user, property_texts(of_user, mapped.left_out))
+            texts = self._users.changed(ids.user, self._properties.user_texts(of_user, mapped.left_out))
             if texts:
                 mapped.units.append(identify_unit(ids.user, texts))
 
@@ -265,8 +265,3 @@ def _id_text(value: object) -> str:
     if isinstance(value, str) or (is_number and value.bit_length() <= 256):  # type: ignore[attr-defined]  # an int
         return str(value)
     return ""
-
-
-def _user_attributes(attributes: Mapping[str, object]) -> dict[str, object]:
-    prefix = names.MPARTICLE_USER_ATTRIBUTE_PREFIX
-    return {name[len(prefix) :]: value for name, value in attributes.items() if name.startswith(prefix)}

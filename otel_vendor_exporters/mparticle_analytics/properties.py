@@ -9,15 +9,19 @@ Rule: the JSON is the same as that of `wire.AnalyticsEvent` with the same proper
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from fnmatch import fnmatchcase
+from collections.abc import Iterable, Mapping
+from functools import partial
+from typing import NamedTuple
 
 from otel_vendor_exporters import attributes as names
 from otel_vendor_exporters.addresses import bare_url, is_url
-from otel_vendor_exporters.mparticle_analytics.settings import NOT_SENT, AnalyticsSettings
+from otel_vendor_exporters.mparticle_analytics.lists import Lists
+from otel_vendor_exporters.mparticle_analytics.settings import AnalyticsSettings
 from otel_vendor_exporters.mparticle_analytics.texts import (
     MOST_PROPERTIES,
     SURELY_SHORT,
+    Shown,
+    has_lone_surrogate,
     is_nested,
     property_texts,
     text_of,
@@ -26,23 +30,33 @@ from otel_vendor_exporters.mparticle_analytics.wire import joined, pair, quoted
 
 _MOST_REMEMBERED = 10_000
 _OURS = (names.MPARTICLE_PREFIX, names.MPULSE_PREFIX)  # attributes that speak to exporters
-_NOTHING = ""
 _SIMPLE = frozenset({str, int, bool, float, bytes, type(None)})
 Extras = Iterable[tuple[str, str]]  # names and texts of what is added to an event
+
+
+class _Known(NamedTuple):
+    """
+    What is known of names. Whoever uses it takes it once: another thread may begin a new one meanwhile.
+
+    `starts` are the beginnings of members, `"name":`, empty for what is not sent as a property; `of_user` the
+    bare names of what describes the user. A name that is in none of them takes the long way.
+    """
+
+    starts: dict[str, str]
+    of_user: dict[str, str]
+    long_ways: set[str]
 
 
 class Properties:
     """Writes properties, by the allow and deny lists. Any thread may call."""
 
     def __init__(self, settings: AnalyticsSettings) -> None:
-        self._allow = settings.allow_attributes or ("*",)
-        self._never = settings.deny_attributes
-        self._named = settings.allow_attributes
-        self._deny = self._never + (() if settings.allow_attributes else NOT_SENT)
+        self._lists = Lists(settings)
         self._consumed = frozenset((*settings.user_id_from, *settings.anonymous_id_from, names.EVENT_NAME))
-        self._starts: dict[str, str] = {}  # attribute name to `"name":`
-        self._keeps_query = any(fnmatchcase("url.query", one) for one in settings.allow_attributes)
-        self._special: set[str] = set()  # names that may have to be cut, and may then be equal; and of URLs
+        self._bare_url = partial(bare_url, keeps_query=self._lists.names("url.query"))
+        self._known = _Known({}, {}, set())
+        self.lets_context = self._lists.lets_context
+        self.lets_in_context = self._lists.lets_in_context
 
     def of(
         self,
@@ -54,20 +68,22 @@ class Properties:
         """
         The members for `attributes`, then for those `extras` that no attribute is named like.
 
-        Attributes that describe the user are put into `of_user`, by their bare names.
+        Attributes that describe the user, and may be sent, are put into `of_user`, by their bare names.
         """
-        if not attributes.keys() <= self._starts.keys():
-            for name in attributes:
-                self._start(name)
-        if not _SIMPLE.issuperset(map(type, attributes.values())) or not self._special.isdisjoint(attributes):
+        known = self._known
+        if not attributes.keys() <= known.starts.keys():
+            known = self._learn(known, attributes)
+        if not _SIMPLE.issuperset(map(type, attributes.values())) or not known.long_ways.isdisjoint(
+            attributes
+        ):
             return self._long_way(attributes, extras, left_out, of_user)
         parts: list[str] = []
-        starts = self._starts
+        starts = known.starts
         for name, value in attributes.items():
-            start = starts.get(name) or self._start(name)
+            start = starts[name]
             if not start:
-                if is_of_user(name):
-                    of_user[_bare(name)] = value
+                if name in known.of_user:
+                    of_user[known.of_user[name]] = value
                 continue
             text = text_of(value, left_out) if type(value) is not str or len(value) > SURELY_SHORT else value
             if text is not None:
@@ -78,6 +94,22 @@ class Properties:
             del parts[MOST_PROPERTIES:]
         return joined(parts)
 
+    def of_user(self, attributes: Mapping[str, object]) -> dict[str, object]:
+        """Those of the attributes that describe the user and may be sent, by their bare names."""
+        return {
+            _bare(name): value
+            for name, value in attributes.items()
+            if is_of_user(name) and self._lists.lets_of_user(_bare(name), has_inner=is_nested(value))
+        }
+
+    def user_texts(self, of_user: Mapping[str, object], left_out: Counter[str]) -> dict[str, str]:
+        """Names and texts of what describes the user."""
+        return property_texts(of_user, left_out, self._lists.lets_in_user, self.shown)
+
+    def shown(self, name: str) -> Shown | None:
+        """What is shown of a URL: neither user and password nor, unless allowed, its query."""
+        return self._bare_url if is_url(name) else None
+
     def _long_way(
         self,
         attributes: Mapping[str, object],
@@ -85,62 +117,34 @@ class Properties:
         left_out: Counter[str],
         of_user: dict[str, object],
     ) -> str:
-        chosen: dict[str, object] = {}
-        for name, value in attributes.items():
-            if is_of_user(name):
-                of_user[_bare(name)] = value
-            elif self._start(name) or (is_nested(value) and not self._is_silenced(name)):
-                chosen[name] = value
-        texts = property_texts(chosen, left_out, self._lets_inner, self.told)
+        of_user.update(self.of_user(attributes))
+        chosen = {name: value for name, value in attributes.items() if self._lets(name, is_nested(value))}
+        texts = property_texts(chosen, left_out, self._lists.lets_inner, self.shown)
         for name, text in extras:
             if name not in attributes and len(texts) < MOST_PROPERTIES:
                 texts.setdefault(name, text)
         return joined(pair(name, text) for name, text in texts.items())
 
-    def _lets_inner(self, name: str) -> bool:
-        """Whether a dotted name that comes of a map may be sent: it, or a map it is in, must be allowed."""
-        names_of_it = (name, *_maps_of(name))
-        allowed = any(_matches(one, self._allow) for one in names_of_it)
-        denied = _matches(name, self._deny) or any(_matches(one, self._never) for one in names_of_it)
-        return allowed and not denied and not self._is_personal(name)
+    def _lets(self, name: str, has_inner: bool) -> bool:
+        """Whether an attribute may be sent as a property, or something in it."""
+        is_others = name in self._consumed or name.startswith(_OURS)
+        return not is_others and bool(name or has_inner) and self._lists.lets(name, has_inner=has_inner)
 
-    def told(self, name: str, value: object) -> object:
-        """What of a value may be sent: of a URL neither user and password nor, unless allowed, its query."""
-        if isinstance(value, str) and is_url(name):
-            return bare_url(value, keeps_query=self._keeps_query)
-        return value
-
-    def lets_context(self, name: str) -> bool:
-        """Whether a context property may be sent, which was chosen by its name."""
-        return not _matches(name, self._never)
-
-    def lets_in_context(self, name: str) -> bool:
-        """Whether a dotted name may be sent that comes of a map which is a context property."""
-        names_of_it = (name, *_maps_of(name))
-        return not any(_matches(one, self._never) for one in names_of_it) and not self._is_personal(name)
-
-    def _is_personal(self, name: str) -> bool:
-        """Whether a dotted name ends like personal data, in whatever map it is."""
-        return not _matches(name, self._named) and any(
-            _matches(one, names.PERSONAL_ATTRIBUTES) for one in _tails_of(name)
-        )
-
-    def _start(self, name: str) -> str:
-        """The member's beginning, empty for what is not sent."""
-        start = self._starts.get(name)
-        if start is None:
-            sent = bool(name) and not self._is_silenced(name) and _matches(name, self._allow)
-            start = f"{quoted(name)}:" if sent else _NOTHING
-            if len(self._starts) >= _MOST_REMEMBERED:
-                self._starts, self._special = {}, set()
-            self._starts[name] = start
-            if len(name) > SURELY_SHORT or is_url(name):
-                self._special.add(name)
-        return start
-
-    def _is_silenced(self, name: str) -> bool:
-        """Whether neither an attribute nor anything in it is ever sent."""
-        return name in self._consumed or name.startswith(_OURS) or _matches(name, self._deny)
+    def _learn(self, known: _Known, attributes: Iterable[str]) -> _Known:
+        """What is known of these names and others; a new beginning when it is too much."""
+        if len(known.starts) >= _MOST_REMEMBERED:
+            known = self._known = _Known({}, {}, set())
+        unknown = [name for name in attributes if name not in known.starts]
+        if any(len(name) > SURELY_SHORT or has_lone_surrogate(name) for name in unknown):
+            return _Known(known.starts, known.of_user, set(unknown))  # not to be remembered
+        for name in unknown:
+            if is_url(name):
+                known.long_ways.add(name)
+            if is_of_user(name) and self._lists.lets_of_user(_bare(name), has_inner=False):
+                known.of_user[name] = _bare(name)
+            # The last: whoever finds it here finds the rest.
+            known.starts[name] = f"{quoted(name)}:" if self._lets(name, has_inner=False) else ""
+        return known
 
 
 def is_of_user(name: str) -> bool:
@@ -150,17 +154,3 @@ def is_of_user(name: str) -> bool:
 
 def _bare(name: str) -> str:
     return name[len(names.MPARTICLE_USER_ATTRIBUTE_PREFIX) :]
-
-
-def _maps_of(name: str) -> Iterator[str]:
-    """The names of the maps that hold what has a dotted name."""
-    return (name[:index] for index, one in enumerate(name) if one == ".")
-
-
-def _tails_of(name: str) -> Iterator[str]:
-    """A dotted name as the maps that hold it would call it."""
-    return (name[index + 1 :] for index, one in enumerate(name) if one == ".")
-
-
-def _matches(name: str, globs: Iterable[str]) -> bool:
-    return any(fnmatchcase(name, glob) for glob in globs)

@@ -71,11 +71,13 @@ class AnalyticsSettings:
         default=NOTHING,
     )
     allow_attributes: tuple[str, ...] = setting(
-        "Attributes (globs) that are sent as properties; all but personal and technical ones unless set.",
+        "Attributes (globs) that are sent as properties, of events and of users; all but personal and"
+        " technical ones unless set.",
         default=(),
     )
     deny_attributes: tuple[str, ...] = setting(
-        "Attributes and context properties (globs) that are never sent, nor what is in them.", default=()
+        "Attributes, context and user properties (globs) that are never sent, nor what is in them.",
+        default=(),
     )
     context_properties: tuple[str, ...] = setting(
         "What else each event tells: resource attributes, otel.scope.name, otel.scope.version, log.body,"
