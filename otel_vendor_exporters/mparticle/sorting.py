@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 
 from otel_vendor_exporters import attributes as names
-from otel_vendor_exporters.addresses import bare_url, is_url
+from otel_vendor_exporters.addresses import bare_url, bare_url_bytes, is_url
 from otel_vendor_exporters.errors import EncodingError
 from otel_vendor_exporters.mparticle.device import Location
 from otel_vendor_exporters.mparticle.kinds import NEEDED, NETWORK, Kind
@@ -62,7 +62,7 @@ _NEEDED = NEEDED | {SESSION_ID, RECORD_UID, names.MPARTICLE_CUSTOM_EVENT_TYPE}
 # A traceback ends with the exception's message.
 _HOLDS: Mapping[str, tuple[str, ...]] = {"exception.stacktrace": ("exception.message", "message")}
 
-_AS_IT_IS, _URL, _SHORTENED, _OWN, _OWN_URL, _SAID, _NOWHERE = range(7)
+_AS_IT_IS, _URL, _SHORTENED, _OWN, _OWN_URL, _SAID, _SAID_URL, _NOWHERE = range(8)
 
 
 # What says whose the event is, what the event may use up, and the rest, ready.
@@ -131,10 +131,12 @@ class Sorter:
                 continue
             if place == _SAID:
                 said.append((name, value) if type(value) is str else (name, value, type(value)))
+            elif place == _SAID_URL:
+                said.append((name, _bare(value, keeps_query=self._keeps_query)))
             elif place == _OWN:
                 own[name] = value
             elif place == _OWN_URL:
-                own[name] = bare_url(text_of(value), keeps_query=self._keeps_own_query)
+                own[name] = text_of(_bare(value, keeps_query=self._keeps_own_query))
             else:
                 attributes[attribute_name(name)] = self._text(name, value)
         return said, own
@@ -150,7 +152,9 @@ class Sorter:
             return _NOWHERE
         if self._people.speaks_of(name):
             needed = self._people.needs(name)
-            return _SAID if needed or self._permits.lets(*known_as) else _NOWHERE
+            if not needed and not self._permits.lets(*known_as):
+                return _NOWHERE
+            return _SAID_URL if is_url(name) and not needed else _SAID
         if len(known_as) > 1:
             if name not in _NEEDED and not self._permits.lets(*known_as):
                 return _NOWHERE
@@ -172,7 +176,22 @@ class Sorter:
         return (self._kind.takes[name],) if name in self._kind.takes else ()
 
     def _text(self, name: str, value: object) -> str:
-        return value_text(bare_url(text_of(value), keeps_query=self._keeps_query) if is_url(name) else value)
+        return value_text(_bare(value, keeps_query=self._keeps_query) if is_url(name) else value)
+
+
+def _bare(value: object, *, keeps_query: bool) -> object:
+    """A URL, or a list of them, without what is not for others."""
+    if isinstance(value, (list, tuple)):
+        return [_bare_one(one, keeps_query=keeps_query) for one in value]
+    return _bare_one(value, keeps_query=keeps_query)
+
+
+def _bare_one(value: object, *, keeps_query: bool) -> object:
+    if isinstance(value, (bytes, bytearray)):
+        return bare_url_bytes(value, keeps_query=keeps_query)
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    return bare_url(text_of(value), keeps_query=keeps_query)
 
 
 def details(own: dict[str, object], left_out: Counter[str]) -> dict[str, Any]:  # Any: each key's own type

@@ -39,8 +39,8 @@ def attribute_texts(attributes: Mapping[str, object]) -> dict[str, str]:
 
 
 def attribute_name(name: object) -> str:
-    """The name of an attribute, cut where the server would cut it."""
-    return cut(_exact(name), MOST_NAME_LENGTH)
+    """The name of an attribute, cut where the server would cut it; two that are sent alike are one here."""
+    return cut(_encodable(_exact(name)), MOST_NAME_LENGTH)
 
 
 def value_text(value: object) -> str:
@@ -58,7 +58,7 @@ def first_attributes(texts: Mapping[str, str]) -> dict[str, str]:
 
 def plain_texts(values: Mapping[str, object]) -> dict[str, str]:
     """Custom flags and other maps for which mParticle names no limit: no None, texts only."""
-    return {_exact(name): text_of(value) for name, value in values.items() if value is not None}
+    return {_encodable(_exact(name)): text_of(value) for name, value in values.items() if value is not None}
 
 
 def user_attribute_texts(attributes: Mapping[str, object]) -> dict[str, str | list[str]]:
@@ -66,7 +66,7 @@ def user_attribute_texts(attributes: Mapping[str, object]) -> dict[str, str | li
     texts: dict[str, str | list[str]] = {}
     for name, value in attributes.items():
         if value is not None:
-            texts[cut(_exact(name), MOST_NAME_LENGTH)] = user_attribute_text(value)
+            texts[attribute_name(name)] = user_attribute_text(value)
     return texts if len(texts) <= MOST_ATTRIBUTES else dict(islice(texts.items(), MOST_ATTRIBUTES))
 
 
@@ -102,6 +102,11 @@ def _texts(values: Iterable[object]) -> Iterable[str]:
 def _exact(text: object) -> str:
     """A name as a str: JSON would write a subclass by its content, and so do we."""
     return text if type(text) is str else text_of(text)
+
+
+def _encodable(text: str) -> str:
+    """The text as UTF-8 holds it, with question marks for halves of characters."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def _integer_text(value: int) -> str:

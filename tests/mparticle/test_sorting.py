@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from otel_vendor_exporters.attributes import PERSONAL_ATTRIBUTES
-from tests.mparticle.records import USER, log, mapping
+from tests.mparticle.records import USER, batches, log, mapping
 
 
 def data_with(attributes: dict[str, Any], **settings: Any) -> dict[str, Any]:
@@ -75,9 +75,38 @@ def test_a_path_leaves_without_query(name: str) -> None:
 
 
 def test_urls_of_any_type_are_made_bare() -> None:
-    """A list of them, and nothing of None."""
-    data = data_with({"a.url": ["http://ann:pw@x/a", "http://ben:pw@y/b?c"], "b.url": None, "c.url": 7})
-    assert data == {"custom_attributes": {"a.url": '["http://x/a","http://y/b', "c.url": "7"}}
+    """A list of them, bytes, one simply called url, and nothing of None."""
+    data = data_with(
+        {
+            "a.url": ["http://ann:pw@x/a", "http://ben:pw@y/b?c", None, b"http://z/?c"],
+            "b.url": None,
+            "c.url": 7,
+            "d.url": b"http://z/?c",
+            "url": URL,
+            "redirect.url.0": URL,
+        }
+    )
+    assert data == {
+        "custom_attributes": {
+            "a.url": '["http://x/a","http://y/b",null,"aHR0cDovL3ov"]',
+            "c.url": "7",
+            "d.url": "aHR0cDovL3ov",
+            **dict.fromkeys(("url", "redirect.url.0"), "https://shop.example/cart"),
+        }
+    }
+
+
+@pytest.mark.parametrize(
+    ("value", "left"),
+    [(URL, "https://shop.example/cart"), ([URL, "http://x/?y"], ["https://shop.example/cart", "http://x/"])],
+)
+def test_a_users_urls_are_made_bare(value: Any, left: Any) -> None:
+    """An attribute of the user hides what an attribute of an event does."""
+    records = [log("x", {**USER, "mparticle.user_attributes.landing.url": value})]
+
+    (batch,) = batches(mapping().from_logs(records))
+
+    assert batch["user_attributes"] == {"landing.url": left}
 
 
 def test_only_allowed_attributes_leave() -> None:

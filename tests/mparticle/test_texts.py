@@ -63,6 +63,13 @@ def test_attributes_are_cut_and_counted() -> None:
     assert list(attribute_texts({f"a{n}": n for n in range(150)})) == [f"a{n}" for n in range(100)]
 
 
+def test_names_that_are_sent_alike_are_one() -> None:
+    """Halves of characters are question marks on the wire: no object holds a name twice."""
+    names = {chr(0xD800): 1, chr(0xDC00): 2, "?": 3, "é": 4}
+    for texts in (attribute_texts(names), user_attribute_texts(names), plain_texts(names)):
+        assert texts == {"?": "3", "é": "4"}
+
+
 def test_user_attributes_keep_their_lists() -> None:
     """A list has at most 1000 entries of 512 characters; anything else is a text."""
     texts = user_attribute_texts({"list": ["x" * 600, None, 2], "long": [1] * 2000, "map": {"a": 1}})
