@@ -18,10 +18,11 @@ from urllib.parse import parse_qs, quote_plus
 
 from otel_vendor_exporters.delivery import policy
 from otel_vendor_exporters.delivery.request import Outcome, Reply
-from otel_vendor_exporters.mparticle_analytics.units import EVENTS, Kind, Unit
+from otel_vendor_exporters.mparticle_analytics.units import EVENTS, REMOVALS, Kind, Unit
 from otel_vendor_exporters.mparticle_analytics.wire import percent_encoded
 
-MOST_TRIES = 3  # of a unit that nobody else's can vouch for: one at once, the others a minute or more apart
+MOST_AT_ONCE = 3  # units of one user that are refused in a row before the key, found right before, is doubted
+MOST_TRIES = 3  # of a unit in doubt: one at once, the others a minute or more apart
 RECENT_SECONDS = 300.0  # so long the key is taken to be right that was accepted
 _MOST_PROVEN = 100  # bounded memory: some may never be tried again
 _MOST_WORDS = 200
@@ -49,8 +50,8 @@ class Doubt:
     `proven_at` is when the key was last found right, in monotonic seconds; soon after it a 400 means what was
     sent. `at_once` are the users whose units were refused for that since: so that a key which is withdrawn
     costs few. `refused` are the users whose single units were kept after a 400 since anything was accepted;
-    two of them mean the key. `proven` are those since whose refusal something was accepted: it was not the
-    key. `tries` counts refusals in a row.
+    `tries` counts these refusals, and two of them mean the key. `proven` are those since whose refusal
+    something was accepted: it was not the key.
     """
 
     refused: frozenset[str] = frozenset()
@@ -62,12 +63,12 @@ class Doubt:
     def is_clear(self, user: str, now: float) -> bool:
         """Whether a 400 for a unit of this user alone is that unit's fault."""
         is_recent = self.proven_at is not None and now - self.proven_at < RECENT_SECONDS
-        return is_recent and len(self.at_once) < MOST_TRIES and {user}.issuperset(self.at_once)
+        return is_recent and len(self.at_once) < MOST_AT_ONCE and {user}.issuperset(self.at_once)
 
     @property
     def is_key(self) -> bool:
         """Whether the key, not the data, is taken to be wrong."""
-        return len(self.refused) > 1
+        return self.tries > 1
 
     @property
     def suspects(self) -> frozenset[str]:
@@ -86,6 +87,10 @@ class Doubt:
     def after_clear_refusal(self, user: str) -> Doubt:
         """A single unit of this user was answered 400, and it was its own fault."""
         return replace(self, at_once=(*self.at_once, user))
+
+    def after_giving_up(self) -> Doubt:
+        """That the key was once right has cost a unit; no other is given up for it."""
+        return Doubt(proven=self.proven)
 
     def without(self, user: str) -> Doubt:
         """The unit that was in question is gone."""
@@ -150,25 +155,25 @@ def _bad_request(units: Sequence[Unit], words: str, doubt: Doubt, now: float) ->
     """
     Malformed, or the key: a unit alone is refused if the key was found right a moment ago.
 
-    Otherwise, and when a second user's is refused without anything accepted in between, it is kept until
-    something else is accepted, and then refused.
-    If nobody else's unit shows the key to be right or wrong, it is given up after some slow tries, because
-    the next one may be fine.
+    Otherwise it is kept until something else is accepted, and then refused. If nobody else's unit can show
+    the key to be right or wrong, it is given up after some slow tries, so that the next one has its turn; but
+    only if the key was right once, and only one: what this library writes is well-formed, so that the key is
+    more likely wrong. A removal is not refused at once nor given up, since nobody would ask for it again.
     """
     user, alone = units[0].users[0], f"{told(units[0])}: {words}"
     if len(units) > 1 and not doubt.is_key:
         return Answer(Outcome.DIVIDE, "http_400", words, doubt)
     if len(units) == 1 and user in doubt.proven:
         return Answer(Outcome.REFUSED, "http_400", alone, doubt.without(user))
-    if len(units) == 1 and doubt.is_clear(user, now):
+    may_end = len(units) == 1 and units[0].kind not in REMOVALS
+    if may_end and doubt.is_clear(user, now):
         return Answer(Outcome.REFUSED, "http_400", alone, doubt.after_clear_refusal(user))
     doubt = doubt.after_refusal(user)
+    if may_end and doubt.refused == {user} and doubt.tries > MOST_TRIES and doubt.proven_at is not None:
+        return Answer(Outcome.REFUSED, "http_400", alone, doubt.after_giving_up())
     if doubt.is_key:
         return Answer(Outcome.LATER_SLOWLY, "http_400", f"{words}, whatever is sent: check api_key", doubt)
-    if doubt.tries > MOST_TRIES:
-        return Answer(Outcome.REFUSED, "http_400", alone, doubt.without(user))
-    outcome = Outcome.LATER if doubt.tries == 1 else Outcome.LATER_SLOWLY
-    return Answer(outcome, "http_400", f"{alone}; it, or api_key, is wrong", doubt)
+    return Answer(Outcome.LATER, "http_400", f"{alone}; it, or api_key, is wrong", doubt)
 
 
 def words_of(reply: Reply, secrets: Iterable[str]) -> str:

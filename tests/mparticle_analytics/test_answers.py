@@ -7,7 +7,7 @@ import pytest
 from otel_vendor_exporters.delivery.request import Failure, Outcome, Reply
 from otel_vendor_exporters.mparticle_analytics.answers import Answer, Doubt, answer_to
 from otel_vendor_exporters.mparticle_analytics.units import Unit
-from otel_vendor_exporters.mparticle_analytics.wire import AnalyticsEvent, Identify
+from otel_vendor_exporters.mparticle_analytics.wire import AnalyticsEvent, Delete, Identify, Suppress
 
 NOW = 1_700_000_000_999
 LOST = Reply(failure=Failure.NO_ANSWER, words="ReadTimeoutError")
@@ -155,17 +155,42 @@ def test_A14_an_outage_in_between_proves_nothing() -> None:
     assert [one.outcome for one in found] == [Outcome.LATER, Outcome.LATER, Outcome.LATER_SLOWLY]
 
 
-def test_A14_a_lone_users_malformed_unit_does_not_stand_in_the_way_for_ever() -> None:
-    """With nobody else to vouch for the key it is given up after some slow tries."""
+def test_A14_while_nothing_was_ever_accepted_a_lone_user_loses_nothing() -> None:
+    """What is sent is well-formed: the key is named, and all is kept until it works."""
     a = event("a")
 
-    found = answers(*[([a], 400)] * 5)
+    *found, last = answers(*[([a], 400)] * 10, ([a], 200))
 
+    assert [one.outcome for one in found] == [Outcome.LATER, *[Outcome.LATER_SLOWLY] * 9]
+    assert {one.words for one in found[1:]} == {"HTTP 400, whatever is sent: check api_key"}
+    assert (last.outcome, last.doubt.is_key) == (Outcome.DELIVERED, False)
+
+
+def test_A14_where_the_key_was_right_one_unit_of_a_lone_user_is_given_up() -> None:
+    """After some slow tries the next one has its turn; if that is refused, too, it is the key."""
+    a, long_ago = event("a"), Doubt(proven_at=-1_000.0)
+    found: list[Answer] = []
+    for _ in range(10):
+        doubt = found[-1].doubt if found else long_ago
+        found.append(answer_to([a], Reply(status=400), doubt, events_again=True))
+
+    slowly = Outcome.LATER_SLOWLY
     assert [one.outcome for one in found] == [
-        Outcome.LATER,
-        *[Outcome.LATER_SLOWLY] * 2,
-        Outcome.REFUSED,
-        Outcome.LATER,
+        *(Outcome.LATER, slowly, slowly, Outcome.REFUSED),
+        *(Outcome.LATER, *[slowly] * 5),
+    ]
+
+
+@pytest.mark.parametrize("removal", [Delete("a").unit(), Suppress("a").unit()])
+def test_A14_a_removal_is_kept_until_the_key_is_proven(removal: Unit) -> None:
+    """Nobody would ask for it again: a 400 for it means the key, unless something else is then accepted."""
+    refused, accepted = ([removal], 400), ([event("b")], 200)
+
+    found = answers(accepted, *[refused] * 6, accepted, refused)
+
+    assert [one.outcome for one in found[1:]] == [
+        *(Outcome.LATER, *[Outcome.LATER_SLOWLY] * 5),
+        *(Outcome.DELIVERED, Outcome.REFUSED),
     ]
 
 

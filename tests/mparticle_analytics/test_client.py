@@ -288,6 +288,32 @@ def test_A14_a_wrong_key_loses_nothing(
     assert client.ledger().lost == 0
 
 
+def test_A14_a_wrong_key_loses_nothing_of_a_lone_user(
+    service: Service, clock: ForwardClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The key is named though nobody else's events show it to be wrong, and a deletion waits as well."""
+    service.key = "not yet"
+    destination = destination_for(AnalyticsSettings.read(**service.settings), clock)
+    with AnalyticsClient(**service.settings) as client:
+        client.track_many(events(3, users=1), timeout_seconds=0)
+        for tried in range(1, 7):
+            service.until_called(tried)
+            client.flush(0.2)
+            clock.forward(601)
+        removal = client.delete("jane", timeout_seconds=0)
+        client.flush(0.2)
+        assert (removal.receipt, client.ledger().lost) == (Receipt(waiting=1), 0)
+
+        service.key = "k"
+        clock.forward(601)
+        assert client.flush(10)
+        destination.release(1)
+
+    assert "delete" in service.kinds
+    assert [name for _, name in service.events] == ["e0", "e1", "e2"]
+    assert "HTTP 400: Bad Request, whatever is sent: check api_key; what waits is kept" in caplog.text
+
+
 def test_A14_a_malformed_event_is_refused_once_the_key_is_proven(
     service: Service, client: AnalyticsClient
 ) -> None:
