@@ -74,7 +74,7 @@ LAYERS = (
 OWN_LAYERS: dict[str, tuple[set[str], ...]] = {
     "mparticle_analytics": (
         {"texts", "units"},
-        {"settings"},
+        {"profiles", "settings"},
         {"lists", "users", "wire"},
         {"answers", "codec", "context", "merges", "properties"},
         {"mapping", "packing"},
@@ -95,8 +95,8 @@ PURE = {
         *("outside", "packing", "units", "wire"),
     },
     "mparticle_analytics": {
-        *("answers", "codec", "context", "lists", "mapping", "packing", "properties", "settings"),
-        *("texts", "units", "users", "wire"),
+        *("answers", "codec", "context", "lists", "mapping", "packing", "profiles", "properties"),
+        *("settings", "texts", "units", "users", "wire"),
     },
 }
 IMPURE_MODULES = {

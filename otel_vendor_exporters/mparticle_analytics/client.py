@@ -114,7 +114,7 @@ class AnalyticsClient(DirectClient[Destination]):
             raise ValueError(f"method is {method!r}: expected post or get")
         now = self._destination.clock.unix_ms()
         unit = event.unit(now) if method == "post" else event.get_unit(now)
-        return self._called(1, lambda timeout: self._told([event], [unit], timeout), timeout_seconds)
+        return self._called(1, lambda timeout: self._tracked([event], [unit], timeout), timeout_seconds)
 
     def track_many(
         self, events: Iterable[AnalyticsEvent], *, timeout_seconds: float | None = None
@@ -123,7 +123,9 @@ class AnalyticsClient(DirectClient[Destination]):
         events = list(events)
         now = self._destination.clock.unix_ms()
         units = [event.unit(now) for event in events]
-        return self._called(len(units), lambda timeout: self._told(events, units, timeout), timeout_seconds)
+        return self._called(
+            len(units), lambda timeout: self._tracked(events, units, timeout), timeout_seconds
+        )
 
     def identify(
         self, user_id: str, properties: Mapping[str, object], *, timeout_seconds: float | None = None
@@ -134,6 +136,7 @@ class AnalyticsClient(DirectClient[Destination]):
 
         def told(timeout_seconds: float | None) -> Receipt:
             self._destination.users.identified(user_id)
+            self._destination.users.profiles.told(user_id, identify.texts)
             return self._told([identify], [unit], timeout_seconds)
 
         return self._called(1, told, timeout_seconds)
@@ -198,6 +201,13 @@ class AnalyticsClient(DirectClient[Destination]):
         """What nobody gets a receipt of: refused. What was dropped is in the ledger already."""
         self._destination.delivery.ledger.saw(0, receipt.refused)
 
+    def _tracked(
+        self, events: Sequence[AnalyticsEvent], units: Sequence[Unit], timeout_seconds: float | None
+    ) -> Receipt:
+        for event in events:
+            self._destination.users.profiles.overwritten(event.user_id, event.texts)
+        return self._told(events, units, timeout_seconds)
+
     def _told(
         self,
         values: Sequence[AnalyticsEvent | Identify],
@@ -227,7 +237,7 @@ class AnalyticsClient(DirectClient[Destination]):
 def _destination(settings: AnalyticsSettings, clock: Clock) -> Destination:
     notices = Notices(logging.getLogger(f"otel_vendor_exporters.{_VENDOR}"), clock)
     suppressed = suppressed_by(settings, notices)
-    users = Users(suppressed)
+    users = Users(suppressed, clock=clock)
     merges = Merges(merged_by(settings, notices))
     project = Project(settings, users, suppressed, merges, notices, clock)
     most_per_second = settings.most_per_second

@@ -189,6 +189,7 @@ class EventMapping:
         if of_span:
             of_user = {**self._properties.of_user(of_span), **of_user}
         self._tell_of_user(mapped, ids, of_user)
+        self._users.profiles.overwritten(ids.user, attributes, but=of_user)
         content = event_content(name_json, ids.user, pairs, time_unix_ms)
         mapped.units.append(Unit(Kind.EVENT, (ids.user,), content))
         return None
@@ -231,7 +232,9 @@ class EventMapping:
         if self._merges:
             self._merge(mapped, ids)
         if of_user:
-            texts = self._users.changed(ids.user, self._properties.user_texts(of_user, mapped.left_out))
+            texts = self._users.profiles.changed(
+                ids.user, self._properties.user_texts(of_user, mapped.left_out)
+            )
             if texts:
                 mapped.units.append(identify_unit(ids.user, texts))
 

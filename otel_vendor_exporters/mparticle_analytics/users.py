@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
+from otel_vendor_exporters.delivery.clock import Clock
+from otel_vendor_exporters.mparticle_analytics.profiles import Profiles
 from otel_vendor_exporters.mparticle_analytics.units import Kind, Unit
 
 K = TypeVar("K")
@@ -43,29 +44,24 @@ class _Anonymous:
 class Users:
     """What is known of users, for all exporters and clients of one project in one process."""
 
-    def __init__(self, suppressed: Names, most: int = MOST_REMEMBERED) -> None:
+    def __init__(
+        self,
+        suppressed: Names,
+        most: int = MOST_REMEMBERED,
+        clock: Clock | None = None,
+    ) -> None:
         self._suppressed = suppressed
+        self._clock = clock or Clock()
         self._most = most
         self.renew_after_fork()
 
     def renew_after_fork(self) -> None:
         """Start from nothing but the suppressed, with a lock that no thread of the parent holds."""
         self._lock = threading.Lock()
-        self._told: dict[tuple[str, str], int] = {}  # (user, attribute) to hash of its text
+        self.profiles = Profiles(self._clock.monotonic, self._most)
         self._anonymous: dict[str, _Anonymous] = {}
         self._known: dict[str, None] = {}  # users: something was merged into them, or a record named them
         self._identified: dict[str, None] = {}  # whom the application's own calls identified
-
-    def changed(self, user_id: str, texts: Mapping[str, str]) -> dict[str, str]:
-        """Those of the attributes that Analytics was not told yet; it is assumed to be told now."""
-        with self._lock:
-            new = {
-                name: text for name, text in texts.items() if self._told.get((user_id, name)) != hash(text)
-            }
-            for name, text in new.items():
-                self._told.pop((user_id, name), None)  # what changes is not the oldest
-                _remember(self._told, (user_id, name), hash(text), self._most)
-            return new
 
     def anonymous_sent(self, anonymous_id: str) -> str | None:
         """An event goes out under this id; the user it is to be merged into now, if there is one."""
@@ -131,11 +127,7 @@ class Users:
         if unit.kind is Kind.ALIAS:
             self._take_back_merge(unit.users[0], unit.users[1], reason)
         elif unit.kind is Kind.IDENTIFY:
-            user_id, texts = unit.users[0], json.loads(unit.content)["properties"]
-            with self._lock:
-                for name, text in texts.items():
-                    if self._told.get((user_id, name)) == hash(text):
-                        del self._told[user_id, name]
+            self.profiles.take_back(unit.users[0], json.loads(unit.content)["properties"])
 
     def _take_back_merge(self, previous_id: str, new_id: str, reason: str) -> None:
         with self._lock:

@@ -6,25 +6,6 @@ from otel_vendor_exporters.mparticle_analytics.users import Users
 from otel_vendor_exporters.mparticle_analytics.wire import Alias, Identify
 
 
-def test_only_what_changed_is_told() -> None:
-    """Each attribute is told when its text is new for that user."""
-    users = Users(set())
-
-    assert users.changed("u", {"plan": "pro", "age": "23"}) == {"plan": "pro", "age": "23"}
-    assert users.changed("u", {"plan": "pro", "age": "24"}) == {"age": "24"}
-    assert users.changed("other", {"plan": "pro"}) == {"plan": "pro"}
-
-
-def test_memory_is_bounded_and_forgets_the_oldest() -> None:
-    """Past the bound the attribute told longest ago is told once more."""
-    users = Users(set(), most=2)
-    for user in ("a", "b", "c"):
-        users.changed(user, {"plan": "pro"})
-
-    assert users.changed("c", {"plan": "pro"}) == {}
-    assert users.changed("a", {"plan": "pro"}) == {"plan": "pro"}
-
-
 def test_A11_an_id_is_merged_once_and_only_after_use() -> None:
     """Without events under the anonymous id there is nothing to merge; afterwards it happens once."""
     users = Users(set())
@@ -90,12 +71,12 @@ def test_A11_a_merge_that_failed_may_be_tried_again() -> None:
 def test_A10_attributes_that_were_lost_are_told_again() -> None:
     """Only those: what was told anew since then is told."""
     users, lost = Users(set()), Identify("u", {"plan": "pro", "age": 23}).unit()
-    users.changed("u", {"plan": "pro", "age": "23"})
-    users.changed("u", {"age": "24"})
+    users.profiles.changed("u", {"plan": "pro", "age": "23"})
+    users.profiles.changed("u", {"age": "24"})
 
     users.take_back(lost, "expired")
 
-    assert users.changed("u", {"plan": "pro", "age": "24"}) == {"plan": "pro"}
+    assert users.profiles.changed("u", {"plan": "pro", "age": "24"}) == {"plan": "pro"}
 
 
 def test_A12_who_is_suppressed_is_so_under_every_id() -> None:
@@ -119,10 +100,10 @@ def test_A12_suppression_outlives_a_fork() -> None:
     """A child process keeps silent about whom its parent did, and tells the rest anew."""
     users = Users(set())
     users.suppress("u")
-    users.changed("v", {"plan": "pro"})
+    users.profiles.changed("v", {"plan": "pro"})
 
     users.renew_after_fork()
 
     assert users.is_suppressed("u")
     assert not users.is_suppressed("v")
-    assert users.changed("v", {"plan": "pro"}) == {"plan": "pro"}
+    assert users.profiles.changed("v", {"plan": "pro"}) == {"plan": "pro"}
