@@ -34,12 +34,12 @@ _MOST_NAME = 60
 # address is wrong, or something in front of Analytics has its own mind.
 MEANING_OF_STATUS: Mapping[int, Outcome] = MappingProxyType(
     {
+        **dict.fromkeys(range(400, 500), Outcome.DIVIDE),  # one event of a hundred may be what is not liked
         **policy.MEANING_OF_STATUS,
         **dict.fromkeys((301, 302, 303, 307, 308, 404, 405, 410), Outcome.LATER_SLOWLY),
-        400: Outcome.DIVIDE,
-        422: Outcome.DIVIDE,
     }
 )
+_READ = frozenset({413, 422})  # answers to a value or a size: key and address were found right
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +128,8 @@ def answer_to(
     if reply.failure is not None:
         return Answer(outcome, "ambiguous", reply.words or reply.failure.value, doubt)
     words = words_of(reply, [*secrets, *(text for unit in units for text in _texts(unit))])
-    if reply.status == 400:
-        return _bad_request(units, words, doubt, now)
+    if outcome is Outcome.DIVIDE and reply.status not in _READ:
+        return _bad_request(units, reply.status, words, doubt, now)
     if outcome is Outcome.DIVIDE and len(units) == 1:
         outcome, words = Outcome.REFUSED, f"{told(units[0])}: {words}"
     if outcome is Outcome.DELIVERED or reply.status == 422:
@@ -151,7 +151,7 @@ def event_name(unit: Unit) -> str:
     return str(json.loads(unit.content)["eventName"])
 
 
-def _bad_request(units: Sequence[Unit], words: str, doubt: Doubt, now: float) -> Answer:
+def _bad_request(units: Sequence[Unit], status: int, words: str, doubt: Doubt, now: float) -> Answer:
     """
     Malformed, or the key: a unit alone is refused if the key was found right a moment ago.
 
@@ -159,21 +159,24 @@ def _bad_request(units: Sequence[Unit], words: str, doubt: Doubt, now: float) ->
     the key to be right or wrong, it is given up after some slow tries, so that the next one has its turn; but
     only if the key was right once, and only one: what this library writes is well-formed, so that the key is
     more likely wrong. A removal is not refused at once nor given up, since nobody would ask for it again.
+
+    Any other answer of this kind comes of something in front of Analytics, which dislikes one unit, or all.
     """
+    reason, suspect = f"http_{status}", "api_key" if status == 400 else "base_url"
     user, alone = units[0].users[0], f"{told(units[0])}: {words}"
     if len(units) > 1 and not doubt.is_key:
-        return Answer(Outcome.DIVIDE, "http_400", words, doubt)
+        return Answer(Outcome.DIVIDE, reason, words, doubt)
     if len(units) == 1 and user in doubt.proven:
-        return Answer(Outcome.REFUSED, "http_400", alone, doubt.without(user))
+        return Answer(Outcome.REFUSED, reason, alone, doubt.without(user))
     may_end = len(units) == 1 and units[0].kind not in REMOVALS
     if may_end and doubt.is_clear(user, now):
-        return Answer(Outcome.REFUSED, "http_400", alone, doubt.after_clear_refusal(user))
+        return Answer(Outcome.REFUSED, reason, alone, doubt.after_clear_refusal(user))
     doubt = doubt.after_refusal(user)
     if may_end and doubt.refused == {user} and doubt.tries > MOST_TRIES and doubt.proven_at is not None:
-        return Answer(Outcome.REFUSED, "http_400", alone, doubt.after_giving_up())
+        return Answer(Outcome.REFUSED, reason, alone, doubt.after_giving_up())
     if doubt.is_key:
-        return Answer(Outcome.LATER_SLOWLY, "http_400", f"{words}, whatever is sent: check api_key", doubt)
-    return Answer(Outcome.LATER, "http_400", f"{alone}; it, or api_key, is wrong", doubt)
+        return Answer(Outcome.LATER_SLOWLY, reason, f"{words}, whatever is sent: check {suspect}", doubt)
+    return Answer(Outcome.LATER, reason, f"{alone}; it, or {suspect}, is wrong", doubt)
 
 
 def words_of(reply: Reply, secrets: Iterable[str]) -> str:

@@ -36,7 +36,9 @@ def outcome_of(*units: Unit, reply: Reply, events_again: bool = True) -> Outcome
         (429, Outcome.LATER, Outcome.LATER),
         (500, Outcome.LATER, Outcome.LATER),
         (503, Outcome.LATER, Outcome.LATER),
-        (451, Outcome.REFUSED, Outcome.REFUSED),
+        (409, Outcome.LATER, Outcome.DIVIDE),
+        (451, Outcome.LATER, Outcome.DIVIDE),
+        (600, Outcome.REFUSED, Outcome.REFUSED),
     ],
 )
 def test_what_a_status_means(status: int, one: Outcome, several: Outcome) -> None:
@@ -133,6 +135,19 @@ def test_A14_while_the_key_is_known_to_be_right_a_malformed_unit_is_refused_at_o
     ]
     assert found[-1].doubt.is_key
     assert long_ago.outcome is Outcome.LATER
+
+
+def test_what_something_in_front_dislikes_is_found_and_refused_alone() -> None:
+    """A firewall's 409 for one event takes no other with it; one for all of them loses nothing."""
+    a, b, c = event("a"), event("b"), event("c")
+
+    found = answers(([a, b], 409), ([a], 409), ([b], 200), ([a], 409))
+    all_disliked = answers(([a, b], 409), ([a], 409), ([b], 409), ([c], 409))
+
+    assert [one.outcome for one in found[:2]] == [Outcome.DIVIDE, Outcome.LATER]
+    assert (found[-1].outcome, found[-1].reason) == (Outcome.REFUSED, "http_409")
+    assert [one.outcome for one in all_disliked[2:]] == [Outcome.LATER_SLOWLY] * 2
+    assert all_disliked[-1].words == "HTTP 409, whatever is sent: check base_url"
 
 
 def test_A14_a_key_that_is_withdrawn_costs_a_lone_user_little() -> None:
