@@ -100,7 +100,7 @@ class AnalyticsSettings:
         minimum=0.01,
         maximum=3600,
     )
-    connections: int = setting("Requests under way at once, at most.", default=1, minimum=1, maximum=64)
+    connections: int = setting("Requests under way at once, at most.", default=8, minimum=1, maximum=64)
     duplicates: str = setting(
         "allow: events whose answer never came are sent again; avoid: they are not.",
         default="allow",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Semaphore
 from typing import Any
 
 import pytest
@@ -25,6 +27,8 @@ from otel_vendor_exporters.mparticle_analytics.settings import ENVIRONMENT_PREFI
 from tests.delivery.loopback import Answer
 from tests.mparticle_analytics.records import log_record, log_records, span_with
 from tests.mparticle_analytics.service import Service
+
+USER_PLAN = "mparticle.user_attributes.plan"
 
 
 @pytest.fixture
@@ -88,8 +92,9 @@ def test_A10_A11_users_are_told_of(service: Service, logs: MParticleAnalyticsLog
 
 def test_both_exporters_share_one_queue(service: Service) -> None:
     """One ledger, one connection, one memory of users; the last to leave ends it."""
-    logs = MParticleAnalyticsLogExporter(**service.settings)
-    spans = MParticleAnalyticsSpanExporter(**service.settings)
+    settings = {**service.settings, "connections": 1}
+    logs = MParticleAnalyticsLogExporter(**settings)
+    spans = MParticleAnalyticsSpanExporter(**settings)
     attributes = {"user.id": "u", "mparticle.user_attributes.plan": "pro"}
     logs.export(log_records({"event_name": "a", "attributes": attributes}))
     spans.export(span_with(("b", {}), **attributes))
@@ -102,6 +107,31 @@ def test_both_exporters_share_one_queue(service: Service) -> None:
     assert service.connections == 1
     assert logs.ledger() == spans.ledger()
     assert spans.ledger().delivered == 4
+
+
+def test_calls_that_travel_alone_do_not_wait_for_each_other(
+    service: Service, logs: MParticleAnalyticsLogExporter
+) -> None:
+    """Those of four users are under way at once; their events come behind them, together."""
+    here, all_here, met = Semaphore(3), threading.Event(), []
+
+    def answer_when_four_are_here() -> None:
+        if not here.acquire(blocking=False):
+            all_here.set()
+        met.append(all_here.wait(5))
+
+    service.fails = answer_when_four_are_here
+    logs.export(
+        log_records(
+            *(
+                {"event_name": "e", "attributes": {"user.id": f"u{number}", USER_PLAN: "pro"}}
+                for number in range(4)
+            )
+        )
+    )
+
+    assert logs.force_flush()
+    assert (service.kinds, met) == ([*["identify"] * 4, "event/batch"], [True] * 5)
 
 
 def test_the_ledger_says_what_became_of_every_record(

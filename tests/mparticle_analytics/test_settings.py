@@ -14,13 +14,13 @@ def read(**keywords: object) -> AnalyticsSettings:
 
 
 def test_a_key_is_all_that_is_needed() -> None:
-    """Defaults are the documented host, one connection, 250 events a second and 48 hours."""
+    """Defaults are the documented host, eight connections, 250 events a second and 48 hours."""
     settings = read()
 
     assert settings.api_key == Secret("k")
     assert "'k'" not in repr(settings)
     assert settings.base_url == "https://api.indicative.com/service"
-    assert (settings.connections, settings.events_per_second, settings.max_age) == (1, 250, 172_800)
+    assert (settings.connections, settings.events_per_second, settings.max_age) == (8, 250, 172_800)
 
 
 def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
