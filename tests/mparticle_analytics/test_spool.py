@@ -21,6 +21,7 @@ client = AnalyticsClient(**{settings!r})
 client.track_many([AnalyticsEvent("seen", user) for user in "abca"], timeout_seconds=0)
 client.identify("b", {{"plan": "pro"}}, timeout_seconds=0)
 client.alias("anon", "b", timeout_seconds=0)
+client.flush(1)  # returns when the pause is known: nothing is under way
 client.delete("c", timeout_seconds=0)
 client.flush(1)
 os._exit(9)
