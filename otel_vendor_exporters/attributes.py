@@ -27,6 +27,7 @@ ENDUSER_ID = "enduser.id"
 EXCEPTION_TYPE = "exception.type"
 EXCEPTION_ATTRIBUTES = frozenset({EXCEPTION_TYPE, "exception.message", "exception.stacktrace"})
 EVENT_NAME = "event.name"  # what log records had before they had a field of that name
+OTEL_EVENT_NAME = "otel.event.name"  # where the SDK's own logging handler leaves it
 SERVICE_NAME = "service.name"
 DEPLOYMENT_ENVIRONMENT_NAME = "deployment.environment.name"
 OTEL_SCOPE_NAME = "otel.scope.name"

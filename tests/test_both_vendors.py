@@ -54,6 +54,7 @@ EVENTS_FOR_BOTH = (
     Record("a user in a session", attributes=SESSION),
     Record("a name of 255 characters", "n" * 255),
     Record("a name by the older attribute", None, {**USER, "event.name": "Order placed"}),
+    Record("a name by the SDK's own handler", None, {**USER, "otel.event.name": "Order placed"}),
     Record("the start of a session", "session.start", SESSION),
     Record("the end of a session", "session.end", SESSION),
     Record("a screen", "page_view"),
@@ -113,6 +114,12 @@ DIFFERENCES = (
             Record("256", attributes={"user.id": "u" * 256}),
             Record("half", attributes={"user.id": "u\ud800"}),
         ),
+    ),
+    Difference(
+        "user id that is neither a text nor an integer",
+        "anonymous",
+        "unusable_user_id",
+        (Record("float", attributes={"user.id": 42.0}), Record("bytes", attributes={"user.id": b"u"})),
     ),
     Difference(
         "time before March 1973, which Analytics would take for seconds",

@@ -126,6 +126,7 @@ class EventMapping:
         record = readable.log_record
         attributes = _plain(record.attributes)
         name = record.event_name or attributes.pop(names.EVENT_NAME, None)
+        name = name or attributes.pop(names.OTEL_EVENT_NAME, None)
         if not name and is_echo(readable):
             return IS_ECHO
         kind, custom_type = self._composer.kind(name, attributes)

@@ -114,6 +114,8 @@ class AnalyticsClient(DirectClient[Destination]):
             raise ValueError(f"method is {method!r}: expected post or get")
         now = self._destination.clock.unix_ms()
         unit = event.unit(now) if method == "post" else event.get_unit(now)
+        if method == "get":
+            self._note_empty(event)
         return self._called(1, lambda timeout: self._tracked([event], [unit], timeout), timeout_seconds)
 
     def track_many(
@@ -227,6 +229,12 @@ class AnalyticsClient(DirectClient[Destination]):
         if timeout > 0:
             self._destination.delivery.wait_for(ticket, timeout)
         return ticket.receipt()
+
+    def _note_empty(self, event: AnalyticsEvent) -> None:
+        """A query has no place for values without a character."""
+        empty = sum(not text for text in event.texts.values())
+        if empty:
+            self._destination.delivery.ledger.saw(0, {}, {"empty_value": empty})
 
     def _note(self, values: Iterable[AnalyticsEvent | Identify]) -> None:
         left_out = sum((Counter(value.left_out) for value in values if value.left_out), Counter[str]())

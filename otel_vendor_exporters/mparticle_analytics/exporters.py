@@ -81,5 +81,6 @@ def _outlet(
 
 
 def _keep(destination: Destination, mapped: Mapped) -> bool:
+    destination.project.tell_of_ids(mapped.ignored["unusable_user_id"])
     destination.delivery.ledger.saw(mapped.records, mapped.ignored, mapped.left_out)
     return not mapped.units or destination.keep(mapped.units)

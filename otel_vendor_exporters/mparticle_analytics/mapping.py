@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from types import NoneType
 from typing import TYPE_CHECKING, NamedTuple
 
 from otel_vendor_exporters import attributes as names
@@ -132,7 +133,7 @@ class EventMapping:
     def _add_log(self, mapped: Mapped, record: ReadableLogRecord, process_user: str) -> str | None:
         log = record.log_record
         attributes = _plain(log.attributes)
-        name = log.event_name or attributes.get(names.EVENT_NAME)
+        name = log.event_name or attributes.get(names.EVENT_NAME) or attributes.get(names.OTEL_EVENT_NAME)
         if not name or (isinstance(name, str) and name.isspace()):
             if is_echo(record):
                 return IS_ECHO
@@ -201,7 +202,7 @@ class EventMapping:
         ids = self._ids_in(attributes, of_span)
         if ids is None:
             if not self._sends_anonymous:
-                return "anonymous"
+                return "unusable_user_id" if self._has_unusable_id(attributes, of_span) else "anonymous"
             ids = _Ids(self._anonymous_user or process_user, False, None)
         elif not ids.is_anonymous:
             self._users.is_user(ids.user)
@@ -227,6 +228,11 @@ class EventMapping:
                 return _Ids(text, is_anonymous, None)
             user = user or text
         return None if user is None else _Ids(user, False, None)
+
+    def _has_unusable_id(self, attributes: Mapping[str, object], of_span: Mapping[str, object]) -> bool:
+        """Whether an id is there that is neither a text nor an integer."""
+        ids = [one.get(name) for one in (attributes, of_span) for name, _ in self._ids_from]
+        return any(not isinstance(value, (str, NoneType)) for value in ids)
 
     def _tell_of_user(self, mapped: Mapped, ids: _Ids, of_user: Mapping[str, object]) -> None:
         if self._merges:

@@ -130,6 +130,12 @@ class Project:
         erase = any(map(self._leaves_no_trace, units))
         return [Verdict(parcel.items, answer.outcome, reason, answer.words, wait or None, erase=erase)]
 
+    def tell_of_ids(self, records: int) -> None:
+        """Say that so many records were ignored because the application's ids are of the wrong type."""
+        if records:
+            text = "%s: %d records are not sent: their user id is neither a text nor an integer"
+            self._notices.say("ids", logging.WARNING, text, self.name, records)
+
     def _objection(self, unit: Unit) -> str | None:
         """Why a unit must not leave."""
         if self._is_silenced(unit):

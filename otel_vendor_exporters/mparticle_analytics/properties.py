@@ -52,7 +52,8 @@ class Properties:
 
     def __init__(self, settings: AnalyticsSettings) -> None:
         self._lists = Lists(settings)
-        self._consumed = frozenset((*settings.user_id_from, *settings.anonymous_id_from, names.EVENT_NAME))
+        ids = (*settings.user_id_from, *settings.anonymous_id_from)
+        self._consumed = frozenset((*ids, names.EVENT_NAME, names.OTEL_EVENT_NAME))
         self._bare_url = partial(bare_url, keeps_query=self._lists.names("url.query"))
         self._known = _Known({}, {}, set())
         self.lets_context = self._lists.lets_context

@@ -54,6 +54,14 @@ def test_A1_A2_an_event_arrives(service: Service, client: AnalyticsClient, metho
     }
 
 
+def test_by_GET_empty_values_are_left_out_and_counted(service: Service, client: AnalyticsClient) -> None:
+    """A query has no place for them."""
+    client.track(AnalyticsEvent("e", "u", {"a": "", "b": 1}), method="get")
+
+    assert service.accepted[0].body["properties"] == {"b": "1"}
+    assert client.ledger().left_out == {"empty_value": 1}
+
+
 def test_A3_the_key_may_travel_in_the_path(service: Service) -> None:
     """A key with a slash arrives as it is; the body does not hold it."""
     service.key = "a/b"

@@ -134,6 +134,20 @@ def test_calls_that_travel_alone_do_not_wait_for_each_other(
     assert (service.kinds, met) == ([*["identify"] * 4, "event/batch"], [True] * 5)
 
 
+def test_ids_of_another_type_are_said_once(
+    logs: MParticleAnalyticsLogExporter, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever gives them would look for the events in vain; the message holds none of them."""
+    for _ in range(3):
+        logs.export(log_record(attributes={"user.id": 42.5}))
+
+    (message,) = [record.getMessage() for record in caplog.records]
+    assert message == (
+        "mparticle_analytics: 1 records are not sent: their user id is neither a text nor an integer"
+    )
+    assert logs.ledger().ignored == {"unusable_user_id": 3}
+
+
 def test_the_ledger_says_what_became_of_every_record(
     service: Service, logs: MParticleAnalyticsLogExporter
 ) -> None:

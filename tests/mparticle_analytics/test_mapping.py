@@ -96,6 +96,17 @@ def test_A6_names_and_ids_that_do_not_fit_are_counted() -> None:
     assert [content["eventName"] for content in contents(result)] == ["n" * 255]
 
 
+@pytest.mark.parametrize("value", [42.0, b"ab", True, ["u1"]])
+def test_an_id_of_another_type_is_not_the_same_as_none(value: Any) -> None:
+    """It is counted apart; with another id beside it, the record is that one's."""
+    records = log_record(attributes={"user.id": value})
+    beside = log_record(attributes={"user.id": value, "session.id": "s"})
+
+    assert mapped(records).ignored == {"unusable_user_id": 1}
+    assert mapped(records, anonymous="send").ignored == {}
+    assert [one["eventUniqueId"] for one in contents(mapped(beside))] == ["s"]
+
+
 @pytest.mark.parametrize(
     ("time", "reason"), [(-1, "bad_time"), (5_000_000, "bad_time"), (1.7e18, "bad_time")]
 )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from otel_vendor_exporters.sandbox import Sandbox
 from tests.no_code import run
 
@@ -37,7 +39,16 @@ logger_provider:
 """
 
 
-def test_the_same_events_go_to_mparticle_and_to_analytics(sandbox: Sandbox, tmp_path: Path) -> None:
+HANDLERS = {
+    "of the instrumentation": {"OTEL_PYTHON_LOG_AUTO_INSTRUMENTATION": "true"},
+    "of the SDK": {"OTEL_PYTHON_LOGGING_AUTO_INSTRUMENTATION_ENABLED": "true"},
+}
+
+
+@pytest.mark.parametrize("handler", HANDLERS.values(), ids=HANDLERS)
+def test_the_same_events_go_to_mparticle_and_to_analytics(
+    sandbox: Sandbox, tmp_path: Path, handler: dict[str, str]
+) -> None:
     """OTEL_LOGS_EXPORTER=mparticle,mparticle_analytics: ordinary logging calls arrive at both."""
     analytics, mparticle = sandbox.mparticle_analytics_settings, sandbox.mparticle_settings
 
@@ -47,7 +58,7 @@ def test_the_same_events_go_to_mparticle_and_to_analytics(sandbox: Sandbox, tmp_
         OTEL_LOGS_EXPORTER="mparticle,mparticle_analytics",
         OTEL_TRACES_EXPORTER="mparticle_analytics",
         OTEL_METRICS_EXPORTER="none",
-        OTEL_PYTHON_LOG_AUTO_INSTRUMENTATION="true",
+        **handler,
         **{f"OTEL_EXPORTER_MPARTICLE_ANALYTICS_{key.upper()}": str(one) for key, one in analytics.items()},
         **{f"OTEL_EXPORTER_MPARTICLE_{key.upper()}": str(one) for key, one in mparticle.items()},
     )
