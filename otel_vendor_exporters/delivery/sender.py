@@ -194,7 +194,7 @@ class Delivery(Generic[U]):
 
     def _work_here(self) -> bool:
         """One job on the caller's thread: at interpreter exit no thread can be started any more."""
-        job = self._job()
+        job = self._job(self._clock.monotonic())
         if job is None:
             return False
         self._lock.release()
@@ -246,15 +246,15 @@ class Delivery(Generic[U]):
     def _next_job(self) -> Callable[[], None] | None:
         with self._lock:
             while not self._stopped:
-                job = self._job() or (_leave_and_come_back if reentry.is_waited_for() else None)
+                now = self._clock.monotonic()  # one look: what lets go between two would be slept through
+                job = self._job(now) or (_leave_and_come_back if reentry.is_waited_for() else None)
                 if job is not None:
                     return job
-                self._clock.wait(self._work_to_do, self._seconds_to_wait())
+                self._clock.wait(self._work_to_do, self._seconds_to_wait(now))
         return None
 
-    def _job(self) -> Callable[[], None] | None:
+    def _job(self, now: float) -> Callable[[], None] | None:
         """What may be done now."""
-        now = self._clock.monotonic()
         if now < self._pace.paused_until or self._sending >= self._pace.lanes:
             return None
         if len(self._ready):
@@ -285,9 +285,8 @@ class Delivery(Generic[U]):
         self._backlog.leave(parcel.items)
         return partial(self._send, parcel)
 
-    def _seconds_to_wait(self) -> float:
+    def _seconds_to_wait(self, now: float) -> float:
         """Until the pause or the rate lets something go. The caller holds the lock."""
-        now = self._clock.monotonic()
         parcel = self._ready.next()
         wait = self._pace.seconds_until_go(parcel.cost if parcel is not None else None, now)
         return wait or self._backlog.seconds_until_claim(now) or _FOREVER_SECONDS

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import random
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -96,6 +97,21 @@ class FastClock(Clock):
 
     def wait(self, condition: threading.Condition, timeout_seconds: float | None) -> None:
         condition.wait(None if timeout_seconds is None else timeout_seconds / self.SPEED)
+
+
+class ClimbingClock(Clock):
+    """Real time that goes on by up to 20 ms whenever somebody looks."""
+
+    def __init__(self) -> None:
+        self._random = random.Random(1)
+        self._ahead = 0.0
+
+    def monotonic(self) -> float:
+        self._ahead += self._random.uniform(0, 0.02)
+        return time.monotonic() + self._ahead
+
+    def lasting(self) -> float:
+        return self.monotonic()
 
 
 class NumbersVendor:

@@ -10,7 +10,17 @@ import pytest
 
 from otel_vendor_exporters.delivery.policy import TokenBucket
 from otel_vendor_exporters.delivery.request import Item, Outcome, Receipt, Reply, Request, Ticket
-from tests.delivery.fakes import UNAVAILABLE, FakeClock, FastClock, Log, NumbersServer, Ways, always, first
+from tests.delivery.fakes import (
+    UNAVAILABLE,
+    ClimbingClock,
+    FakeClock,
+    FastClock,
+    Log,
+    NumbersServer,
+    Ways,
+    always,
+    first,
+)
 from tests.delivery.loopback import GUARD_SECONDS, HANG, RESET, Answer
 
 # Keeping and flushing
@@ -317,6 +327,16 @@ def test_keeps_the_vendors_rate(ways: Ways, clock: FakeClock) -> None:
         way.delivery.flush(1)
 
     assert (at_once, first_wait, server.accepted) == (3, 0.5, [[0], [1], [2], [3], [4]])
+
+
+def test_what_the_rate_lets_go_meanwhile_is_not_slept_through(ways: Ways) -> None:
+    """The wait may end between finding that there is one and asking how long: nobody would be woken."""
+    with NumbersServer() as server:
+        way = ways(server.url, clock=ClimbingClock(), per_parcel=1, rate=TokenBucket(20.0, 1.0))
+        way.keep(range(30))
+        flushed = way.delivery.flush(5)
+
+    assert (flushed, server.numbers) == (True, list(range(30)))
 
 
 @pytest.mark.parametrize("oldest_first", [True, False])
