@@ -39,12 +39,14 @@ class _Known(NamedTuple):
     What is known of names. Whoever uses it takes it once: another thread may begin a new one meanwhile.
 
     `starts` are the beginnings of members, `"name":`, empty for what is not sent as a property; `of_user` the
-    bare names of what describes the user. A name that is in none of them takes the long way.
+    bare names of what describes the user; `urls` are the names of URLs. A record with one of `strange`, which
+    are not to be remembered, takes the long way.
     """
 
     starts: dict[str, str]
     of_user: dict[str, str]
-    long_ways: set[str]
+    urls: set[str]
+    strange: frozenset[str] = frozenset()
 
 
 class Properties:
@@ -74,19 +76,21 @@ class Properties:
         known = self._known
         if not attributes.keys() <= known.starts.keys():
             known = self._learn(known, attributes)
-        if not _SIMPLE.issuperset(map(type, attributes.values())) or not known.long_ways.isdisjoint(
-            attributes
-        ):
+        if known.strange or not _SIMPLE.issuperset(map(type, attributes.values())):
             return self._long_way(attributes, extras, left_out, of_user)
         parts: list[str] = []
         starts = known.starts
+        urls = () if known.urls.isdisjoint(attributes) else known.urls
         for name, value in attributes.items():
             start = starts[name]
             if not start:
                 if name in known.of_user:
                     of_user[known.of_user[name]] = value
                 continue
-            text = text_of(value, left_out) if type(value) is not str or len(value) > SURELY_SHORT else value
+            if type(value) is str and len(value) <= SURELY_SHORT and name not in urls:
+                text: str | None = value
+            else:
+                text = text_of(value, left_out, self._bare_url if name in urls else None)
             if text is not None:
                 parts.append(start + quoted(text))
         parts += [pair(name, text) for name, text in extras if name not in attributes]
@@ -137,10 +141,10 @@ class Properties:
             known = self._known = _Known({}, {}, set())
         unknown = [name for name in attributes if name not in known.starts]
         if any(len(name) > SURELY_SHORT or has_lone_surrogate(name) for name in unknown):
-            return _Known(known.starts, known.of_user, set(unknown))  # not to be remembered
+            return known._replace(strange=frozenset(unknown))
         for name in unknown:
             if is_url(name):
-                known.long_ways.add(name)
+                known.urls.add(name)
             if is_of_user(name) and self._lists.lets_of_user(_bare(name), has_inner=False):
                 known.of_user[name] = _bare(name)
             # The last: whoever finds it here finds the rest.
