@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -67,16 +67,21 @@ def check_url(name: str, url: str) -> None:
 
 def check_proxy(proxy: Secret | None) -> None:
     """Refuse what is no proxy's URL."""
-    url = "" if proxy is None else proxy.reveal()
-    try:
-        parts = urlsplit(url)
-        right = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        right = False
-    if proxy is not None and not (right and url.isprintable()):
+    if proxy is not None and not is_proxy(proxy.reveal(), ("http", "https")):
         raise ConfigurationError(
             f"proxy is {proxy}: expected a URL such as http://host:8080", setting="proxy"
         )
+
+
+def is_proxy(url: str, schemes: Collection[str]) -> bool:
+    """Whether a URL names a proxy. With an @ behind its host, it is a password with / ? or # in it."""
+    try:
+        parts = urlsplit(url)
+        has_place = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+    whole = "@" not in parts.path + parts.query + parts.fragment
+    return has_place and whole and parts.scheme in schemes and url.isprintable()
 
 
 def check_certificates(ca_file: str | None, client_certificate: str | None) -> None:

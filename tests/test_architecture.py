@@ -29,7 +29,7 @@ ALLOWED: dict[str, set[str]] = {
     "mparticle_analytics": {"addresses", "attributes", "delivery", "errors", "settings"},
     "sandbox": set(),
     "cli": {"sandbox", "doctor", "errors", "send", "settings", *VENDORS},
-    "doctor": {"attributes", "delivery", "errors", "nearest", "settings", *VENDORS},
+    "doctor": {"addresses", "attributes", "delivery", "errors", "nearest", "settings", *VENDORS},
     "send": {"attributes", "delivery", "errors", "settings", *VENDORS},
     "visitor": {"attributes"},
     "log_setup": {"delivery", "errors", "nearest"},  # a child process flushes its providers, too

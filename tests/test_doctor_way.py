@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import ssl
 from email.utils import formatdate
 from pathlib import Path
 from time import time
+from typing import NoReturn
 
 import pytest
 import trustme
 
+from otel_vendor_exporters.doctor.network import unreachable
+from otel_vendor_exporters.mpulse.settings import MPulseSettings
 from otel_vendor_exporters.sandbox import Sandbox
 from otel_vendor_exporters.sandbox.mpulse.config import Switches
-from tests.command import analytics_environment, call, mparticle_environment, mpulse_environment
+from tests.command import (
+    Call,
+    analytics_environment,
+    call,
+    here,
+    mparticle_environment,
+    mpulse_environment,
+)
 from tests.delivery.loopback import Answer, Loopback, http
 from tests.doctor_calls import mparticle, mpulse
 
@@ -145,6 +156,86 @@ def test_a_proxy_that_is_down(sandbox: Sandbox, closed_port: int, variable: str)
     sentence = ended.findings("mpulse")["proxy"][1]
     assert sentence.startswith(f"the proxy …@127.0.0.1:{closed_port} cannot be reached (Connection refused)")
     assert "hidden" not in ended.out
+
+
+@pytest.mark.parametrize("variable", ["https_proxy", "HTTPS_PROXY", "ALL_PROXY"])
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        "http://u:S3C/R3T@127.0.0.1:1",
+        "http://u:12#S3CR3T@127.0.0.1:1",
+        "u:S3C/R3T@127.0.0.1:1",
+        "http://127.0.0.1:99999",
+        "http://[::1",
+        "http://127.0.0.1:0",
+        "htp://127.0.0.1:1",
+    ],
+)
+def test_a_proxy_that_is_none(variable: str, proxy: str) -> None:
+    """The variable is named, and nothing of what may be a password."""
+    mpulse_of_akamai = {"OTEL_EXPORTER_MPULSE_API_KEY": "A", "OTEL_EXPORTER_MPULSE_DOMAIN": "x.y"}
+    ended = call("doctor", "mpulse", "--json", **mpulse_of_akamai, **{variable: proxy})
+
+    assert (ended.status, ended.err) == (2, "")
+    assert ended.findings("mpulse")["proxy"] == (
+        "error",
+        (
+            f"the proxy that {variable} names is none: expected a URL such as http://host:8080, "
+            "what is not plain in user and password percent-encoded (/ as %2F)"
+        ),
+    )
+    assert not re.search("S3C|R3T", ended.out)
+
+
+def test_a_proxy_that_is_none_on_the_way_to_the_collector(sandbox: Sandbox) -> None:
+    """Though NO_PROXY spares the configuration of it."""
+    settings = MPulseSettings.read(**sandbox.mpulse_settings)
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("HTTPS_PROXY", "http://u:S3C/R3T@127.0.0.1:1")
+        obstacle = unreachable("https://17de4c15.akstat.io/", settings)
+
+    assert obstacle is not None
+    assert obstacle.startswith("the proxy that HTTPS_PROXY names is none")
+    assert "S3C" not in obstacle
+
+
+@pytest.mark.parametrize(
+    ("broken", "check", "still"),
+    [
+        ("otel_vendor_exporters.doctor.spool.spool_files", "spool", "accepted"),
+        ("otel_vendor_exporters.doctor.network.skew_seconds", "clock", "accepted"),
+        ("otel_vendor_exporters.doctor.definitions.counted", "names", "collector_reached"),
+        ("otel_vendor_exporters.doctor.mpulse.config_request", "credentials", "right"),
+        ("otel_vendor_exporters.doctor.configuration.nearest", "settings", None),
+    ],
+)
+def test_a_fault_of_ours(
+    sandbox: Sandbox,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    broken: str,
+    check: str,
+    still: str | None,
+) -> None:
+    """It is told as that by its place, without the error's words; the other checks go on."""
+
+    def fail(*_: object) -> NoReturn:
+        raise ZeroDivisionError("S3CR3T")
+
+    monkeypatch.setattr(broken, fail)
+    odd = {"OTEL_EXPORTER_MPULSE_SPOOLDIR": "x"} if still is None else {}
+    for name, value in {**mpulse_environment(sandbox, spool_dir=str(tmp_path)), **odd}.items():
+        monkeypatch.setenv(name, value)
+    status = here("doctor", "mpulse", "--json")
+
+    out, err = capsys.readouterr()
+    ended = Call(status, out, err)
+    (fault,) = (one for one in ended.form["sections"][1]["findings"] if one["code"] == "fault")
+    assert (status, err, fault["level"], fault["check"]) == (2, "", "error", check)
+    assert "by a fault in this library (ZeroDivisionError in doctor/" in fault["sentence"]
+    assert still is None or still in ended.levels("mpulse")
+    assert "S3CR3T" not in out
 
 
 @pytest.mark.parametrize("name", ["ca_file", "client_certificate"])

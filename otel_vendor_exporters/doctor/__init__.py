@@ -46,7 +46,7 @@ def examined(names: Sequence[str] = (), code: Sequence[str] = ()) -> Report:
     tools = Tools(Network(Clock()), _code_names(code))
     vendors = [_vendor(name) for name in VENDORS if not names or name in names]
     sections = [
-        _vendor_section(patient, tools, is_asked_for=bool(names)) for patient in patients(vendors, declared)
+        _guarded_section(patient, tools, is_asked_for=bool(names)) for patient in patients(vendors, declared)
     ]
     installation = (*_installation(is_file_read=bool(findings)), *findings, *_nothing(sections))
     return Report((Section("installation", installation), *sections))
@@ -103,12 +103,13 @@ def _declared() -> tuple[Sequence[Declared], Sequence[Finding]]:
 
 
 def _installation(*, is_file_read: bool) -> Iterator[Finding]:
+    from otel_vendor_exporters.doctor.faults import guarded
     from otel_vendor_exporters.doctor.packages import installed, package_findings
     from otel_vendor_exporters.doctor.signals import exporters_installed, signal_findings
 
-    yield from package_findings(installed())
+    yield from guarded("packages", lambda: package_findings(installed()))
     if not is_file_read:
-        yield from signal_findings(variables(_OTEL), exporters_installed())
+        yield from guarded("signals", lambda: signal_findings(variables(_OTEL), exporters_installed()))
 
 
 def _nothing(sections: Sequence[Section]) -> Iterator[Finding]:
@@ -119,8 +120,19 @@ def _nothing(sections: Sequence[Section]) -> Iterator[Finding]:
         yield Finding(Level.WARNING, "settings", "nothing_configured", sentence)
 
 
+def _guarded_section(patient: Patient, tools: Tools, *, is_asked_for: bool) -> Section:
+    from otel_vendor_exporters.doctor.faults import fault
+    from otel_vendor_exporters.doctor.report import Section
+
+    try:
+        return _vendor_section(patient, tools, is_asked_for=is_asked_for)
+    except Exception as error:  # noqa: BLE001  whatever it is, the other vendors are examined
+        return Section(patient.title, (fault("settings", error),), configured=True)
+
+
 def _vendor_section(patient: Patient, tools: Tools, *, is_asked_for: bool) -> Section:
     from otel_vendor_exporters.doctor.configuration import setting_findings, unread_findings
+    from otel_vendor_exporters.doctor.faults import guarded
     from otel_vendor_exporters.doctor.report import Finding, Level, Section
     from otel_vendor_exporters.doctor.signals import selected
 
@@ -135,7 +147,8 @@ def _vendor_section(patient: Patient, tools: Tools, *, is_asked_for: bool) -> Se
         return Section(patient.title, (finding,), configured=False, settings=found)
     findings += setting_findings(found, lambda: vendor.settings.read(**keywords))
     if not any(finding.level is Level.ERROR for finding in findings):
-        findings += vendor.examine(vendor.settings.read(**keywords), tools)
+        settings = vendor.settings.read(**keywords)
+        findings += guarded("credentials", lambda: vendor.examine(settings, tools))
     return Section(patient.title, tuple(findings), configured=True, settings=found)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from otel_vendor_exporters.delivery.request import Reply, Request
+from otel_vendor_exporters.doctor.faults import guarded
 from otel_vendor_exporters.doctor.network import clock_findings, way_findings
 from otel_vendor_exporters.doctor.report import Finding, Level
 from otel_vendor_exporters.doctor.spool import spool_findings
@@ -23,11 +24,11 @@ _READ = (200, 202, 400)
 
 def examine(settings: MParticleSettings, tools: Tools) -> Iterator[Finding]:
     """The findings of one mParticle input."""
-    yield from spool_findings(disk_for(settings, settings.transport))
+    yield from guarded("spool", lambda: spool_findings(disk_for(settings, settings.transport)))
     yield from user_agent_findings(settings.user_agent)
     exchange = tools.network.ask(question(settings), settings)
-    yield from way_findings(exchange, settings.timeout)
-    yield from clock_findings(exchange)
+    yield from guarded("network", lambda: way_findings(exchange, settings.timeout))
+    yield from guarded("clock", lambda: clock_findings(exchange))
     if exchange.reply.failure is None and not 300 <= exchange.reply.status < 400:
         yield answer_finding(exchange.reply, settings)
 

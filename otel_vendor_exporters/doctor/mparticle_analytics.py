@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from otel_vendor_exporters.delivery.request import Reply, Request
+from otel_vendor_exporters.doctor.faults import guarded
 from otel_vendor_exporters.doctor.network import clock_findings, way_findings
 from otel_vendor_exporters.doctor.report import Finding, Level
 from otel_vendor_exporters.doctor.spool import spool_findings
@@ -25,10 +26,10 @@ _USER = "otel-vendor-exporters-doctor"
 
 def examine(settings: AnalyticsSettings, tools: Tools) -> Iterator[Finding]:
     """The findings of one Analytics project."""
-    yield from spool_findings(disk_for(settings))
+    yield from guarded("spool", lambda: spool_findings(disk_for(settings)))
     exchange = tools.network.ask(question(settings, tools.network.clock.unix_ms()), settings)
-    yield from way_findings(exchange, settings.timeout)
-    yield from clock_findings(exchange)
+    yield from guarded("network", lambda: way_findings(exchange, settings.timeout))
+    yield from guarded("clock", lambda: clock_findings(exchange))
     if exchange.reply.failure is None and not 300 <= exchange.reply.status < 400:
         yield answer_finding(exchange.reply, settings)
 

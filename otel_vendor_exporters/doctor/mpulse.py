@@ -13,12 +13,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from otel_vendor_exporters.doctor.definitions import code_findings, list_finding, setting_findings
+from otel_vendor_exporters.doctor.faults import guarded
 from otel_vendor_exporters.doctor.network import Exchange, clock_findings, unreachable, way_findings
 from otel_vendor_exporters.doctor.report import Finding, Level
 from otel_vendor_exporters.doctor.spool import spool_findings
 from otel_vendor_exporters.doctor.vendor import Tools, Vendor
 from otel_vendor_exporters.mpulse.app_config import AppConfig, Problem, config_request, read_answer
 from otel_vendor_exporters.mpulse.client import disk_for
+from otel_vendor_exporters.mpulse.definitions import Definitions
 from otel_vendor_exporters.mpulse.settings import ENVIRONMENT_PREFIX, USER_AGENT, MPulseSettings
 
 # Words of agents that are no browsers and that bot filters know; mPulse's own list is not published.
@@ -29,12 +31,12 @@ _REFUSALS = (400, 401, 403, 404)
 def examine(settings: MPulseSettings, tools: Tools) -> Iterator[Finding]:
     """The findings of one mPulse app."""
     yield from user_agent_findings(settings.user_agent)
-    yield from spool_findings(disk_for(settings))
+    yield from guarded("spool", lambda: spool_findings(disk_for(settings)))
     network = tools.network
     request = config_request(settings, None, network.clock.unix_ms())
     exchange = network.ask(request, settings)
-    yield from way_findings(exchange, settings.timeout)
-    yield from clock_findings(exchange)
+    yield from guarded("network", lambda: way_findings(exchange, settings.timeout))
+    yield from guarded("clock", lambda: clock_findings(exchange))
     if exchange.reply.failure is not None or 300 <= exchange.reply.status < 400:
         return
     now, now_unix_ms = network.clock.monotonic(), exchange.came_unix_ms
@@ -43,11 +45,8 @@ def examine(settings: MPulseSettings, tools: Tools) -> Iterator[Finding]:
         yield _refused(answer, exchange, settings, tools)
         return
     yield from _accepted(answer, settings)
-    yield list_finding(answer.definitions)
-    yield from setting_findings(settings, answer.definitions)
-    if tools.code is not None:
-        yield from code_findings(tools.code, settings, answer.definitions)
-    yield collector_finding(answer, settings)
+    yield from guarded("names", lambda: _names(answer.definitions, settings, tools))
+    yield from guarded("network", lambda: [collector_finding(answer, settings)])
 
 
 def user_agent_findings(user_agent: str) -> Iterator[Finding]:
@@ -72,6 +71,13 @@ def collector_finding(config: AppConfig, settings: MPulseSettings) -> Finding:
         "mPulse's collectors are below akstat.io and mpstat.us"
     )
     return Finding(Level.ERROR, "network", "collector_unreachable", sentence, {"host": host})
+
+
+def _names(definitions: Definitions, settings: MPulseSettings, tools: Tools) -> Iterator[Finding]:
+    yield list_finding(definitions)
+    yield from setting_findings(settings, definitions)
+    if tools.code is not None:
+        yield from code_findings(tools.code, settings, definitions)
 
 
 def _accepted(config: AppConfig, settings: MPulseSettings) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ import errno
 import os
 import socket
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timezone
 from email.utils import parsedate_to_datetime
@@ -18,10 +18,12 @@ from http.client import HTTPConnection, HTTPException
 from typing import Protocol
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from otel_vendor_exporters.addresses import is_proxy
 from otel_vendor_exporters.delivery.clock import Clock
 from otel_vendor_exporters.delivery.request import Failure, Reply, Request
 from otel_vendor_exporters.delivery.transport import Ways, proxy_for, transport_for
 from otel_vendor_exporters.doctor.report import Finding, Level
+from otel_vendor_exporters.settings import variables
 
 # Vendors order events by their times; mPulse's sandbox finds timings from the future odd from 2 s on.
 SKEW_TO_WARN_SECONDS = 5.0
@@ -29,17 +31,19 @@ SKEW_TO_REFUSE_SECONDS = 300.0  # where mPulse's signed requests and its crumbs 
 # A vendor ignores it; the sandbox knows by it that a question is the doctor's, and finds nothing wrong in it.
 PROBE_HEADER = "X-Otel-Vendor-Exporters-Probe"
 _PORTS = {"http": 80, "https": 443}
+_PROXY_SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
 
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A request, its answer, the proxy on its way, and our clock before and after it."""
+    """A request, its answer, the proxy on its way with what is wrong with it, and our clock around both."""
 
     request: Request
     reply: Reply
     proxy: str | None
     sent_unix_ms: int
     came_unix_ms: int
+    problem: str | None = None  # of the proxy
 
     @property
     def host(self) -> str:
@@ -73,12 +77,34 @@ class Network:
         reply = transport.send(request, settings.timeout)
         came = self.clock.unix_ms()
         transport.close()
-        return Exchange(request, reply, proxy_on_the_way(request.url, settings), sent, came)
+        proxy, problem = proxy_on_the_way(request.url, settings), proxy_problem(request.url, settings)
+        return Exchange(request, reply, proxy, sent, came, problem)
 
 
 def proxy_on_the_way(url: str, settings: Ways) -> str | None:
     """The proxy that stands between an exporter with these settings and `url`, if one does."""
     return proxy_for(url) if settings.proxy is None else settings.proxy.reveal()
+
+
+def proxy_problem(url: str, settings: Ways) -> str | None:
+    """What is wrong with the proxy on the way: with the variable it comes from, and nothing of its URL."""
+    proxy = proxy_on_the_way(url, settings)
+    if proxy is None or is_proxy(proxy, _PROXY_SCHEMES):
+        return None
+    source = "the setting proxy" if settings.proxy else _proxy_variable(url, proxy, variables(""))
+    return (
+        f"the proxy that {source} names is none: expected a URL such as http://host:8080, "
+        "what is not plain in user and password percent-encoded (/ as %2F)"
+    )
+
+
+def _proxy_variable(url: str, proxy: str, environment: Mapping[str, str]) -> str:
+    """The variable that `requests` has taken this proxy from: of a scheme before that of all."""
+    for stem in (urlsplit(url).scheme, "all"):
+        for variable in sorted(environment, reverse=True):  # lower case goes first
+            if variable.lower() == f"{stem}_proxy" and proxy.endswith(environment[variable].strip()):
+                return variable
+    return "the system"
 
 
 def way_findings(exchange: Exchange, timeout_seconds: float) -> Iterator[Finding]:
@@ -144,6 +170,8 @@ def unreachable(url: str, settings: Settings) -> str | None:
     Nothing is sent. TLS is not tried: whether certificates are good, only the transport knows.
     """
     parts, proxy = urlsplit(url), proxy_on_the_way(url, settings)
+    if problem := proxy_problem(url, settings):
+        return problem
     try:
         if proxy is None or parts.scheme == "http":
             _connect(urlsplit(proxy) if proxy else parts, settings.timeout)
@@ -157,6 +185,8 @@ def unreachable(url: str, settings: Settings) -> str | None:
 def _obstacle(exchange: Exchange, timeout_seconds: float) -> tuple[str, str]:
     """What is in the way of an answer: a code, and a sentence with the way out."""
     host, words = exchange.host, exchange.reply.words
+    if exchange.problem:
+        return "proxy", exchange.problem
     first = urlsplit(exchange.proxy) if exchange.proxy else urlsplit(exchange.request.url)
     try:
         _connect(first, timeout_seconds)

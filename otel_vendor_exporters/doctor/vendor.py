@@ -24,7 +24,7 @@ class Vendor:
     """
     One vendor: its settings, and the check that asks it.
 
-    `examine` gets settings that are right, sends nothing that the vendor would count, and never raises.
+    `examine` gets settings that are right, and sends nothing that the vendor would count.
     """
 
     name: str
