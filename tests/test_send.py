@@ -80,6 +80,36 @@ def test_a_metric(sandbox: Sandbox) -> None:
     assert sandbox.received.metrics == {"Orders": 1, "Revenue": 19.9}
 
 
+def test_an_increment_of_nothing(sandbox: Sandbox) -> None:
+    """It goes where the exporters would send it."""
+    ended = mpulse(sandbox, "metric", "Orders", "0", zero_metrics="true")
+
+    assert (ended.status, sandbox.received.metrics) == (0, {"Orders": 0})
+
+
+def test_less_than_a_cent(sandbox: Sandbox) -> None:
+    """It is no loss: an exporter carries it along, so the status is that of what is not delivered now."""
+    ended = mpulse(sandbox, "metric", "Revenue", "0.001")
+
+    assert (ended.status, ended.err, sandbox.received.metrics) == (1, "", {})
+    assert ended.out.splitlines()[-2:] == [
+        "carried",
+        "not delivered now; an exporter would send it along with the next of its metric",
+    ]
+
+
+def test_an_alias_that_came_about(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Whoever shares the spool folder does not ask for it again, and nothing is missing."""
+    alias, folder = ("alias", "anon-1", "u1", "--for-ever"), {"spool_dir": str(tmp_path)}
+    first, again = analytics(sandbox, *alias, **folder), analytics(sandbox, *alias, **folder)
+
+    assert (first.status, again.status, again.err) == (0, 0, "")
+    assert again.out.splitlines() == [
+        "already_merged",
+        "not sent, since it came about before; an exporter would not send it either",
+    ]
+
+
 def test_an_event(sandbox: Sandbox) -> None:
     """A batch of one event of one user; the credentials are stars."""
     ended = mparticle(sandbox, "event", "Order placed", "--user", "u 1", "--attribute", "sku=a=b", "--json")
@@ -237,6 +267,8 @@ def test_what_cannot_be_sent(
     [
         (("timer", "Checkout", "nan"), "send: a timer takes 0 to"),
         (("metric", "Orders", "--", "-1"), "send: a metric takes values below 0 only with negative_metrics"),
+        (("metric", "Orders", "0"), "send: a metric takes an increment of 0 only with zero_metrics"),
+        (("metric", "Orders", "--", "-0.0"), "send: a metric takes an increment of 0 only with zero_metrics"),
         (("event", "", "--user", "u"), "send: "),
     ],
 )

@@ -33,8 +33,11 @@ def timer(given: Mapping[str, Any]) -> Sent:  # Any: arguments of the command li
 def metric(given: Mapping[str, Any]) -> Sent:  # Any: arguments of the command line
     """One increment of a custom metric. Raises ConfigurationError or EncodingError."""
     metric_text(given["value"])  # refuses what has no place
-    if given["value"] < 0 and not MPulseSettings.read().negative_metrics:
+    settings = MPulseSettings.read()
+    if given["value"] < 0 and not settings.negative_metrics:
         raise EncodingError("a metric takes values below 0 only with negative_metrics", field="value")
+    if given["value"] == 0 and not settings.zero_metrics:
+        raise EncodingError("a metric takes an increment of 0 only with zero_metrics", field="value")
     return _sent(given, lambda now, context: Reading(given["name"], How.ADD, given["value"], 1, now, context))
 
 

@@ -27,6 +27,11 @@ _SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "
 _CRUMB = re.compile(r'((?:[?&]|^)(?:h\.cr|s)=|"h\.cr"\s*:\s*")[^&"]*')
 _EXIT_STATUS = {Outcome.DELIVERED: 0, Outcome.REFUSED: 2, Outcome.DROPPED: 2}
 _LATER = 1
+# Dropped, and nothing is missing (the ledger's words): exit status, and what an exporter would do.
+_NO_LOSS = {
+    "carried": (_LATER, "not delivered now; an exporter would send it along with the next of its metric"),
+    "already_merged": (0, "not sent, since it came about before; an exporter would not send it either"),
+}
 U = TypeVar("U")
 
 
@@ -44,17 +49,20 @@ class Sent:
     """
     What went and came back, and what became of the unit: `outcome` is None when nothing could be sent.
 
-    `secrets` are what must not be shown.
+    `reason` is the ledger's word for it, `secrets` are what must not be shown.
     """
 
     steps: tuple[Step, ...]
     outcome: Outcome | None
     words: tuple[str, ...]
     secrets: tuple[str, ...] = field(default=(), repr=False)
+    reason: str = ""
 
     @property
     def exit_status(self) -> int:
         """0 delivered, 1 not now, 2 never."""
+        if self.reason in _NO_LOSS:
+            return _NO_LOSS[self.reason][0]
         return _LATER if self.outcome is None else _EXIT_STATUS.get(self.outcome, _LATER)
 
 
@@ -92,6 +100,7 @@ def passed(
         outcomes[0] if outcomes else None,
         tuple(dict.fromkeys([*heard.words, *said])),
         tuple(one for one in secrets if one),
+        next((verdict.reason for verdict in verdicts), ""),
     )
 
 
@@ -167,6 +176,8 @@ class _Ear(logging.Handler):
 
 
 def _outcome(sent: Sent) -> str:
+    if sent.reason in _NO_LOSS:
+        return _NO_LOSS[sent.reason][1]
     if sent.outcome is Outcome.DELIVERED:
         return "delivered"
     if sent.exit_status == _LATER:
