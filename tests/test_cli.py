@@ -226,6 +226,19 @@ def test_a_wrong_definitions_file_is_told(tmp_path: Path, text: str | None, said
     assert call.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("kind", ["timer", "metric", "dimension"])
+def test_an_empty_name_is_told_wherever_it_stands(tmp_path: Path, kind: str) -> None:
+    """As an option in the words that a definitions file gets, before anything listens."""
+    path = tmp_path / "app.json"
+    path.write_text(json.dumps({f"{kind}s": [""]}))
+    as_option = run("sandbox", "--port", "0", f"--{kind}", "")
+    in_file = run("sandbox", "--port", "0", "--definitions", str(path))
+
+    words = f"{kind}s must be a list of names, and entry 0 is empty\n"
+    assert (as_option.returncode, as_option.stdout, as_option.stderr) == (1, "", f"sandbox: {words}")
+    assert (in_file.returncode, in_file.stdout, in_file.stderr) == (1, "", f"sandbox: {path}: {words}")
+
+
 def test_definitions_and_learning(tmp_path: Path) -> None:
     """--definitions names the app, --learn accepts what it does not name."""
     path = tmp_path / "app.json"

@@ -96,10 +96,14 @@ class Learned(NamedTuple):
 def defined(
     timers: Iterable[str], metrics: Mapping[str, str] | Iterable[str], dimensions: Iterable[str]
 ) -> Definitions:
-    """Definitions with the labels mPulse would give these names."""
+    """Definitions with the labels mPulse would give these names. Raises ValueError for an empty one."""
     if any(isinstance(names, str) for names in (timers, metrics, dimensions)):
         raise ValueError('names must come in a tuple or list: timers=("Checkout",)')
     types = dict(metrics) if isinstance(metrics, Mapping) else dict.fromkeys(metrics, "Number")
+    timers, dimensions = tuple(timers), tuple(dimensions)
+    for kind, names in (("timers", timers), ("metrics", tuple(types)), ("dimensions", dimensions)):
+        if "" in names:
+            raise ValueError(f"{kind} must be a list of names, and entry {names.index('')} is empty")
     return Definitions(
         tuple(Definition(name, f"custom{i}", i) for i, name in enumerate(timers)),
         tuple(Definition(name, f"cmet.{name}", i, kind) for i, (name, kind) in enumerate(types.items())),
