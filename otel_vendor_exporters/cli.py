@@ -42,13 +42,18 @@ MISUSE = 2
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one subcommand; the exit status is its result."""
+    options = command_parser().parse_args(arguments)
+    run: Callable[[argparse.Namespace], int] = options.run
+    return run(options)
+
+
+def command_parser() -> argparse.ArgumentParser:
+    """What reads the command line: every subcommand with its arguments and options."""
     parser = argparse.ArgumentParser(prog="python -m otel_vendor_exporters", description=_DESCRIPTION)
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="command")
     for add in _SUBCOMMANDS:
         add(subparsers)
-    options = parser.parse_args(arguments)
-    run: Callable[[argparse.Namespace], int] = options.run
-    return run(options)
+    return parser
 
 
 def _add_sandbox(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from platform import python_version
 
 import pytest
 
-from otel_vendor_exporters import attributes
+from otel_vendor_exporters import attributes, cli
 from otel_vendor_exporters.attributes import PERSONAL_ATTRIBUTES
 from otel_vendor_exporters.instrumentor import InstrumentorSettings
 from otel_vendor_exporters.mparticle import MParticleSettings
@@ -173,14 +175,51 @@ def test_everything_that_can_be_sent_is_there() -> None:
     assert README.split("<!-- send -->\n")[1].split("<!-- end -->")[0].strip() == send_table()
 
 
-@pytest.mark.parametrize("command", ["sandbox", "doctor"])
-def test_every_option_is_there(command: str) -> None:
-    """In the first cell of a table, or in a line that runs."""
-    usage = shell(f"python -m otel_vendor_exporters {command} --help", ROOT, dict(os.environ)).stdout
-    cells = [line.split("|")[1] for line in README.splitlines() if line.startswith("| `--")]
-    lines = [line for line in SHELL_LINES if f"otel_vendor_exporters {command}" in line]
-    documented = set(re.findall(r"--[a-z-]+", " ".join(cells + lines)))
-    assert set(re.findall(r"--[a-z-]+", usage)) - {"--help"} <= documented
+def commands(parser: argparse.ArgumentParser, name: str = "") -> Iterator[tuple[str, set[str]]]:
+    """Every command that ends in something to do, such as "send timer", with its options."""
+    below = [one for one in parser._actions if isinstance(one, argparse._SubParsersAction)]
+    for action in below:
+        for word, one in action.choices.items():
+            yield from commands(one, f"{name} {word}".strip())
+    if not below:
+        yield name, {option for one in parser._actions for option in one.option_strings} - {"-h", "--help"}
+
+
+def rows_of(command: str) -> list[str]:
+    """README's rows of a command: its own in the table of what can be sent, else those of its options."""
+    verb, _, rest = command.partition(" ")
+    of_send = README.split("<!-- send -->\n")[1].split("<!-- end -->")[0]
+    rows = of_send if verb == "send" else README.split("## See it arrive")[1].split("\n## ")[0]
+    if verb == "send":
+        return [row for row in rows.splitlines() if row.startswith(f"| `{rest} ")]
+    return [row.split("|")[1] for row in rows.splitlines() if row.startswith("| `--") and verb == "sandbox"]
+
+
+def undocumented(parser: argparse.ArgumentParser) -> list[str]:
+    """Commands that stand in no line that runs, and options in neither such a line nor a row."""
+    missing = []
+    for command, options in commands(parser):
+        lines = [line for line in SHELL_LINES if re.search(rf"otel_vendor_exporters {command}( |$)", line)]
+        shown = set(re.findall(r"--?[a-z][a-z-]*", " ".join([*lines, *rows_of(command)])))
+        missing += [] if lines else [command]
+        missing += [f"{command} {option}" for option in sorted(options - shown)]
+    return missing
+
+
+def test_every_command_and_option_is_there() -> None:
+    """What the command line takes stands in README: commands in lines that run, options there or in rows."""
+    assert undocumented(cli.command_parser()) == []
+
+
+def test_a_command_that_is_added_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until README shows it, with its options; one of the same name elsewhere is no excuse."""
+
+    def add_purge(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+        subparsers.add_parser("purge").add_argument("--force", "--json", action="store_true")
+
+    monkeypatch.setattr(cli, "_SUBCOMMANDS", (*cli._SUBCOMMANDS, add_purge))
+
+    assert undocumented(cli.command_parser()) == ["purge", "purge --force", "purge --json"]
 
 
 OURS = sorted(
