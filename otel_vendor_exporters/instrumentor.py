@@ -9,10 +9,8 @@ wrong in the configuration is logged.
 
 from __future__ import annotations
 
-import json
 import logging
-import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +21,7 @@ from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type:
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk.trace import TracerProvider
 
+from otel_vendor_exporters.entries import ENVIRONMENT_PREFIX, InstrumentorSettings, entries_of_file
 from otel_vendor_exporters.last_resort import LAST_RESORT, OUR_LOGGERS, tell_if_shadowed
 from otel_vendor_exporters.settings import read_settings, setting
 from otel_vendor_exporters.visitor import VisitorLogProcessor, VisitorSpanProcessor
@@ -34,28 +33,10 @@ except ImportError:
     tell_if_shadowed()
     raise
 
-ENVIRONMENT_PREFIX = "OTEL_VENDOR_"
 DISABLED_PREFIX = "OTEL_PYTHON_DISABLED_"
 ENTRY_POINT_NAME = "otel_vendor_exporters"
 
 _logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class InstrumentorSettings:
-    """What `instrument()`, the YAML file and the environment may say."""
-
-    instrument: str | None = setting(
-        "Functions to decorate: module:function=timed(Name), separated by semicolons; in YAML also a list.",
-        default=None,
-    )
-    instrument_file: str | None = setting(
-        "A TOML, YAML or JSON file whose `instrument` is a list of such entries.", default=None
-    )
-    visitor_attributes: str = setting(
-        "What of a visitor is stamped: default, all, none, or names of fields separated by commas.",
-        default="default",
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,42 +114,8 @@ def _entries(settings: InstrumentorSettings, given: str | Iterable[Entry] | None
     listed: list[Entry] = [*(entries_in(entries) if isinstance(entries, str) else entries)]
     if settings.instrument_file is not None:
         with _telling("nothing is taken from instrument_file"):
-            listed += _entries_of_file(Path(settings.instrument_file))
+            listed += entries_of_file(Path(settings.instrument_file))
     return listed
-
-
-def _entries_of_file(path: Path) -> list[Entry]:
-    """The list that the file has as `instrument`, or is. Raises what its reader raises."""
-    reader = _READERS.get(path.suffix.lower())
-    if reader is None:
-        raise ValueError(f"{path} is none of {', '.join(_READERS)}")
-    content = reader(path.read_text(encoding="utf-8"))
-    entries = content.get("instrument") if isinstance(content, Mapping) else content
-    if not isinstance(entries, list):
-        raise ValueError(f"{path} has no list named instrument")
-    return entries
-
-
-def _toml(text: str) -> Any:  # Any: what is in a file
-    if sys.version_info >= (3, 11):
-        import tomllib
-
-        return tomllib.loads(text)
-    raise ValueError("TOML needs Python 3.11: write the file as YAML or JSON")
-
-
-def _yaml(text: str) -> Any:  # Any: as above
-    import yaml  # type: ignore[import-untyped]  # only here: it comes with opentelemetry-configuration
-
-    return yaml.safe_load(text)
-
-
-_READERS: Mapping[str, Callable[[str], Any]] = {
-    ".toml": _toml,
-    ".yaml": _yaml,
-    ".yml": _yaml,
-    ".json": json.loads,
-}
 
 
 class Stamps:

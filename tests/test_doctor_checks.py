@@ -145,9 +145,10 @@ def test_selected_exporters(traces: str, metrics: str, logs: str, expected: list
 def test_configuration_files_that_cannot_be_used(tmp_path: Path, text: str) -> None:
     """Whatever OpenTelemetry's reader raises is an error that says so."""
     (tmp_path / "otel.yaml").write_text(text)
-    declared, finding = declared_in(str(tmp_path / "otel.yaml"))
+    content = declared_in(str(tmp_path / "otel.yaml"))
 
-    assert (declared, finding.level.name, finding.code) == ((), "ERROR", "unusable")
+    assert (content.finding.level.name, content.finding.code) == ("ERROR", "unusable")
+    assert (content.exporters, content.instrumentor) == ((), {})
 
 
 def exchange(reply: Reply, proxy: str | None = None, *, seconds: float = 0.5) -> Exchange:

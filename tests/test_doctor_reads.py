@@ -10,7 +10,8 @@ from otel_vendor_exporters.delivery.codec import BytesCodec
 from otel_vendor_exporters.delivery.journal import Changes, Journal, Label, Mark
 from otel_vendor_exporters.delivery.segments import Segment, joined
 from otel_vendor_exporters.delivery.spool_writing import Disk
-from otel_vendor_exporters.doctor.code_names import CodeName, Kind, add_configured, scan
+from otel_vendor_exporters.doctor.code_names import CodeName, Kind, scan
+from otel_vendor_exporters.doctor.configured import add_configured, configured_in
 from otel_vendor_exporters.doctor.definitions import code_findings
 from otel_vendor_exporters.doctor.spool import spool_findings
 from otel_vendor_exporters.mpulse.definitions import Definitions, Metric
@@ -100,14 +101,16 @@ def test_names_of_functions_that_a_configuration_decorates() -> None:
     """They are names as well as those in code; what is not understood is told."""
     found = scan([])
     entries = "a:pay=timed(Payment); a:Cart.*=counted(Carts); a:b.c=timed(record=metric); a:f=event(E); a:x"
-    add_configured(found, entries, "OTEL")
+    for place in configured_in({"OTEL_VENDOR_INSTRUMENT": entries}, {}):
+        add_configured(found, place)
 
     assert [(one.name, one.kind) for one in found.names] == [
         ("Payment", Kind.SPAN),
         ("Carts.{function}", Kind.COUNTER),
         ("b.c", Kind.DURATION),
     ]
-    assert found.unreadable[0].startswith("OTEL: 'a:x' is not understood: write module:function=timed(Name)")
+    (unread,) = found.unreadable
+    assert unread.startswith("OTEL_VENDOR_INSTRUMENT: 'a:x' is not understood: write module:function=timed(N")
 
 
 def disk(folder: Path, key: str = "k") -> Disk[bytes]:

@@ -17,7 +17,7 @@ import pytest
 
 from otel_vendor_exporters import attributes, cli
 from otel_vendor_exporters.attributes import PERSONAL_ATTRIBUTES
-from otel_vendor_exporters.instrumentor import InstrumentorSettings
+from otel_vendor_exporters.entries import InstrumentorSettings
 from otel_vendor_exporters.mparticle import MParticleSettings
 from otel_vendor_exporters.mparticle_analytics import AnalyticsSettings
 from otel_vendor_exporters.mparticle_analytics.settings import NOT_SENT

@@ -20,7 +20,7 @@ from otel_vendor_exporters.settings import found_settings, variables
 
 if TYPE_CHECKING:
     from otel_vendor_exporters.doctor.code_names import Scan
-    from otel_vendor_exporters.doctor.declared import Declared
+    from otel_vendor_exporters.doctor.declared import Content, Declared
     from otel_vendor_exporters.doctor.report import Finding, Report, Section
     from otel_vendor_exporters.doctor.vendor import Tools, Vendor
 
@@ -28,7 +28,6 @@ VENDORS = ("mpulse", "mparticle", "mparticle_analytics")
 _OTEL = "OTEL_"
 _PREFIXES = tuple(f"OTEL_EXPORTER_{name.upper()}_" for name in VENDORS)
 _CONFIG_FILE = "OTEL_CONFIG_FILE"
-_INSTRUMENT = "OTEL_VENDOR_INSTRUMENT"
 
 
 def examined(names: Sequence[str] = (), code: Sequence[str] = ()) -> Report:
@@ -36,19 +35,24 @@ def examined(names: Sequence[str] = (), code: Sequence[str] = ()) -> Report:
     Examine the named vendors, or all, by the settings of the environment or of OTEL_CONFIG_FILE.
 
     `code` are files, folders or modules whose names are compared with what mPulse's app defines.
+    Never raises: what goes wrong in here is a finding.
     """
     from otel_vendor_exporters.delivery.clock import Clock
     from otel_vendor_exporters.doctor.network import Network
     from otel_vendor_exporters.doctor.report import Report, Section
     from otel_vendor_exporters.doctor.vendor import Tools
 
-    declared, findings = _declared()
-    tools = Tools(Network(Clock()), _code_names(code))
+    content = _content()
+    scan, faults = _scan(code, content)
+    tools = Tools(Network(Clock()), scan)
     vendors = [_vendor(name) for name in VENDORS if not names or name in names]
+    declared = content.exporters if content else ()
     sections = [
         _guarded_section(patient, tools, is_asked_for=bool(names)) for patient in patients(vendors, declared)
     ]
-    installation = (*_installation(is_file_read=bool(findings)), *findings, *_nothing(sections))
+    told = (content.finding,) if content else ()
+    untold = _not_compared(scan, sections) if code and scan else ()
+    installation = (*_installation(is_file_read=bool(told)), *told, *faults, *untold, *_nothing(sections))
     return Report((Section("installation", installation), *sections))
 
 
@@ -80,26 +84,43 @@ def patients(vendors: Iterable[Vendor], declared: Sequence[Declared]) -> Iterato
             yield Patient(vendor, vendor.name, {})
 
 
-def _code_names(code: Sequence[str]) -> Scan | None:
-    """The names in sources and in the environment; None when nobody told of any."""
-    from otel_vendor_exporters.doctor.code_names import add_configured, scan
-
-    configured = variables(_INSTRUMENT).get(_INSTRUMENT)
-    if not code and configured is None:
-        return None
-    found = scan(code)
-    add_configured(found, configured or "", _INSTRUMENT)
-    return found
-
-
-def _declared() -> tuple[Sequence[Declared], Sequence[Finding]]:
-    from otel_vendor_exporters.doctor.declared import declared_in
+def _content() -> Content | None:
+    """What the file OTEL_CONFIG_FILE says of us; None without one."""
+    from otel_vendor_exporters.doctor.declared import Content, declared_in
+    from otel_vendor_exporters.doctor.faults import fault
 
     file = variables(_CONFIG_FILE).get(_CONFIG_FILE)
-    if file is None:
-        return (), ()
-    declared, finding = declared_in(file)
-    return declared, (finding,)
+    try:
+        return None if file is None else declared_in(file)
+    except Exception as error:  # noqa: BLE001  whatever it is, the environment is examined
+        return Content(fault("configuration file", error))
+
+
+def _scan(code: Sequence[str], content: Content | None) -> tuple[Scan | None, Sequence[Finding]]:
+    """The names in sources and in configuration, None when nobody told of any; and faults of ours."""
+    from otel_vendor_exporters.doctor.code_names import scan
+    from otel_vendor_exporters.doctor.configured import add_configured, configured_in
+    from otel_vendor_exporters.doctor.faults import fault
+
+    try:
+        places = list(configured_in(variables(_OTEL), content.instrumentor if content else {}))
+        if not code and not places:
+            return None, ()
+        found = scan(code)
+        for place in places:
+            add_configured(found, place)
+    except Exception as error:  # noqa: BLE001  whatever it is, the vendors are examined
+        return None, (fault("names", error),)
+    return found, ()
+
+
+def _not_compared(scan: Scan, sections: Sequence[Section]) -> Iterator[Finding]:
+    """What is to be told of code where no mPulse app's definitions came to compare it with."""
+    from otel_vendor_exporters.doctor.definitions import OF_CODE, uncompared_findings
+
+    if not any(one.code in OF_CODE for section in sections for one in section.findings):
+        asked = any(section.configured and section.name.startswith("mpulse") for section in sections)
+        yield from uncompared_findings(scan, is_asked=asked)
 
 
 def _installation(*, is_file_read: bool) -> Iterator[Finding]:

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
-from instrumentation.targets import entries_in, is_glob, target_of
 from otel_vendor_exporters.doctor.sources import Sources, path_of
 
 _PACKAGE = "instrumentation"
@@ -76,27 +75,6 @@ def _read(file: Path, source: bytes, found: Scan) -> None:
         found.unreadable.append(f"{file}: {type(error).__name__}")
     else:
         found.files += 1
-
-
-def add_configured(found: Scan, entries: str, place: str) -> None:
-    """Add the names of functions that a configuration decorates, as in `shop:pay=timed(Payment)`."""
-    for entry in entries_in(entries):
-        try:
-            target = target_of(entry)
-        except ValueError as error:
-            found.unreadable.append(f"{place}: {error}")
-            continue
-        name, own = target.options.get("name"), target.path
-        if target.use == "event":
-            continue
-        kind = Kind.COUNTER if target.use == "counted" else Kind.SPAN
-        if target.options.get("record") == "metric":
-            kind = Kind.DURATION
-        if is_glob(own):  # of many functions, each adds its own name
-            own, name = "{function}", name and f"{name}.{{function}}"
-        if name is None and kind is not Kind.SPAN:
-            own = _instrument_name(own)
-        found.names.append(CodeName(name or own, kind, place))
 
 
 class _Reader(ast.NodeVisitor):
@@ -164,7 +142,7 @@ class _Reader(ast.NodeVisitor):
                 return
             names = [text] if methods is None else [f"{text}.{method}" for method in methods]
         else:
-            names = own_names if kind is Kind.SPAN else [_instrument_name(name) for name in own_names]
+            names = own_names if kind is Kind.SPAN else [instrument_name(name) for name in own_names]
         self._found.names += [CodeName(name, kind, place) for name in names]
 
     def _decorator(self, node: ast.expr) -> str | None:
@@ -214,7 +192,7 @@ def _text(node: ast.expr) -> str | None:
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
 
 
-def _instrument_name(qualified_name: str) -> str:
+def instrument_name(qualified_name: str) -> str:
     """As `instrumentation.probes` makes it: without what an instrument may not be called."""
     kept = qualified_name.replace("<locals>.", "")
     return "".join(one for one in kept if one.isalnum() or one in "_./-")

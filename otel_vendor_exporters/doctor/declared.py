@@ -14,6 +14,7 @@ from typing import Any
 
 from otel_vendor_exporters.doctor.report import Finding, Level
 
+_INSTRUMENTOR = "otel_vendor_exporters"  # its entry point
 _SIGNALS = {"tracer_provider": "traces", "meter_provider": "metrics", "logger_provider": "logs"}
 
 
@@ -26,8 +27,21 @@ class Declared:
     keywords: Mapping[str, object]
 
 
-def declared_in(file: str) -> tuple[tuple[Declared, ...], Finding]:
-    """The exporters that are not OpenTelemetry's own, and whether the file could be read. Never raises."""
+@dataclasses.dataclass(frozen=True, slots=True)
+class Content:
+    """
+    What the file says of us: whether it could be read, its exporters, and the options of our instrumentor.
+
+    Exporters are those that are not OpenTelemetry's own.
+    """
+
+    finding: Finding
+    exporters: tuple[Declared, ...] = ()
+    instrumentor: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # Any: as in a file
+
+
+def declared_in(file: str) -> Content:
+    """What the file says of us. Never raises."""
     try:
         from opentelemetry.configuration import load_config_file
     except ImportError:
@@ -35,14 +49,14 @@ def declared_in(file: str) -> tuple[tuple[Declared, ...], Finding]:
             "OTEL_CONFIG_FILE is set, and opentelemetry-configuration is not installed, which reads it from "
             'SDK 1.44 on: pip install "otel-vendor-exporters[auto]"; what it holds is not examined here'
         )
-        return (), Finding(Level.WARNING, "configuration file", "no_reader", sentence)
+        return Content(Finding(Level.WARNING, "configuration file", "no_reader", sentence))
     try:
         with _silence():
             content = load_config_file(file)
     except Exception as error:  # noqa: BLE001  whatever it is, OpenTelemetry will raise it, too
         words = " ".join(str(error).split())[:300]
         sentence = f"OTEL_CONFIG_FILE cannot be used, and no telemetry starts: {words}"
-        return (), Finding(Level.ERROR, "configuration file", "unusable", sentence)
+        return Content(Finding(Level.ERROR, "configuration file", "unusable", sentence))
     found = tuple(
         Declared(name, signal, keywords)
         for provider, signal in _SIGNALS.items()
@@ -50,7 +64,14 @@ def declared_in(file: str) -> tuple[tuple[Declared, ...], Finding]:
     )
     told = ", ".join(f"{one.name} for {one.signal}" for one in found) or "none beside OpenTelemetry's own"
     sentence = f"OTEL_CONFIG_FILE is read, and OTEL_…_EXPORTER are not; its exporters: {told}"
-    return found, Finding(Level.OK, "configuration file", "read", sentence)
+    finding = Finding(Level.OK, "configuration file", "read", sentence)
+    return Content(finding, found, _of_instrumentor(content))
+
+
+def _of_instrumentor(content: Any) -> Mapping[str, Any]:  # Any: the reader's own
+    python = getattr(getattr(content, "instrumentation_development", None), "python", None)
+    options = python.get(_INSTRUMENTOR) if isinstance(python, Mapping) else None
+    return options if isinstance(options, Mapping) else {}
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from otel_vendor_exporters.nearest import nearest
 
 _MOST_SHOWN = 30
 _MOST_PLACES = 3
+OF_CODE = frozenset({"no_such_code", "unreadable_code", "made_at_run_time", "scanned"})  # codes of findings
 _ARGUMENT = re.compile(r"\{[^{}]*\}")
 
 
@@ -84,7 +85,21 @@ def code_findings(scan: Scan, settings: MPulseSettings, definitions: Definitions
         more = f" and {len(places) - _MOST_PLACES} more places" if len(places) > _MOST_PLACES else ""
         told = _Use(use.what, use.name, ", ".join(places[:_MOST_PLACES]) + more)
         yield _undefined(told, definitions, "undefined", {"places": places})
-    yield from _scan_findings(scan, len(sent))
+    yield from _scan_findings(scan)
+    if scan.files or scan.names:
+        sentence = f"{counted(scan.files, 'file')} read; {counted(len(sent), 'name')} that code uses defined"
+        yield Finding(Level.OK, "names", "scanned", sentence, {"files": scan.files, "defined": len(sent)})
+
+
+def uncompared_findings(scan: Scan, *, is_asked: bool) -> Iterator[Finding]:
+    """What there is to tell of code without definitions of an app to compare its names with."""
+    why = "has not come: see mpulse" if is_asked else "is not asked for here: examine mpulse, configured, too"
+    sentence = (
+        f"--code is not compared ({counted(scan.files, 'file')} read, {counted(len(scan.names), 'name')}): "
+        f"that takes the configuration of an mPulse app, which {why}"
+    )
+    yield Finding(Level.WARNING, "names", "not_compared", sentence, {"files": scan.files})
+    yield from _scan_findings(scan)
 
 
 class _Ways:
@@ -143,7 +158,7 @@ def _undefined(
     return Finding(Level.WARNING, "names", code, sentence, told)
 
 
-def _scan_findings(scan: Scan, sent: int) -> Iterator[Finding]:
+def _scan_findings(scan: Scan) -> Iterator[Finding]:
     for target in scan.missing:
         sentence = f"{target} is neither a file, nor a folder, nor a module that can be found"
         yield Finding(Level.WARNING, "names", "no_such_code", sentence)
@@ -154,9 +169,6 @@ def _scan_findings(scan: Scan, sent: int) -> Iterator[Finding]:
         number = counted(len(scan.made_at_run_time), "name")
         sentence = f"{number} made at run time, and so not known here ({places})"
         yield Finding(Level.INFO, "names", "made_at_run_time", sentence, {"places": scan.made_at_run_time})
-    if scan.files or scan.names:
-        sentence = f"{counted(scan.files, 'file')} read; {counted(sent, 'name')} that code uses defined"
-        yield Finding(Level.OK, "names", "scanned", sentence, {"files": scan.files, "defined": sent})
 
 
 def _folded(globs: Mapping[str, str]) -> dict[str, str]:
