@@ -12,10 +12,10 @@ from difflib import get_close_matches
 _MOST_LISTED = 5
 
 
-def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name most like `name`, whatever their case; None when none is like it."""
+def nearest(name: str, known: Iterable[str], likeness: float = 0.6) -> str | None:
+    """The known name most like `name`, whatever their case; None when none is as like it as 0 to 1."""
     by_folded = {one.casefold(): one for one in sorted(known)}
-    near = get_close_matches(name.casefold(), by_folded, n=1)
+    near = get_close_matches(name.casefold(), by_folded, n=1, cutoff=likeness)
     return by_folded[near[0]] if near else None
 
 

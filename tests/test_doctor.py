@@ -148,6 +148,60 @@ def test_a_variable_like_no_setting(sandbox: Sandbox) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("variable", "hint"),
+    [
+        ("OTEL_EXPORTER_MPLUSE_API_KEY", "did you mean OTEL_EXPORTER_MPULSE_API_KEY?"),
+        ("OTEL_EXPORTER_MPULS_DOMAIN", "did you mean OTEL_EXPORTER_MPULSE_DOMAIN?"),
+        ("OTEL_EXPORTERS_MPULSE_DOMAIN", "did you mean OTEL_EXPORTER_MPULSE_DOMAIN?"),
+        ("OTEL_MPULSE_CONFIG_URL", "no setting has this name"),
+        ("OTEL_EXPORTER_MPARTCLE_API_SECRET", "did you mean OTEL_EXPORTER_MPARTICLE_API_SECRET?"),
+        (
+            "OTEL_EXPORTER_MPARTICEL_ANALYTICS_API_KEY",
+            "did you mean OTEL_EXPORTER_MPARTICLE_ANALYTICS_API_KEY?",
+        ),
+        ("OTEL_VENDOR_INSTRUMNT", "did you mean OTEL_VENDOR_INSTRUMENT?"),
+        ("OTEL_VENDER_INSTRUMENT_FILE", "did you mean OTEL_VENDOR_INSTRUMENT_FILE?"),
+        ("OTEL_VENDOR_VISITORS", "no setting has this name"),
+    ],
+)
+def test_a_variable_with_a_misspelt_prefix(variable: str, hint: str) -> None:
+    """It is told with the one that was meant, though no vendor is configured by it; its value is not."""
+    ended = call("doctor", "--json", **{variable: "S3CR3T"})
+
+    assert ended.status == 1
+    assert ended.findings("installation")["unread_variable"] == (
+        "warning",
+        f"{variable} is set, and nobody reads it: {hint}",
+    )
+    assert "S3CR3T" not in ended.out
+
+
+def test_a_variable_with_a_misspelt_second_word(sandbox: Sandbox) -> None:
+    """One vendor's prefix begins another's: what was meant may be the other's."""
+    environment = {**mparticle_environment(sandbox), "OTEL_EXPORTER_MPARTICLE_ANALITICS_API_KEY": "x"}
+    ended = call("doctor", "mparticle", "--json", **environment)
+
+    assert ended.findings("mparticle")["unread_variable"][1].endswith(
+        "did you mean OTEL_EXPORTER_MPARTICLE_ANALYTICS_API_KEY?"
+    )
+
+
+def test_variables_of_others_are_theirs(sandbox: Sandbox) -> None:
+    """However like ours their ends are."""
+    foreign = [
+        *("OTEL_EXPORTER_OTLP_TIMEOUT", "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "OTEL_EXPORTER_OTLP_ANY"),
+        *("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_ZIPKIN_TIMEOUT", "OTEL_EXPORTER_PROMETHEUS_A"),
+        *("OTEL_EXPORTER_JAEGER_USER", "OTEL_EXPORTER_GCP_TRACE_PROJECT_ID", "OTEL_SERVICE_NAME"),
+        *("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS", "OTEL_BSP_X"),
+        *("OTEL_METRIC_EXPORT_INTERVAL", "OTEL_EXPORTER_CONSOLE_TIMEOUT", "OTEL_SEMCONV_STABILITY_OPT_IN"),
+        *("OTEL_EXPERIMENTAL_RESOURCE_DETECTORS", "HOTEL_VENDOR_ID", "MPULSE_API_KEY"),
+    ]
+    ended = call("doctor", "mpulse", "--json", **mpulse_environment(sandbox), **dict.fromkeys(foreign, "1"))
+
+    assert "unread_variable" not in {**ended.findings("installation"), **ended.findings("mpulse")}
+
+
 def test_a_spool_folder(sandbox: Sandbox, tmp_path: Path) -> None:
     """Where what waits is kept, and how much that is."""
     ended = mpulse(sandbox, spool_dir=str(tmp_path))

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from otel_vendor_exporters.settings import found_settings, variables
+from otel_vendor_exporters.settings import found_settings, table, variables
 
 if TYPE_CHECKING:
     from otel_vendor_exporters.doctor.code_names import Scan
@@ -124,13 +124,23 @@ def _not_compared(scan: Scan, sections: Sequence[Section]) -> Iterator[Finding]:
 
 
 def _installation(*, is_file_read: bool) -> Iterator[Finding]:
+    from otel_vendor_exporters.doctor.configuration import misspelt_findings
     from otel_vendor_exporters.doctor.faults import guarded
     from otel_vendor_exporters.doctor.packages import installed, package_findings
     from otel_vendor_exporters.doctor.signals import exporters_installed, signal_findings
 
     yield from guarded("packages", lambda: package_findings(installed()))
+    yield from guarded("settings", lambda: misspelt_findings(variables(_OTEL), _known_variables(), _PREFIXES))
     if not is_file_read:
         yield from guarded("signals", lambda: signal_findings(variables(_OTEL), exporters_installed()))
+
+
+def _known_variables() -> frozenset[str]:
+    from otel_vendor_exporters.entries import ENVIRONMENT_PREFIX, InstrumentorSettings
+
+    tables = [table(InstrumentorSettings, ENVIRONMENT_PREFIX)]
+    tables += [table(vendor.settings, vendor.prefix) for vendor in map(_vendor, VENDORS)]
+    return frozenset(row.environment for rows in tables for row in rows)
 
 
 def _nothing(sections: Sequence[Section]) -> Iterator[Finding]:
@@ -159,7 +169,7 @@ def _vendor_section(patient: Patient, tools: Tools, *, is_asked_for: bool) -> Se
 
     vendor, keywords = patient.vendor, patient.keywords
     found = found_settings(vendor.settings, vendor.prefix, keywords)
-    findings = list(unread_findings(found, vendor.prefix, variables(vendor.prefix), _PREFIXES))
+    findings = list(unread_findings(found, vendor.prefix, variables(vendor.prefix), _known_variables()))
     is_wanted = patient.is_declared or vendor.name in selected(variables(_OTEL))
     if not (findings or is_wanted or any(one.is_set for one in found)):
         level = Level.WARNING if is_asked_for else Level.INFO
