@@ -98,6 +98,7 @@ def test_what_is_no_code_is_passed_over_and_told(
     ("path", "said"),
     [
         ("/dev/zero", "not read: /dev/zero: a device, not a regular file"),
+        ("README.md", "not read: README.md: not a .py file"),
         ("/no/such/file.py", "/no/such/file.py is neither a file, nor a folder, nor a module"),
     ],
 )
@@ -120,20 +121,49 @@ def told(ended: Call) -> str:
     return " ".join(ended.out.split())
 
 
-def test_links_between_folders_are_followed_once(tmp_path: Path) -> None:
-    """Code behind a link is read; links in a circle end."""
+def test_links_to_folders_are_not_followed(tmp_path: Path) -> None:
+    """One that leads elsewhere is told with where; one that leads back is read already."""
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "pay.py").write_text(GOOD)
     root = tmp_path / "root"
     root.mkdir()
+    (root / "shop.py").write_text(GOOD)
     (root / "linked").symlink_to(tmp_path / "elsewhere")
-    (root / "again").symlink_to(tmp_path / "elsewhere")
     (root / "round").symlink_to(root)
+    (root / "itself").symlink_to(root / "itself")
+    (tmp_path / "link").symlink_to(root)
 
-    found = code_names.scan([str(root)])
+    found = code_names.scan([str(tmp_path / "link")])
 
-    assert (found.files, found.unreadable) == (1, [])
-    assert [one.name for one in found.names] == ["Checkout"]
+    (told,) = found.unreadable
+    assert found.files == 1
+    linked, elsewhere = tmp_path / "link" / "linked", tmp_path / "elsewhere"
+    assert told == f"{linked}: a link to another folder: name {elsewhere} too"
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="Linux alone has it")
+def test_folders_of_the_system_end_soon() -> None:
+    """Those of a process are full of links to everything there is."""
+    ended = doctor("/proc/self")
+
+    assert ended.err == ""
+    assert re.search("not read: /proc/self/(cwd|root): a link to another folder: name /", told(ended))
+    assert "1 file read" not in told(ended)
+
+
+def test_there_is_an_end_of_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Past it nothing more is read, which is told once, also where there are folders without code."""
+    monkeypatch.setattr(sources, "MOST_SECONDS", 0.0)
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "pay.py").write_text(GOOD)
+
+    found = code_names.scan([str(tmp_path), str(tmp_path / "b")])
+
+    assert found.files == 0
+    assert found.unreadable == [
+        f"what comes after {tmp_path}: 20000 files, 100000000 bytes or 0 seconds are enough"
+    ]
 
 
 def test_a_folder_that_cannot_be_listed_is_told(tmp_path: Path) -> None:
@@ -162,4 +192,4 @@ def test_there_is_an_end_of_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     found = code_names.scan([str(tmp_path)])
 
     assert found.files == 3
-    assert found.unreadable[0].startswith(f"what comes after {tmp_path / 'm2.py'}: 3 files or")
+    assert found.unreadable[0].startswith(f"what comes after {tmp_path / 'm2.py'}: 3 files, ")
