@@ -21,7 +21,7 @@ from otel_vendor_exporters.nearest import nearest
 
 _MOST_SHOWN = 30
 _MOST_PLACES = 3
-OF_CODE = frozenset({"no_such_code", "unreadable_code", "made_at_run_time", "scanned"})  # codes of findings
+OF_CODE = frozenset({"no_such_code", "unreadable_code", "made_at_run_time", "not_followed", "scanned"})
 _ARGUMENT = re.compile(r"\{[^{}]*\}")
 
 
@@ -169,6 +169,13 @@ def _scan_findings(scan: Scan) -> Iterator[Finding]:
         number = counted(len(scan.made_at_run_time), "name")
         sentence = f"{number} made at run time, and so not known here ({places})"
         yield Finding(Level.INFO, "names", "made_at_run_time", sentence, {"places": scan.made_at_run_time})
+    if scan.not_followed:
+        places = "; ".join(scan.not_followed[:_MOST_PLACES])
+        sentence = (
+            f"{counted(len(scan.not_followed), 'use')} of what comes from modules that were not read, "
+            f"and may be decorators of ours: name these with --code, too ({places})"
+        )
+        yield Finding(Level.INFO, "names", "not_followed", sentence, {"places": scan.not_followed})
 
 
 def _folded(globs: Mapping[str, str]) -> dict[str, str]:
