@@ -43,13 +43,13 @@ ALLOWED: dict[str, set[str]] = {
 # Inside the sandbox: what a vendor's side may take, and who may take it.
 IN_SANDBOX: dict[str, set[str]] = {
     **{vendor: {"document", "exchange", "inbox"} for vendor in VENDORS},
-    "page": {"conditions", "exchange", "inbox", "masking", "remedies", *VENDORS},
+    "page": {"conditions", "exchange", "inbox", "json_text", "masking", "remedies", *VENDORS},
     "received": {"inbox", *VENDORS},
     "conditions": {"exchange"},
     "faults": {"exchange"},
     "listener": {"exchange"},
     "exchange": {"inbox"},
-    **{name: set() for name in ("document", "inbox", "masking", "remedies")},
+    **{name: set() for name in ("document", "inbox", "json_text", "masking", "remedies")},
 }
 
 # Inside a vendor: decide, shape, address, hand over; nobody looks upward.

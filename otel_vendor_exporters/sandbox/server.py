@@ -21,6 +21,7 @@ from otel_vendor_exporters.sandbox.conditions import Conditions
 from otel_vendor_exporters.sandbox.exchange import Answer, Request, Vendor, pairs_from
 from otel_vendor_exporters.sandbox.faults import ANY, Fault, FaultQueue, fault_from_json
 from otel_vendor_exporters.sandbox.inbox import Finding, Inbox, Record
+from otel_vendor_exporters.sandbox.json_text import json_text
 from otel_vendor_exporters.sandbox.listener import Listener, loopback
 from otel_vendor_exporters.sandbox.masking import STARS, masked_pairs, masked_path
 from otel_vendor_exporters.sandbox.mparticle.app import MParticleApp
@@ -320,7 +321,7 @@ class Sandbox:
         wire = self.as_wire()
         if pairs_from(request.query).first.get("secrets") != "1":
             wire["recent"] = [self._masked(record) for record in self.inbox.records[-RECENT:]]
-        return Answer(200, json.dumps(wire).encode(), _JSON)
+        return Answer(200, json_text(wire).encode(), _JSON)
 
     def _masked(self, record: Record) -> dict[str, object]:
         path, pairs = masked_path(record.path, self._keys), tuple(masked_pairs(record.pairs))

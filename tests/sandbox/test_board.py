@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import json
 import logging
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
 from otel_vendor_exporters.sandbox import MParticleBatch, MParticleUpload, Sandbox
 from otel_vendor_exporters.sandbox.page import panels, sections
 from tests.sandbox.mparticle_http import batch, event, post
-from tests.sandbox.page_wire import JSON, asked, stream
+from tests.sandbox.page_wire import ANALYTICS, JSON, asked, stream
 from tests.sandbox.wire import Wire
 
+GIVEN_OUT = (
+    "received.json",
+    "received.json?secrets=1",
+    "requests",
+    "request?position=1",
+    "request?position=2",
+    "listing?name=mparticle_analytics.users",
+    "entry?name=mparticle_analytics.users&key=u-1",
+)
 ODD_TIMES = ('"abc"', "1e400", "-1e400", '"' + "9" * 5000 + '"', "9" * 400, "NaN", "[1]", "null")
 
 
@@ -40,6 +49,31 @@ def test_a_refused_batch_with_an_odd_time_is_shown(sandbox: Sandbox, wire: Wire,
     assert asked(wire, "requests")["total"] == 3
     for refused in sandbox.received.mparticle.refused:
         assert [one.timestamp_unix_ms for one in refused.events] == [refused.arrived_unix_ms]
+
+
+BEYOND_JSON = ("1e999", "-1e999")
+
+
+@pytest.mark.parametrize("number", BEYOND_JSON)
+def test_a_number_beyond_json_is_shown_as_text(sandbox: Sandbox, wire: Wire, number: str) -> None:
+    """Everything the sandbox gives out is strict JSON, which a browser reads, whatever number arrived."""
+    content = json.dumps({"apiKey": sandbox.mparticle_analytics.api_key, **ANALYTICS})
+    wire.ask("POST", "/service/event", content.replace('"pro"', number).encode(), JSON)
+    late = json.dumps(batch(event(timestamp_unixtime_ms="TIME"))).replace('"TIME"', number)
+    post(sandbox, late.encode())
+    last_change(wire)
+
+    told = {path: wire.ask("GET", f"/sandbox/{path}").body.decode() for path in GIVEN_OUT}
+
+    for text in told.values():
+        json.loads(text, parse_constant=refuse)
+    assert {path for path, text in told.items() if "Infinity" in text} == {
+        *("received.json", "received.json?secrets=1", "entry?name=mparticle_analytics.users&key=u-1")
+    }
+
+
+def refuse(name: str) -> NoReturn:
+    raise AssertionError(f"{name} is not JSON")
 
 
 def test_a_record_that_cannot_be_read_is_counted_and_told_once(

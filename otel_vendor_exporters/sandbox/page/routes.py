@@ -17,6 +17,7 @@ from urllib.parse import unquote
 from otel_vendor_exporters.sandbox.conditions import Conditions, wish_from_json
 from otel_vendor_exporters.sandbox.exchange import Answer, Request, pairs_from
 from otel_vendor_exporters.sandbox.inbox import Inbox, Raw, Record
+from otel_vendor_exporters.sandbox.json_text import json_text
 from otel_vendor_exporters.sandbox.masking import (
     masked_headers,
     masked_json,
@@ -115,7 +116,7 @@ class Page:
             behind = self._read_on()
             changes = {**self._board.changes(stamp, clearings), **self._present(), "behind": behind}
             stamp, clearings = int(str(changes["stamp"])), int(str(changes["clearings"]))
-            told = json.dumps(changes)
+            told = json_text(changes)
             if told != said:
                 said, beat = told, time.monotonic()
                 yield b"data: " + told.encode() + b"\n\n"
@@ -229,11 +230,11 @@ def _file_answer(path: str) -> Answer:
 
 
 def _json(content: Json) -> Answer:
-    return Answer(200, json.dumps(content, default=str).encode(), _JSON)
+    return Answer(200, json_text(content).encode(), _JSON)
 
 
 def _event(kind: str, content: Json) -> bytes:
-    return f"event: {kind}\ndata: {json.dumps(content)}\n\n".encode()
+    return f"event: {kind}\ndata: {json_text(content)}\n\n".encode()
 
 
 def _number(asked: Mapping[str, str], name: str, default: int) -> int:
