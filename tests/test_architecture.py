@@ -44,12 +44,13 @@ ALLOWED: dict[str, set[str]] = {
 IN_SANDBOX: dict[str, set[str]] = {
     **{vendor: {"document", "exchange", "inbox"} for vendor in VENDORS},
     "page": {"conditions", "exchange", "inbox", "json_text", "masking", "remedies", *VENDORS},
+    "masking": {"secret_places"},
     "received": {"inbox", *VENDORS},
     "conditions": {"exchange"},
     "faults": {"exchange"},
     "listener": {"exchange"},
     "exchange": {"inbox"},
-    **{name: set() for name in ("document", "inbox", "json_text", "masking", "remedies")},
+    **{name: set() for name in ("document", "inbox", "json_text", "remedies", "secret_places")},
 }
 
 # Inside a vendor: decide, shape, address, hand over; nobody looks upward.

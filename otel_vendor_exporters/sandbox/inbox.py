@@ -35,7 +35,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Raw:
-    """A request as it was sent, for people to look at. Headers are masked already, the rest is not."""
+    """A request as it was sent, for people to look at once it is masked. Nothing of it is masked here."""
 
     headers: tuple[tuple[str, str], ...]
     query: bytes

@@ -23,13 +23,14 @@ from otel_vendor_exporters.sandbox.faults import ANY, Fault, FaultQueue, fault_f
 from otel_vendor_exporters.sandbox.inbox import Finding, Inbox, Record
 from otel_vendor_exporters.sandbox.json_text import json_text
 from otel_vendor_exporters.sandbox.listener import Listener, loopback
-from otel_vendor_exporters.sandbox.masking import STARS, masked_pairs, masked_path
 from otel_vendor_exporters.sandbox.mparticle.app import MParticleApp
 from otel_vendor_exporters.sandbox.mparticle_analytics.app import BASE_PATH, MParticleAnalyticsApp
 from otel_vendor_exporters.sandbox.mpulse.app import MPulseApp
 from otel_vendor_exporters.sandbox.mpulse.definitions import DEFAULT_KEY
+from otel_vendor_exporters.sandbox.page.looks import as_wire, masked_wire
 from otel_vendor_exporters.sandbox.page.routes import Page, raw_of
 from otel_vendor_exporters.sandbox.received import Received
+from otel_vendor_exporters.sandbox.secret_places import STARS
 
 RECENT = 100
 # The doctor asks with this header. Its questions are meant to be refused: they are listed without findings,
@@ -225,7 +226,7 @@ class Sandbox:
             "vendors": vendors,
             "findings": [{**asdict(finding), "count": count} for finding, count in counts.findings],
             "forgotten": counts.forgotten,
-            "recent": [_wire_of(record) for record in records[-RECENT:]],
+            "recent": [as_wire(record) for record in records[-RECENT:]],
         }
 
     def _respond(self, request: Request) -> Answer:
@@ -294,7 +295,7 @@ class Sandbox:
         of_mparticle = self.mparticle
         return (
             *(self.mpulse.key, of_mparticle.api_key, of_mparticle.api_secret, of_mparticle.web_api_key),
-            self.mparticle_analytics.api_key,
+            *(self.mparticle_analytics.api_key, self.mpulse.rest_secret),
         )
 
     def _settings_lines(self) -> list[str]:
@@ -314,18 +315,15 @@ class Sandbox:
     def _show_summary(self, request: Request) -> Answer:
         if "text/html" in request.headers.get("accept", ""):
             return self._page.show()
-        return Answer(200, _summary_text(self.as_wire()).encode(), _TEXT)
+        return Answer(200, _summary_text(self._masked_wire()).encode(), _TEXT)
 
     def _show_received(self, request: Request) -> Answer:
         """Masked, unless asked with ?secrets=1."""
-        wire = self.as_wire()
-        if pairs_from(request.query).first.get("secrets") != "1":
-            wire["recent"] = [self._masked(record) for record in self.inbox.records[-RECENT:]]
-        return Answer(200, json_text(wire).encode(), _JSON)
+        is_open = pairs_from(request.query).first.get("secrets") == "1"
+        return Answer(200, json_text(self.as_wire() if is_open else self._masked_wire()).encode(), _JSON)
 
-    def _masked(self, record: Record) -> dict[str, object]:
-        path, pairs = masked_path(record.path, self._keys), tuple(masked_pairs(record.pairs))
-        return _wire_of(replace(record, path=path, pairs=pairs))
+    def _masked_wire(self) -> dict[str, object]:
+        return masked_wire(self.as_wire(), self.inbox.records[-RECENT:], self._keys)
 
     def _take_reset(self, _: Request) -> Answer:
         self.reset()
@@ -345,10 +343,6 @@ _SIDE_API: dict[tuple[str, str], Callable[[Sandbox, Request], Answer]] = {
     ("POST", "/sandbox/reset"): Sandbox._take_reset,
     ("POST", "/sandbox/answer-next"): Sandbox._take_answer_next,
 }
-
-
-def _wire_of(record: Record) -> dict[str, object]:
-    return {name: value for name, value in asdict(replace(record, raw=None)).items() if name != "raw"}
 
 
 def _dated(answer: Answer, unix_ms: int) -> Answer:

@@ -16,7 +16,8 @@ from threading import Lock
 from typing import NamedTuple
 
 from otel_vendor_exporters.sandbox.inbox import Finding, Inbox, Record
-from otel_vendor_exporters.sandbox.masking import masked_pairs, masked_path
+from otel_vendor_exporters.sandbox.masking import masked_pairs, masked_path, masked_values
+from otel_vendor_exporters.sandbox.page.looks import Secrets, masked_findings, secrets_of_record
 from otel_vendor_exporters.sandbox.page.panels import Panel, Said, panels
 from otel_vendor_exporters.sandbox.page.sections import Json, Listing, Section
 from otel_vendor_exporters.sandbox.remedies import remedy
@@ -71,7 +72,7 @@ class Board:
     """Sums and rows of one sandbox. Any thread may call anything."""
 
     def __init__(self, inbox: Inbox, keys: frozenset[str] = frozenset()) -> None:
-        """`keys` are masked in paths."""
+        """`keys` are masked wherever they stand."""
         self._inbox = inbox
         self._keys = keys
         self._lock = Lock()
@@ -183,9 +184,11 @@ class Board:
         panel = self._by_vendor.get(record.vendor)
         said = self._read(panel, record) if panel else Said("")
         self._requests[record.vendor] = self._requests.get(record.vendor, 0) + 1
-        for finding in record.findings:
+        secrets = secrets_of_record(record, self._keys)
+        findings = masked_findings(record.findings, secrets)
+        for finding in findings:
             self._count(finding, record)
-        self._rows.append(_row(position, record, said, self._keys))
+        self._rows.append(_row(position, record, findings, said, secrets))
 
     def _read(self, panel: Panel, record: Record) -> Said:
         """What a panel says of a record; one that it cannot read is counted, and the board goes on."""
@@ -251,17 +254,22 @@ def _is_wanted(row: Row, wanted: Filter) -> bool:
     )
 
 
-def _row(position: int, record: Record, said: Said, keys: frozenset[str]) -> Row:
+def _row(position: int, record: Record, findings: tuple[Finding, ...], said: Said, secrets: Secrets) -> Row:
     severity = "error" if record.errors else "warning" if record.findings else ""
-    path = masked_path(record.path[:MAX_TEXT], keys)
-    codes = record.codes
+    path = masked_path(record.path, secrets)[:MAX_TEXT]
+    codes = tuple(finding.code for finding in findings)
+    words = masked_values(said.words, secrets)
     shown = (
         *(position, record.arrived_unix_ms, record.vendor, record.kind, record.method, path),
-        *(record.status, severity, len(codes), said.words),
+        *(record.status, severity, len(codes), words),
     )
-    pairs = " ".join(f"{name}={value}" for name, value in masked_pairs(record.pairs))
-    text = f"{record.vendor} {record.kind} {record.method} {path} {record.status} {said.words}"
-    found_by = " ".join((text, *codes, pairs))[:MAX_TEXT] + " " + " ".join(said.ids)[:MAX_TEXT]
+    pairs = " ".join(f"{name}={value}" for name, value in masked_pairs(record.pairs, secrets))
+    text = f"{record.vendor} {record.kind} {record.method} {path} {record.status} {words}"
+    found_by = (
+        " ".join((text, *codes, pairs))[:MAX_TEXT]
+        + " "
+        + masked_values(" ".join(said.ids), secrets)[:MAX_TEXT]
+    )
     return Row(position, record.vendor, severity, codes, shown, found_by.lower())
 
 

@@ -7,12 +7,10 @@ side API keeps them out, and the policy header keeps this page from asking other
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from importlib.resources import files
-from urllib.parse import unquote
 
 from otel_vendor_exporters.sandbox.conditions import Conditions, wish_from_json
 from otel_vendor_exporters.sandbox.exchange import Answer, Request, pairs_from
@@ -20,13 +18,14 @@ from otel_vendor_exporters.sandbox.inbox import Inbox, Raw, Record
 from otel_vendor_exporters.sandbox.json_text import json_text
 from otel_vendor_exporters.sandbox.masking import (
     masked_headers,
-    masked_json,
     masked_pairs,
     masked_path,
-    masked_query,
+    masked_text,
+    masked_values,
 )
 from otel_vendor_exporters.sandbox.mpulse.app import MPulseApp
 from otel_vendor_exporters.sandbox.page.board import Board, Filter
+from otel_vendor_exporters.sandbox.page.looks import Secrets, masked_findings, secrets_of_record
 from otel_vendor_exporters.sandbox.page.sections import Json
 from otel_vendor_exporters.sandbox.remedies import remedy
 
@@ -79,7 +78,7 @@ class Page:
         clear: Callable[[], None],
         keys: frozenset[str] = frozenset(),
     ) -> None:
-        """`keys` are the sandbox's own: masked wherever they stand in a path."""
+        """`keys` are the sandbox's own: masked in all that leaves here, but in its settings."""
         self._inbox = inbox
         self._conditions = conditions
         self._mpulse = mpulse
@@ -116,7 +115,7 @@ class Page:
             behind = self._read_on()
             changes = {**self._board.changes(stamp, clearings), **self._present(), "behind": behind}
             stamp, clearings = int(str(changes["stamp"])), int(str(changes["clearings"]))
-            told = json_text(changes)
+            told = masked_values(json_text(changes), self._keys)
             if told != said:
                 said, beat = told, time.monotonic()
                 yield b"data: " + told.encode() + b"\n\n"
@@ -175,26 +174,29 @@ class Page:
             asked.get("code", ""),
         )
         until = _number(asked, "until", MAX_NUMBER)
-        return _json(
+        return self._json(
             self._board.window(wanted, _number(asked, "offset", 0), _number(asked, "count", 100), until)
         )
 
     def _request(self, request: Request) -> Answer:
         position = _number(pairs_from(request.query).first, "position", 0)
         record = self._inbox.at(position)
-        return _GONE if record is None else _json(_detail(position, record, self._keys))
+        return _GONE if record is None else self._json(_detail(position, record, self._keys))
 
     def _listing(self, request: Request) -> Answer:
         asked = pairs_from(request.query).first
         words, offset = asked.get("q", "").split(), _number(asked, "offset", 0)
         until = _number(asked, "until", MAX_NUMBER)
         found = self._board.listing(asked.get("name", ""), words, offset, _number(asked, "count", 100), until)
-        return _GONE if found is None else _json(found)
+        return _GONE if found is None else self._json(found)
 
     def _entry(self, request: Request) -> Answer:
         asked = pairs_from(request.query).first
         found = self._board.entry(asked.get("name", ""), asked.get("key", ""))
-        return _GONE if found is None else _json(found)
+        return _GONE if found is None else self._json(found)
+
+    def _json(self, content: Json) -> Answer:
+        return Answer(200, masked_values(json_text(content), self._keys).encode(), _JSON)
 
     def _clear(self, _: Request) -> Answer:
         self._forget()
@@ -210,14 +212,14 @@ class Page:
 
 def raw_of(request: Request) -> Raw:
     """A request as the journal keeps it."""
-    headers = _masked(tuple(request.headers.items()))
+    headers = _same(tuple(request.headers.items()))
     return Raw(headers, request.query, request.body[:MAX_RAW_BODY], len(request.body))
 
 
 @lru_cache(maxsize=256)
-def _masked(headers: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+def _same(headers: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
     """The same headers become the same object: those of one client are kept once, not in each record."""
-    return masked_headers(dict(headers))
+    return headers
 
 
 _GONE = Answer(404, b"there is no such thing, or no longer", _TEXT)
@@ -229,10 +231,6 @@ def _file_answer(path: str) -> Answer:
     return Answer(200, content, (("Content-Type", media_type), *_SAFE))
 
 
-def _json(content: Json) -> Answer:
-    return Answer(200, json_text(content).encode(), _JSON)
-
-
 def _event(kind: str, content: Json) -> bytes:
     return f"event: {kind}\ndata: {json_text(content)}\n\n".encode()
 
@@ -242,10 +240,11 @@ def _number(asked: Mapping[str, str], name: str, default: int) -> int:
     return min(int(text), MAX_NUMBER) if text.isascii() and text.isdigit() and len(text) < 20 else default
 
 
-def _detail(position: int, record: Record, keys: frozenset[str]) -> Json:
+def _detail(position: int, record: Record, keys: Secrets) -> Json:
     """A request as it was sent, masked, and all that was found."""
     raw = record.raw
-    path = masked_path(record.path, keys)
+    secrets = secrets_of_record(record, keys)
+    path = masked_path(record.path, secrets)
     shown: Json = {
         "position": position,
         "t": record.arrived_unix_ms,
@@ -261,31 +260,15 @@ def _detail(position: int, record: Record, keys: frozenset[str]) -> Json:
                 "sentence": finding.sentence,
                 "remedy": remedy(record.vendor, finding.code),
             }
-            for finding in record.findings
+            for finding in masked_findings(record.findings, secrets)
         ],
-        "pairs": masked_pairs(record.pairs),
+        "pairs": masked_pairs(record.pairs, secrets),
     }
     if raw is not None:
-        query = masked_query(raw.query.decode("utf-8", "replace"))
+        query = masked_text(raw.query.decode("utf-8", "replace"), secrets)
         target = f"{path}?{query}" if query else path
         shown["line"] = f"{record.method} {target} HTTP/1.1"
-        shown["headers"] = raw.headers
-        shown["body"] = _masked_body(raw)
+        shown["headers"] = masked_headers(raw.headers, secrets)
+        shown["body"] = masked_text(raw.body.decode("utf-8", "replace"), secrets)
         shown["left_out"] = raw.body_bytes - len(raw.body)
     return shown
-
-
-def _masked_body(raw: Raw) -> str:
-    text = raw.body.decode("utf-8", "replace")
-    if text.lstrip("\ufeff \t\r\n")[:1] in ("{", "["):
-        return masked_query(masked_json(text)) if _is_broken(text) else masked_json(text)
-    return masked_query(text) if "=" in text else unquote(text)
-
-
-def _is_broken(text: str) -> bool:
-    """Whether it only looks like JSON: it may be a form as well."""
-    try:
-        json.loads(text.lstrip("\ufeff"))
-    except (ValueError, RecursionError):
-        return True
-    return False
