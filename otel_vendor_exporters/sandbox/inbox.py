@@ -18,7 +18,7 @@ from typing import Literal
 Severity = Literal["error", "warning"]
 
 DEFAULT_CAPACITY = 50_000
-DEFAULT_MAX_CHARACTERS = 64_000_000
+DEFAULT_MAX_CHARACTERS = 128_000_000
 MAX_DISTINCT_COUNTS = 1_000
 # A predicate may use a fifth of the waiting time, so that waiting does not slow what is waited for.
 REST_PER_LOOK = 4
@@ -98,8 +98,8 @@ class Inbox:
     def __init__(
         self, capacity: int = DEFAULT_CAPACITY, max_characters: int = DEFAULT_MAX_CHARACTERS
     ) -> None:
-        self._capacity = capacity
-        self._max_characters = max_characters
+        self.capacity = capacity
+        self.max_characters = max_characters
         self._changed = Condition()
         self._records: deque[Record] = deque()
         self._characters = 0
@@ -160,6 +160,11 @@ class Inbox:
             return self._records[index] if 0 <= index < len(self._records) else None
 
     @property
+    def forgotten(self) -> int:
+        """How many have left since the last reset, for there was no more room."""
+        return self._forgotten
+
+    @property
     def clearings(self) -> int:
         """How often everything was forgotten."""
         return self._clearings
@@ -209,17 +214,14 @@ class Inbox:
             self._findings[finding.code] = (first, count + 1)
 
     def _forget_the_oldest(self) -> None:
-        while len(self._records) > self._capacity or self._characters > self._max_characters:
+        while len(self._records) > self.capacity or self._characters > self.max_characters:
             self._characters -= _characters_in(self._records.popleft())
             self._forgotten += 1
 
 
 def _characters_in(record: Record) -> int:
+    """What arrived is kept as it was sent and as it was read, and counts once."""
+    sent = record.raw.characters if record.raw is not None else 0
     pairs = sum(len(name) + len(value) for name, value in record.pairs)
-    return (
-        record.body_characters
-        + (record.raw.characters if record.raw is not None else 0)
-        + len(record.path)
-        + pairs
-        + sum(len(finding.sentence) for finding in record.findings)
-    )
+    said = sum(len(finding.sentence) for finding in record.findings)
+    return max(sent, record.body_characters, pairs) + len(record.path) + said

@@ -87,6 +87,7 @@ class Board:
         self._findings: dict[tuple[str, str], _FoundOften] = {}
         self._requests: dict[str, int] = {}
         self._unreadable = 0
+        self._missed = 0
         self._panels: tuple[Panel, ...] = panels()
         self._sections: dict[str, Section] = {
             section.name: section for panel in self._panels for section in panel.sections
@@ -120,6 +121,7 @@ class Board:
             if records:
                 self._stamp += 1
                 first = position - len(records) + 1
+                self._missed += first - 1 - self._position
                 for number, record in enumerate(records, first):
                     self._take(number, record)
             self._position = position
@@ -141,6 +143,7 @@ class Board:
                 "position": self._position,
                 "rows": len(self._rows),
                 "unreadable": self._unreadable,
+                "missed": self._missed,
                 "requests": dict(self._requests),
                 "sections": {name: rows for name, rows in changed.items() if rows},
                 "findings": [_shown_finding(f) for f in self._findings.values() if f.stamp > since],

@@ -4,7 +4,7 @@ import { detailOfEntry, detailOfRequest } from "/sandbox/page_detail.js";
 import { drawFindings, drawStrips, findingsPanel } from "/sandbox/page_findings.js";
 import { VirtualList } from "/sandbox/page_list.js";
 import { drawNames } from "/sandbox/page_names.js";
-import { Cards, count, el, many, time } from "/sandbox/page_panels.js";
+import { Cards, count, el, many, setText, time } from "/sandbox/page_panels.js";
 
 const ANNOUNCE_MS = 4000;
 const SEARCH_MS = 150;
@@ -26,6 +26,7 @@ function listen() {
 
 function begin(hello) {
   if (state.paused) return;
+  state.holds = hello.holds;
   if (!state.panels.length) build(hello);
   forget();
 }
@@ -49,14 +50,20 @@ function change(news) {
   drawPanels();
   for (const list of state.lists.values()) list.advance(news.position);
   show(news.behind ? "behind" : "live", news.behind ? `Reading ${count(news.behind)} more` : "Live");
-  drawUnreadable(news.unreadable);
+  tell("unreadable", news.unreadable, `${many(news.unreadable, "request")} could not be summed up, which is a defect of the sandbox: see Requests, and the terminal.`);
+  tell("forgotten", news.forgotten, forgottenText(news));
   announceSoon();
 }
 
-function drawUnreadable(number) {
-  const text = `${many(number, "request")} could not be summed up, which is a defect of the sandbox: see Requests, and the terminal.`;
-  if (byId("unreadable").textContent !== text) byId("unreadable").textContent = text;
-  byId("unreadable").hidden = !number;
+function tell(id, number, text) {
+  setText(byId(id), text);
+  byId(id).hidden = !number;
+}
+
+function forgottenText({ forgotten, missed }) {
+  const { requests, characters } = state.holds;
+  const unsummed = missed ? ` ${count(missed)} of them had left before this page read them: no sum has them.` : "";
+  return `The oldest ${many(forgotten, "request")} left the list: it holds ${count(requests)}, of at most ${count(characters)} characters.${unsummed}`;
 }
 
 function forget() {

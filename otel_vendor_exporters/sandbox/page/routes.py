@@ -149,6 +149,7 @@ class Page:
                 for panel in self._board.layout
             ],
             "settings": self._settings(),
+            "holds": {"requests": self._inbox.capacity, "characters": self._inbox.max_characters},
         }
 
     def _present(self) -> Json:
@@ -156,6 +157,7 @@ class Page:
         definitions = self._mpulse.definitions
         return {
             "conditions": self._conditions.present,
+            "forgotten": self._inbox.forgotten,
             "learns": self._mpulse.learns,
             "learned": self._mpulse.learned._asdict(),
             "defined": {
