@@ -146,6 +146,31 @@ def test_requests_are_found_by_the_ids_of_their_users(sandbox: Sandbox, wire: Wi
     assert found == {"ada-1": 1, "ada@example": 1, "ada-2": 1, "ada-3": 1, "nobody": 0}
 
 
+def test_requests_are_found_by_each_of_their_names(sandbox: Sandbox, wire: Wire) -> None:
+    """However many there are: timers, metrics, dimensions, events of either vendor, and their users."""
+    sandbox.mpulse.define([f"T{n}" for n in range(100)], {"Orders": "Number"}, ["Colour of it"])
+    timers = ",".join(f"custom{n}|{n}" for n in range(100))
+    wire.beacon({"t_other": timers, "cmet.Orders": "1", "cdim.Colour_of_it": "green"})
+    post(sandbox, batch(*(event(event_name=f"Viewed-{n}") for n in range(100))))
+    track_many(wire, 100)
+    last_change(wire)
+
+    words = (
+        "T99",
+        "custom99|99",
+        "Orders",
+        "colour of",
+        "green",
+        "viewed-99",
+        "paid-99",
+        "many-99",
+        "T200",
+    )
+    found = {word: asked(wire, "requests", q=word)["total"] for word in words}
+
+    assert found == {**dict.fromkeys(words, 1), "T200": 0}
+
+
 def test_clear_forgets_learned_names_and_keeps_conditions(sandbox: Sandbox, wire: Wire) -> None:
     """The page begins anew; a fault that is played goes on."""
     wire.beacon({"t_other": "Unheard|1"})
@@ -163,6 +188,12 @@ def track(wire: Wire, user: str) -> None:
     key = wire.sandbox.mparticle_analytics.api_key
     content = {"apiKey": key, "eventName": "Paid", "eventUniqueId": user}
     wire.ask("POST", "/service/event", json.dumps(content).encode(), JSON)
+
+
+def track_many(wire: Wire, number: int) -> None:
+    key = wire.sandbox.mparticle_analytics.api_key
+    events = [{"eventName": f"Paid-{n}", "eventUniqueId": f"many-{n}"} for n in range(number)]
+    wire.ask("POST", "/service/event/batch", json.dumps({"apiKey": key, "events": events}).encode(), JSON)
 
 
 def alias(wire: Wire, previous: str, new: str) -> None:

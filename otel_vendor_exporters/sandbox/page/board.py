@@ -41,7 +41,7 @@ class Filter(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One request in short, and the text it is found by."""
+    """One request in short, and the text it is found by: not cut, for a request is bounded."""
 
     position: int
     vendor: str
@@ -268,11 +268,8 @@ def _row(position: int, record: Record, findings: tuple[Finding, ...], said: Sai
     )
     pairs = " ".join(f"{name}={value}" for name, value in masked_pairs(record.pairs, secrets))
     text = f"{record.vendor} {record.kind} {record.method} {path} {record.status} {words}"
-    found_by = (
-        " ".join((text, *codes, pairs))[:MAX_TEXT]
-        + " "
-        + masked_values(" ".join(said.ids), secrets)[:MAX_TEXT]
-    )
+    named = masked_values(" ".join(said.found_by), secrets)
+    found_by = " ".join((text, *dict.fromkeys(codes), pairs, named))
     return Row(position, record.vendor, severity, codes, shown, found_by.lower())
 
 

@@ -29,10 +29,10 @@ MAX_ID_CHARACTERS = 300
 
 
 class Said(NamedTuple):
-    """A record in a few words, and what else it is found by: the ids of its users."""
+    """A record in a few words, and what else it is found by: all its names, and the ids of its users."""
 
     words: str
-    ids: tuple[str, ...] = ()
+    found_by: tuple[str, ...] = ()
 
 
 class Panel(Protocol):
@@ -80,7 +80,8 @@ class MPulsePanel:
             self._sessions.touch(record.session.id, record.session, 1, record.arrived_unix_ms, stamp)
         timers = (f"{name} {milliseconds} ms" for name, milliseconds in record.timers)
         metrics = (f"{name} {amount:+g}" for name, amount in record.metrics)
-        return Said(_in_short(*timers, *metrics))
+        named = (record.timers, record.metrics, record.dimensions)
+        return Said(_in_short(*timers, *metrics), tuple(name for items in named for name, *_ in items))
 
 
 class MParticlePanel:
@@ -109,7 +110,7 @@ class MParticlePanel:
             ids.update(dict.fromkeys(batch.identities.values()))
             if batch.status == "stored":
                 self._take_stored(batch, record.arrived_unix_ms, stamp)
-        return Said(_in_short(*said), tuple(ids))
+        return Said(_in_short(*said), (*dict.fromkeys(said), *ids))
 
     def _take_stored(self, batch: MParticleBatch, unix_ms: int, stamp: int) -> None:
         events = batch.events
@@ -158,13 +159,14 @@ class AnalyticsPanel:
         users = dict.fromkeys(
             (record.user_id, record.previous_id, *(event.user_id for event in record.events))
         )
-        ids = tuple(filter(None, users))
+        names = [event.name for event in record.events]
+        found_by = (*dict.fromkeys(names), *filter(None, users))
         if record.previous_id is not None and record.user_id is not None:
             key = f"{record.previous_id} → {record.user_id}"
             self._aliases.touch(key, record, 1, record.arrived_unix_ms, stamp)
-            return Said(key, ids)
-        events = _in_short(*(event.name for event in record.events))
-        return Said(events or " ".join(filter(None, (record.kind, record.user_id))), ids)
+            return Said(key, found_by)
+        said = _in_short(*names) or " ".join(filter(None, (record.kind, record.user_id)))
+        return Said(said, found_by)
 
     def _listed(self, call: AnalyticsCall, stamp: int) -> AnalyticsCall:
         """What a call says of those who are listed: everybody, until there are too many."""
