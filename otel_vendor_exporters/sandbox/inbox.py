@@ -33,6 +33,9 @@ class Finding:
     sentence: str
 
 
+OTHER_FINDING = Finding("others", "error", "More kinds of findings than are counted one by one.")
+
+
 @dataclass(frozen=True, slots=True)
 class Raw:
     """A request as it was sent, for people to look at once it is masked. Nothing of it is masked here."""
@@ -209,7 +212,7 @@ class Inbox:
         for finding in record.findings:
             code = finding.code
             if code not in self._findings and len(self._findings) >= MAX_DISTINCT_COUNTS:
-                finding = Finding("others", "error", "More kinds of findings than are counted one by one.")
+                finding = OTHER_FINDING
             first, count = self._findings.get(finding.code, (finding, 0))
             self._findings[finding.code] = (first, count + 1)
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from otel_vendor_exporters.sandbox import Inbox, Sandbox
-from tests.sandbox.browser import Browser, reads
+from otel_vendor_exporters.sandbox.mpulse import app
+from otel_vendor_exporters.sandbox.page import board, sections
+from tests.sandbox.browser import Browser, Tab, reads, show
 from tests.sandbox.mparticle_http import batch, event, post
 from tests.sandbox.page_wire import stream
 from tests.sandbox.wire import Wire
@@ -39,3 +43,48 @@ def test_the_page_says_how_many_were_forgotten(browser: Browser) -> None:
         tab.until("document.querySelector('#forgotten').hidden")
 
     assert (early["forgotten"], early["missed"]) == (3, 3)
+
+
+def test_names_beyond_the_list_are_counted(
+    tab: Tab, sandbox: Sandbox, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page lists the first, and says how many different ones there were besides."""
+    monkeypatch.setattr(app, "MAX_UNDEFINED", 2)
+    wire.beacon({"t_other": "First|1,Second|1,Third|1"})
+    wire.beacon({"t_other": "Third|1,Fourth|1"})
+    reads(tab, "#tab-names", "4")
+
+    show(tab, "names")
+
+    reads(tab, "#panel-names", "First", "Second", "2 names more arrived than are listed")
+    assert sandbox.mpulse.learned.timers == ("First", "Second")
+    assert sandbox.mpulse.unlisted == 2
+    assert sandbox.as_wire()["vendors"]["mpulse"]["unlisted"] == 2  # type: ignore[index]  # its JSON
+    sandbox.reset()
+    assert sandbox.mpulse.unlisted == 0
+
+
+def test_values_beyond_the_cards_are_counted(tab: Tab, wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Timers, metrics and dimensions without a card of their own are told as a number."""
+    monkeypatch.setattr(sections, "MAX_NAMES", 1)
+    for number in range(3):
+        wire.beacon({"t_other": "custom0|1,custom1|2", "cmet.MyMetric": str(number), "cmet.Revenue": "1.00"})
+
+    for section in ("timers", "metrics"):
+        reads(
+            tab, f"[data-section='mpulse.{section}'] .beyond", "No more than 1 name", "arrived 3 values more"
+        )
+    wire.ask("POST", "/sandbox/clear")
+    tab.until("document.querySelector('[data-section=\"mpulse.timers\"] .beyond').hidden")
+
+
+def test_kinds_of_findings_beyond_the_list_are_counted(
+    tab: Tab, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are one finding, `others`, with a count."""
+    monkeypatch.setattr(board, "MAX_KINDS_OF_FINDING", 1)
+    wire.beacon({"t_other": "First|1,Second|1,Third|1"})
+
+    show(tab, "findings")
+
+    reads(tab, "#panel-findings", "unknown_timer:First", "others", "mPulse, 2 times")

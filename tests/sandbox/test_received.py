@@ -146,6 +146,7 @@ def test_received_json_is_the_same_story(sandbox: Sandbox, wire: Wire) -> None:
         "timers": {"MyTimer": {"count": 2, "total_ms": 30}},
         "metrics": {"Revenue": 2.5},
         "undefined": ["custom9"],
+        "unlisted": 0,
     }
     (finding,) = content["findings"]
     assert (finding["code"], finding["severity"], finding["count"]) == ("unknown_timer:custom9", "error", 2)

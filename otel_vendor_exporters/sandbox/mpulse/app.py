@@ -59,6 +59,7 @@ from otel_vendor_exporters.sandbox.mpulse.definitions import (
 
 FIRST_BEACON_ID = 0x17DE4C15
 MAX_UNDEFINED = 1_000
+MAX_UNLISTED = 100_000
 MAX_BEACON_URLS = 1_000
 _BEACON_PATH = re.compile(r"/[0-9a-f]{8}/?")
 _BATCH_PATH = re.compile(r"/[0-9a-f]{8}/batch/?")
@@ -101,6 +102,7 @@ class MPulseApp:
         self._crumbs = Crumbs()
         self._lock = Lock()
         self._undefined: dict[Undefined, int] = {}
+        self._unlisted: set[int] = set()
         self._beacon_ids = [f"{FIRST_BEACON_ID:08x}"]
         self._changed_since_start = False
 
@@ -142,6 +144,12 @@ class MPulseApp:
             undefined = tuple(self._undefined)
         kinds = ("timer", "metric", "dimension")
         return Learned(*(tuple(one.name for one in undefined if one.kind == kind) for kind in kinds))
+
+    @property
+    def unlisted(self) -> int:
+        """How many more labels arrived than `undefined` and `learned` list, up to a hundred thousand."""
+        with self._lock:
+            return len(self._unlisted)
 
     @property
     def definitions(self) -> Definitions:
@@ -196,6 +204,7 @@ class MPulseApp:
         self.switches = Switches()
         with self._lock:
             self._undefined.clear()
+            self._unlisted.clear()
 
     def kind_of(self, request: Request) -> str | None:
         """`config`, `beacon`, or None for what is not mPulse's."""
@@ -227,6 +236,7 @@ class MPulseApp:
             "timers": {name: {"count": len(ms), "total_ms": sum(ms)} for name, ms in timers.items()},
             "metrics": {name: math.fsum(amounts) for name, amounts in metrics.items()},
             "undefined": list(self.undefined),
+            "unlisted": self.unlisted,
         }
 
     def _answer_config(self, request: Request) -> tuple[Answer, Record]:
@@ -326,6 +336,8 @@ class MPulseApp:
             for undefined in arrived:
                 if undefined in self._undefined or len(self._undefined) < MAX_UNDEFINED:
                     self._undefined[undefined] = self._undefined.get(undefined, 0) + 1
+                elif len(self._unlisted) < MAX_UNLISTED:
+                    self._unlisted.add(hash(undefined))  # whole names would be too large
 
     def _batch_record(self, request: Request) -> Record:
         sentence = "Batches (gzip protobuf) are for mPulse's own mobile libraries: send single beacons."

@@ -15,7 +15,7 @@ from itertools import islice
 from threading import Lock
 from typing import NamedTuple
 
-from otel_vendor_exporters.sandbox.inbox import Finding, Inbox, Record
+from otel_vendor_exporters.sandbox.inbox import OTHER_FINDING, Finding, Inbox, Record
 from otel_vendor_exporters.sandbox.masking import masked_pairs, masked_path, masked_values
 from otel_vendor_exporters.sandbox.page.looks import Secrets, masked_findings, secrets_of_record
 from otel_vendor_exporters.sandbox.page.panels import Panel, Said, panels
@@ -210,12 +210,11 @@ class Board:
             return Said("")
 
     def _count(self, finding: Finding, record: Record) -> None:
+        is_new = (record.vendor, finding.code) not in self._findings
+        if is_new and len(self._findings) >= MAX_KINDS_OF_FINDING:
+            finding = OTHER_FINDING
         key = (record.vendor, finding.code)
-        found = self._findings.get(key)
-        if found is None:
-            if len(self._findings) >= MAX_KINDS_OF_FINDING:
-                return
-            found = self._findings[key] = _FoundOften(finding, record.vendor)
+        found = self._findings.setdefault(key, _FoundOften(finding, record.vendor))
         found.count += 1
         found.last_unix_ms = record.arrived_unix_ms
         found.stamp = self._stamp

@@ -1,11 +1,11 @@
 // What the mPulse app defines, and what arrived without definition, ready to be typed into mPulse.
 
-import { el, withCode } from "/sandbox/page_panels.js";
+import { el, many, setText, withCode } from "/sandbox/page_panels.js";
 
 // Returns how many names arrived without definition.
-export function drawNames(panel, { learns, learned, defined }) {
-  const key = JSON.stringify([learns, learned, defined]);
-  const fresh = Object.values(learned).flat().length;
+export function drawNames(panel, { learns, learned, unlisted, defined }) {
+  const key = JSON.stringify([learns, learned, unlisted, defined]);
+  const fresh = Object.values(learned).flat().length + unlisted;
   if (panel.dataset.key === key) return fresh;
   panel.dataset.key = key;
   const learning = learns
@@ -14,6 +14,9 @@ export function drawNames(panel, { learns, learned, defined }) {
   if (!panel.children.length) panel.append(...frame());
   panel.querySelector(".muted").replaceChildren(...withCode(learning));
   panel.querySelector(".empty").hidden = fresh > 0;
+  const beyond = panel.querySelector(".beyond");
+  beyond.hidden = !unlisted;
+  setText(beyond, `${many(unlisted, "name")} more arrived than are listed. So many are rarely meant: look for ids or numbers in names.`);
   const [learnedGrid, definedGrid] = panel.querySelectorAll(".grid");
   drawCards(learnedGrid, learned, true);
   drawCards(definedGrid, defined, false);
@@ -26,6 +29,7 @@ function frame() {
     el("p", { class: "muted" }),
     el("h3", { text: "Arrived without definition: type these into mPulse, exactly so" }),
     el("div", { class: "grid" }),
+    el("p", { class: "muted beyond", hidden: true }),
     el("p", { class: "empty", text: "None." }),
     el("h3", { text: "Defined" }),
     el("div", { class: "grid" }),

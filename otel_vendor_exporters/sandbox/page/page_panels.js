@@ -158,11 +158,13 @@ export class Cards {
     this.more = el("button", { class: "more", type: "button", hidden: true, onclick: () => this.showAll() });
     this.seen = new IntersectionObserver((entries) => this.cameInSight(entries), { rootMargin: "200px" });
     this.element = el("section", { class: "section", "data-section": section.name, hidden: true });
-    this.element.append(el("h3", { text: section.title }, this.count), this.grid, this.more);
+    this.beyond = el("p", { class: "muted beyond", hidden: true });
+    this.element.append(el("h3", { text: section.title }, this.count), this.grid, this.more, this.beyond);
   }
 
   clear() {
     this.items.clear();
+    this.beyond.hidden = true;
     for (const card of this.cards.values()) this.seen.unobserve(card);
     this.cards.clear();
     this.grid.replaceChildren();
@@ -171,12 +173,21 @@ export class Cards {
 
   take(items) {
     for (const item of items) {
+      if (item.left_out) {
+        this.leaveOut(item);
+        continue;
+      }
       this.items.set(item.name, item);
       const card = this.cards.get(item.name);
       if (card) card.stale = true;
       if (card?.inSight) this.drawSoon();
     }
     this.arrange();
+  }
+
+  leaveOut({ left_out: leftOut, most }) {
+    setText(this.beyond, `No more than ${count(most)} names have a card. Under others arrived ${many(leftOut, "value")} more.`);
+    this.beyond.hidden = false;
   }
 
   filter(words) {

@@ -160,6 +160,7 @@ class Page:
             "forgotten": self._inbox.forgotten,
             "learns": self._mpulse.learns,
             "learned": self._mpulse.learned._asdict(),
+            "unlisted": self._mpulse.unlisted,
             "defined": {
                 "timers": [one.name for one in definitions.timers],
                 "metrics": [f"{one.name} ({one.data_type or 'Number'})" for one in definitions.metrics],

@@ -40,6 +40,46 @@ class Section(Protocol):
     def __len__(self) -> int: ...
 
 
+class _Stamped(Protocol):
+    stamp: int
+
+
+Sum = TypeVar("Sum", bound=_Stamped)
+
+
+class _Sums(Generic[Sum]):
+    """Sums by name, of the first MAX_NAMES names; what arrives under others is counted."""
+
+    def __init__(self, name: str, title: str) -> None:
+        self.name, self.title = name, title
+        self._sums: dict[str, Sum] = {}
+        self._left_out = 0
+        self._left_out_stamp = 0
+
+    def __len__(self) -> int:
+        return len(self._sums)
+
+    def changed_since(self, stamp: int) -> list[Json]:
+        """The sums that grew, and how much is in none when that grew."""
+        changed = [self._shown(name, one) for name, one in self._sums.items() if one.stamp > stamp]
+        beyond: Json = {"left_out": self._left_out, "most": MAX_NAMES}
+        return [*changed, beyond] if self._left_out_stamp > stamp else changed
+
+    def _sum_of(self, name: str, new: Callable[[], Sum], stamp: int) -> Sum | None:
+        found = self._sums.get(name)
+        if found is None:
+            if len(self._sums) >= MAX_NAMES:
+                self._left_out += 1
+                self._left_out_stamp = stamp
+                return None
+            found = self._sums[name] = new()
+        found.stamp = stamp
+        return found
+
+    def _shown(self, name: str, one: Sum) -> Json:
+        raise NotImplementedError
+
+
 @dataclass(slots=True)
 class _Timing:
     stamp: int = 0
@@ -50,26 +90,16 @@ class _Timing:
     values: dict[int, int] = field(default_factory=dict)
 
 
-class Timings:
+class Timings(_Sums[_Timing]):
     """Timings by name: how many, and how they are distributed."""
 
     kind = "timings"
 
-    def __init__(self, name: str, title: str) -> None:
-        self.name, self.title = name, title
-        self._timings: dict[str, _Timing] = {}
-
-    def __len__(self) -> int:
-        return len(self._timings)
-
     def add(self, name: str, milliseconds: int, stamp: int) -> None:
-        """Count one timing; names beyond MAX_NAMES are left out."""
-        timing = self._timings.get(name)
+        """Count one timing."""
+        timing = self._sum_of(name, lambda: _Timing(least=milliseconds), stamp)
         if timing is None:
-            if len(self._timings) >= MAX_NAMES:
-                return
-            timing = self._timings[name] = _Timing(least=milliseconds)
-        timing.stamp = stamp
+            return
         timing.count += 1
         timing.total += milliseconds
         timing.least = min(timing.least, milliseconds)
@@ -77,9 +107,8 @@ class Timings:
         kept = _three_digits(milliseconds)
         timing.values[kept] = timing.values.get(kept, 0) + 1
 
-    def changed_since(self, stamp: int) -> list[Json]:
-        """The timings that grew."""
-        return [_shown_timing(name, one) for name, one in self._timings.items() if one.stamp > stamp]
+    def _shown(self, name: str, one: _Timing) -> Json:
+        return _shown_timing(name, one)
 
 
 @dataclass(slots=True)
@@ -110,31 +139,19 @@ class _Points:
         self.amounts = amounts
 
 
-class Series:
+class Series(_Sums[_Points]):
     """Amounts by name over time."""
 
     kind = "series"
 
-    def __init__(self, name: str, title: str) -> None:
-        self.name, self.title = name, title
-        self._series: dict[str, _Points] = {}
-
-    def __len__(self) -> int:
-        return len(self._series)
-
     def add(self, name: str, amount: float, unix_ms: int, stamp: int) -> None:
-        """Add an amount; names beyond MAX_NAMES are left out."""
-        points = self._series.get(name)
-        if points is None:
-            if len(self._series) >= MAX_NAMES:
-                return
-            points = self._series[name] = _Points()
-        points.stamp = stamp
-        points.add(amount, unix_ms)
+        """Add an amount."""
+        points = self._sum_of(name, _Points, stamp)
+        if points is not None:
+            points.add(amount, unix_ms)
 
-    def changed_since(self, stamp: int) -> list[Json]:
-        """The series that grew."""
-        return [_shown_series(name, one) for name, one in self._series.items() if one.stamp > stamp]
+    def _shown(self, name: str, one: _Points) -> Json:
+        return _shown_series(name, one)
 
 
 @dataclass(slots=True)
@@ -144,35 +161,24 @@ class _Tally:
     others: int = 0
 
 
-class Tallies:
+class Tallies(_Sums[_Tally]):
     """Counts of values, by what they are values of."""
 
     kind = "tallies"
 
-    def __init__(self, name: str, title: str) -> None:
-        self.name, self.title = name, title
-        self._tallies: dict[str, _Tally] = {}
-
-    def __len__(self) -> int:
-        return len(self._tallies)
-
     def add(self, name: str, value: str, stamp: int) -> None:
         """Count a value; beyond MAX_VALUES it is one of the others."""
-        tally = self._tallies.get(name)
+        tally = self._sum_of(name, _Tally, stamp)
         if tally is None:
-            if len(self._tallies) >= MAX_NAMES:
-                return
-            tally = self._tallies[name] = _Tally()
-        tally.stamp = stamp
+            return
         value = value[:MAX_VALUE_CHARACTERS]
         if value in tally.counts or len(tally.counts) < MAX_VALUES:
             tally.counts[value] = tally.counts.get(value, 0) + 1
         else:
             tally.others += 1
 
-    def changed_since(self, stamp: int) -> list[Json]:
-        """The tallies that grew."""
-        return [_shown_tally(name, one) for name, one in self._tallies.items() if one.stamp > stamp]
+    def _shown(self, name: str, one: _Tally) -> Json:
+        return _shown_tally(name, one)
 
 
 @dataclass(slots=True)
