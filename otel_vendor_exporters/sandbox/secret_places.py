@@ -47,15 +47,16 @@ _FORM_PART = re.compile(r"form-data([^\r\n]{0,300})", re.IGNORECASE)
 _PART_NAME = re.compile(r"\bname=\"?([^\";]+)", re.IGNORECASE)
 _BLANK_LINE = re.compile(r"\r?\n\r?\n")
 _PATH_PART = re.compile(r"(?:(?!%2[fF])[^/?#;&=\s])+")
-# Of Analytics' and the pixel's paths: after one of these a part may be a key, unless it is one of the words.
+# Of Analytics', mPulse's and the pixel's paths: behind the first and before the second a part may be a key,
+# unless it is one of the words.
 _BEFORE_KEYS = frozenset(
-    ("event", "events", "track", "batch", "identify", "alias", "suppress", "delete", "js", "v1")
+    ("event", "events", "track", "batch", "identify", "alias", "suppress", "delete", "js", "v1", "boomerang")
 )
-_WORDS = _BEFORE_KEYS | frozenset(
-    (
-        *("service", "pixel", "v2", "v3", "api", "config", "config.json", "bulkevents", "historical", "s2s"),
-        *("traces", "metrics", "logs"),  # of OTLP, by mistake
-    )
+_AFTER_KEYS = frozenset(("pixel", "config.json"))
+_WORDS = _BEFORE_KEYS.union(
+    _AFTER_KEYS,
+    ("service", "v2", "v3", "api", "config", "bulkevents", "historical", "s2s"),
+    ("traces", "metrics", "logs"),  # of OTLP, by mistake
 )
 
 
@@ -86,7 +87,7 @@ def scheme_of(authorization: str) -> str:
 def path_spans(path: str, known: Collection[str] = ()) -> Iterator[Span]:
     """Where keys stand in a path or URL, also one that nobody serves; `known` ones are found anywhere."""
     parts = [(part.span(), unquote(part[0])) for part in _PATH_PART.finditer(path)]
-    may_be_key = any(text.lower() == "pixel" for _, text in parts)
+    may_be_key = any(text.lower() in _AFTER_KEYS for _, text in parts)
     for (start, end), text in parts:
         word = text.lower()
         may_be_key = may_be_key or word in _BEFORE_KEYS
