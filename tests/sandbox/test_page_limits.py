@@ -72,7 +72,7 @@ def test_values_beyond_the_cards_are_counted(tab: Tab, wire: Wire, monkeypatch: 
 
     for section in ("timers", "metrics"):
         reads(
-            tab, f"[data-section='mpulse.{section}'] .beyond", "No more than 1 name", "arrived 3 values more"
+            tab, f"[data-section='mpulse.{section}'] .beyond", "Cards end at 1 name", "arrived 3 values more"
         )
     wire.ask("POST", "/sandbox/clear")
     tab.until("document.querySelector('[data-section=\"mpulse.timers\"] .beyond').hidden")

@@ -186,7 +186,7 @@ export class Cards {
   }
 
   leaveOut({ left_out: leftOut, most }) {
-    setText(this.beyond, `No more than ${count(most)} names have a card. Under others arrived ${many(leftOut, "value")} more.`);
+    setText(this.beyond, `Cards end at ${many(most, "name")}. Under others arrived ${many(leftOut, "value")} more.`);
     this.beyond.hidden = false;
   }
 
