@@ -12,7 +12,7 @@ import functools
 import inspect
 import sys
 from collections.abc import AsyncGenerator, Callable, Generator
-from types import FunctionType, MethodType, TracebackType
+from types import CodeType, FunctionType, MethodType, TracebackType, coroutine
 from typing import Any, TypeAlias
 
 import wrapt
@@ -230,6 +230,30 @@ def _generator_body(function: Function, probe: Probe) -> Function:
     return body
 
 
+def _generator_coroutine_body(function: Function, probe: Probe) -> Function:
+    """Of a generator that is awaited, as `types.coroutine` makes it: what it yields is for the event loop."""
+    start, stop = probe.start, probe.stop
+
+    def body(*args: Any, **kwargs: Any) -> Any:
+        return drive(function(*args, **kwargs), args, kwargs)
+
+    @coroutine
+    def drive(generator: Any, args: Args, kwargs: Kwargs) -> Generator[Any, Any, Any]:
+        scope = start(args, kwargs)
+        if scope is None:
+            return (yield from generator)
+        try:
+            result = yield from generator
+        except BaseException as error:
+            stop(scope, None, error)
+            raise
+        stop(scope, result, None)
+        return result
+
+    _name_like(function, drive)
+    return body
+
+
 def _async_generator_body(function: Function, probe: Probe) -> Function:
     def body(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         return drive(function(*args, **kwargs), args, kwargs)
@@ -275,8 +299,16 @@ def _name_like(function: Function, body: Function) -> None:
     body.__qualname__ = getattr(function, "__qualname__", body.__qualname__)
 
 
+def _is_generator_coroutine(function: Any) -> bool:
+    while isinstance(function, (MethodType, functools.partial)):
+        function = function.__func__ if isinstance(function, MethodType) else function.func
+    code = getattr(function, "__code__", None)
+    return isinstance(code, CodeType) and bool(code.co_flags & inspect.CO_ITERABLE_COROUTINE)
+
+
 _BODIES: tuple[tuple[Callable[[Any], bool], Callable[[Function, Probe], Function]], ...] = (
     (inspect.iscoroutinefunction, _coroutine_body),
+    (_is_generator_coroutine, _generator_coroutine_body),
     (inspect.isgeneratorfunction, _generator_body),
     (inspect.isasyncgenfunction, _async_generator_body),
 )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import inspect
+import types
 from collections.abc import Generator
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
@@ -97,3 +99,61 @@ def test_tasks_show_the_function_name() -> None:
     coroutine = fetch()
     assert [repr(each).split(".")[-1].split()[0] for each in (coroutine, items())] == ["fetch", "items"]
     coroutine.close()
+
+
+@pytest.mark.parametrize("record", ["span", "metric"])
+def test_generator_that_is_awaited(record: Any, telemetry: Telemetry) -> None:
+    """What `types.coroutine` makes of a generator is awaited as undecorated, and timed once."""
+
+    @types.coroutine
+    def nap(seconds: int) -> Generator[None, None, int]:
+        yield
+        return seconds
+
+    class Bed:
+        @timed("nap", record=record)
+        @types.coroutine
+        def nap(self) -> Generator[None, None, int]:
+            return (yield from nap(2))
+
+    counted_nap: Any = counted("naps")(timed("nap", record=record)(nap))
+    naps: list[Any] = [counted_nap, functools.partial(nap, 2), Bed().nap]
+
+    async def sleep() -> list[int]:
+        return [await naps[0](2), await timed("nap", record=record)(naps[1])(), await naps[2]()]
+
+    assert asyncio.run(sleep()) == [2, 2, 2]
+    assert sorted(filter(None, telemetry.names())) == ["nap", "nap", "nap", "naps"]
+    assert inspect.isawaitable(naps[0](2))
+
+
+def test_generator_that_is_awaited_and_fails(telemetry: Telemetry) -> None:
+    """Its exception goes on unchanged and marks the span."""
+
+    @timed("nap")
+    @types.coroutine
+    def nap() -> Generator[None, None, None]:
+        yield
+        raise LookupError("woken")
+
+    async def sleep() -> None:
+        await nap()
+
+    with pytest.raises(LookupError, match="woken"):
+        asyncio.run(sleep())
+    assert (telemetry.names(), telemetry.attributes()[0]["error.type"]) == (["nap"], "LookupError")
+
+
+def test_generator_that_is_awaited_without_an_sdk() -> None:
+    """Without an SDK it is awaited as if it was not decorated."""
+
+    @timed
+    @types.coroutine
+    def nap() -> Generator[None, None, int]:
+        yield
+        return 1
+
+    async def sleep() -> int:
+        return await nap()
+
+    assert asyncio.run(sleep()) == 1
