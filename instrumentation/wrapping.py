@@ -23,6 +23,13 @@ from instrumentation.probes import NO_PROBE, Args, Kwargs, Probe
 Function: TypeAlias = Callable[..., Any]
 Decorate: TypeAlias = Callable[[Any], Any]
 
+# Python makes these of a class body's plain functions by their names ("Special method names"): so do we.
+_IMPLICIT_KINDS: dict[str, type[Any]] = {
+    "__class_getitem__": classmethod,
+    "__init_subclass__": classmethod,
+    "__new__": staticmethod,
+}
+
 
 class Instrumented(wrapt.CallableObjectProxy):  # type: ignore[type-arg]  # wrapt 1 can not be subscripted
     """
@@ -57,6 +64,10 @@ class Instrumented(wrapt.CallableObjectProxy):  # type: ignore[type-arg]  # wrap
         return result
 
     def __set_name__(self, owner: type, name: str) -> None:
+        kind = _IMPLICIT_KINDS.get(name)
+        if kind is not None and isinstance(self.__wrapped__, FunctionType):
+            type.__setattr__(owner, name, kind(self))
+            return
         set_name = getattr(type(self.__wrapped__), "__set_name__", None)
         if set_name is not None:
             set_name(self.__wrapped__, owner, name)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from instrumentation import timed
+from instrumentation import counted, timed
 
 if TYPE_CHECKING:
     from tests.instrumentation.conftest import Telemetry
@@ -31,6 +31,44 @@ def test_a_callable_object_learns_its_name(telemetry: Telemetry) -> None:
 
     assert Shop().pay() == "Shop.pay"
     assert telemetry.names() == ["pay"]
+
+
+@pytest.mark.parametrize("decorate", [lambda each: each, timed, lambda each: classmethod(timed(each))])
+def test_class_methods_that_are_so_by_their_name(decorate: Any, telemetry: Telemetry) -> None:
+    """`__init_subclass__` and `__class_getitem__` get their class, as undecorated."""
+    told: list[object] = []
+
+    class Shop:
+        @decorate  # type: ignore[untyped-decorator]  # any of the above
+        def __init_subclass__(cls, **options: Any) -> None:
+            super().__init_subclass__()
+            told.append((cls.__name__, options))
+
+        @decorate  # type: ignore[untyped-decorator]  # any of the above
+        def __class_getitem__(cls, key: Any) -> tuple[str, Any]:
+            return cls.__name__, key
+
+    class Bakery(Shop, bread="rye"):
+        pass
+
+    shop: Any = Shop
+    bakery: Any = Bakery
+    assert (told, shop[1], bakery[2]) == ([("Bakery", {"bread": "rye"})], ("Shop", 1), ("Bakery", 2))
+    assert {type(vars(Shop)[name]) for name in ("__init_subclass__", "__class_getitem__")} == {classmethod}
+    assert len(telemetry.names()) == (0 if decorate(len) is len else 3)
+
+
+def test_new_is_a_static_method(telemetry: Telemetry) -> None:
+    """`__new__` takes the class it is given, also when asked for by an object."""
+
+    class Shop:
+        @timed("new")
+        @counted("new")
+        def __new__(cls) -> Any:
+            return super().__new__(cls)
+
+    assert type(Shop().__new__(Shop)) is Shop
+    assert telemetry.names() == ["new"] * 4
 
 
 def test_a_property_that_is_only_set_stays(telemetry: Telemetry) -> None:
