@@ -14,10 +14,11 @@ stands in `probes`, what is read off a call in `captures`, what replaces the fun
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from contextvars import ContextVar
 from functools import _lru_cache_wrapper, cached_property, partial, singledispatchmethod
-from types import FunctionType, TracebackType
+from types import CodeType, FunctionType, TracebackType
 from typing import Any, Literal, TypeAlias, TypeVar, get_args, overload
 
 from opentelemetry.trace import INVALID_SPAN, Span
@@ -28,6 +29,7 @@ from instrumentation.probes import CounterProbe, DurationProbe, EventProbe, On, 
 Record = Literal["span", "metric"]
 # Any, through this module: what is decorated may take and return anything, and keeps its exact type.
 Method: TypeAlias = "classmethod[Any, Any, Any] | staticmethod[Any, Any]"
+Place: TypeAlias = tuple[int, CodeType]  # one run of a function: where a block was entered
 Decorated = TypeVar("Decorated", bound="Callable[..., Any] | property | cached_property[Any] | Method")
 
 _entered: ContextVar[tuple[_Entry, ...]] = ContextVar("instrumentation_entered_blocks", default=())
@@ -169,14 +171,27 @@ def _check(setting: str, value: str, choices: Any) -> None:
         raise ValueError(f"{setting}={value!r} is not known: use one of {', '.join(get_args(choices))}")
 
 
+def _place_of_block() -> Place:
+    """
+    Which run of which code has the `with` in it: of two runs at one address the code tells.
+
+    To be called where `__enter__` and the like call. Not the frame itself: what is entered and never left
+    would keep the variables of all its callers alive.
+    """
+    method = sys._getframe(2)
+    block = method.f_back or method  # a thread may begin with `__enter__`
+    return id(block), block.f_code
+
+
 class _Entry:
     """One run of a block, until it is left."""
 
-    __slots__ = ("is_open", "owner", "scope")
+    __slots__ = ("is_open", "owner", "place", "scope")
 
-    def __init__(self, owner: Decorator, scope: Any) -> None:
+    def __init__(self, owner: Decorator, scope: Any, place: Place) -> None:
         self.owner = owner
         self.scope = scope
+        self.place = place
         self.is_open = True
 
 
@@ -233,7 +248,7 @@ class Decorator:
         self._exit(error)
 
     async def __aenter__(self) -> Any:
-        return self.__enter__()
+        self._enter()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -247,22 +262,27 @@ class Decorator:
         return self._probe_for(Site(self._name))
 
     def _enter(self) -> Any:
-        entry = _Entry(self, self._block_probe.start((), {}))
+        entry = _Entry(self, self._block_probe.start((), {}), _place_of_block())
         self._open.append(entry)
         _entered.set((*(each for each in _entered.get() if each.is_open), entry))
         return entry.scope
 
     def _exit(self, error: BaseException | None) -> None:
-        entry = self._last_entry()
+        entry = self._entry_left_at(_place_of_block())
         entry.is_open = False
         self._open.remove(entry)
         if entry.scope is not None:
             self._block_probe.stop(entry.scope, None, error)
 
-    def _last_entry(self) -> _Entry:
-        """The latest run that was entered in this context; when there is none, one entered elsewhere."""
-        here = (each for each in reversed(_entered.get()) if each.owner is self and each.is_open)
-        return next(here, None) or self._open[-1]
+    def _entry_left_at(self, place: Place) -> _Entry:
+        """
+        The latest run that was entered at this place, as every `with` is.
+
+        Else, as with an ExitStack, the latest that was entered in this context, or anywhere.
+        """
+        here = [each for each in reversed(_entered.get()) if each.owner is self and each.is_open]
+        latest_first = here + self._open[::-1]
+        return next((each for each in latest_first if each.place == place), latest_first[0])
 
 
 class TimedDecorator(Decorator):
@@ -272,7 +292,7 @@ class TimedDecorator(Decorator):
         return getattr(self._enter(), "span", INVALID_SPAN)
 
     async def __aenter__(self) -> Span:
-        return self.__enter__()
+        return getattr(self._enter(), "span", INVALID_SPAN)
 
 
 def is_method(member: object) -> bool:

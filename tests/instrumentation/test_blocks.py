@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import _thread
 import asyncio
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack
 from contextvars import copy_context
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from opentelemetry import trace
@@ -177,6 +180,95 @@ def test_ends_in_another_context_than_it_began(
     assert telemetry.names() == ["checkout"]
     assert caplog.records == []
     assert trace.get_current_span() is trace.INVALID_SPAN
+
+
+def test_one_object_serves_a_generator_and_its_consumer(telemetry: Telemetry) -> None:
+    """A generator that ends its block while its consumer is inside another ends its own span."""
+    checkout = timed("checkout")
+
+    def items() -> Iterator[Any]:
+        with checkout as span:
+            yield span
+        yield None
+
+    def consume() -> tuple[bool, bool]:
+        iterator = items()
+        in_generator = next(iterator)
+        with checkout as in_consumer:
+            next(iterator)
+            return in_generator.is_recording(), in_consumer.is_recording()
+
+    assert copy_context().run(consume) == (False, True)
+    assert telemetry.names() == ["checkout", "checkout"]
+
+
+def test_one_object_serves_an_async_generator_and_its_consumer(telemetry: Telemetry) -> None:
+    """The same of `async with`."""
+    checkout = timed("checkout")
+
+    async def items() -> AsyncIterator[Any]:
+        async with checkout as span:
+            yield span
+        yield None
+
+    async def consume() -> tuple[bool, bool]:
+        iterator = items()
+        in_generator = await anext(iterator)
+        async with checkout as in_consumer:
+            await anext(iterator)
+            return in_generator.is_recording(), in_consumer.is_recording()
+
+    assert asyncio.run(consume()) == (False, True)
+    assert telemetry.names() == ["checkout", "checkout"]
+
+
+def test_one_object_serves_generators_that_go_on_in_other_contexts(telemetry: Telemetry) -> None:
+    """Generators that are begun and ended in contexts of their own, as FastAPI's dependencies are."""
+    checkout = timed("checkout")
+
+    def dependency() -> Iterator[Any]:
+        with checkout as span:
+            yield span
+
+    first, second = dependency(), dependency()
+    first_span, second_span = (copy_context().run(next, each) for each in (first, second))
+
+    copy_context().run(next, first, None)
+
+    assert (first_span.is_recording(), second_span.is_recording()) == (False, True)
+
+
+def test_one_object_on_exit_stacks_of_several_tasks(telemetry: Telemetry) -> None:
+    """What an ExitStack entered it leaves in the same task, whichever ends first."""
+    checkout = timed("checkout")
+
+    async def task(before: asyncio.Event, after: asyncio.Event) -> bool:
+        with ExitStack() as stack:
+            span = stack.enter_context(checkout)
+            after.set()
+            await before.wait()
+        return span.is_recording()
+
+    async def main() -> list[bool]:
+        first, second, third = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        third.set()
+        return list(await asyncio.gather(task(first, second), task(third, first)))
+
+    assert asyncio.run(main()) == [False, False]
+    assert telemetry.names() == ["checkout", "checkout"]
+
+
+def test_a_thread_that_begins_with_entering(telemetry: Telemetry) -> None:
+    """No Python need be around `__enter__`, as in a thread that runs it alone."""
+    orders = counted("orders")
+    _thread.start_new_thread(orders.__enter__, ())
+    deadline = time.monotonic() + 10
+    while not orders._open and time.monotonic() < deadline:
+        time.sleep(0.001)
+
+    orders.__exit__(None, None, None)
+
+    assert telemetry.names() == ["orders"]
 
 
 def test_runs_that_ended_elsewhere_are_forgotten(telemetry: Telemetry) -> None:
