@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import logging
 import re
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from contextvars import Token
 from math import inf
 from time import perf_counter, time_ns
-from typing import Any, Literal, Protocol, SupportsFloat
+from typing import Any, Literal, Protocol, SupportsFloat, TypeGuard
 
 # The globals are read from where the API keeps them: get_tracer_provider() looks into the environment at
 # every call, and without an SDK that alone would cost more than all the rest of a decorated call.
@@ -157,7 +158,7 @@ class SpanProbe:
         """End the span; an `Exception` marks it as failed."""
         try:
             scope.leave()
-            if isinstance(error, Exception):
+            if _is_failure(error):
                 _mark_failed(scope.span, error)
             if self._capture.needs_end:
                 scope.span.set_attributes(self._capture.of_end(Call(scope.arguments, result, error)))
@@ -179,6 +180,17 @@ def _load_named_provider(site: Site, get_provider: Callable[[], object]) -> None
 
 def _is_suppressed(current: Context) -> bool:
     return bool(current.get(_SUPPRESS_KEY) or current.get(_PLAIN_SUPPRESS_KEY))
+
+
+def _is_failure(error: BaseException | None) -> TypeGuard[Exception]:
+    """
+    Whether it is an `Exception` and no cancellation.
+
+    That of `concurrent.futures`, unlike that of asyncio, is an `Exception`; who has not imported the module,
+    which is slow, can not have met it.
+    """
+    cancellation = getattr(sys.modules.get("concurrent.futures"), "CancelledError", ())
+    return isinstance(error, Exception) and not isinstance(error, cancellation)
 
 
 def _mark_failed(span: Span, error: Exception) -> None:
@@ -249,7 +261,7 @@ class _EndProbe(ABC):
         self, scope: _EndScope, result: object, error: BaseException | None
     ) -> dict[str, AttributeValue]:
         attributes = self._capture.of_whole(scope.arguments, result, error)
-        return {**attributes, "error.type": type_name(error)} if isinstance(error, Exception) else attributes
+        return {**attributes, "error.type": type_name(error)} if _is_failure(error) else attributes
 
     @abstractmethod
     def _provider(self) -> Any:  # Any: each probe's own kind of provider
@@ -358,7 +370,7 @@ class EventProbe(_EndProbe):
 
 def _is_told(on: On, error: BaseException | None) -> bool:
     """Whether this end of a call is one to tell of; a cancellation is neither a return nor an error."""
-    return on != "raise" if error is None else on != "return" and isinstance(error, Exception)
+    return on != "raise" if error is None else on != "return" and _is_failure(error)
 
 
 def _instrument_of(site: Site) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 from typing import Any
 
 import pytest
@@ -14,7 +15,13 @@ from opentelemetry.trace import StatusCode
 from instrumentation import counted, event, timed
 from tests.instrumentation.conftest import Telemetry, raising
 
-NO_ERRORS = [asyncio.CancelledError, GeneratorExit, KeyboardInterrupt, SystemExit]
+NO_ERRORS = [
+    asyncio.CancelledError,
+    concurrent.futures.CancelledError,
+    GeneratorExit,
+    KeyboardInterrupt,
+    SystemExit,
+]
 
 
 class OutOfStockError(Exception):
@@ -81,6 +88,18 @@ def test_exception_without_words_marks_the_span(telemetry: Telemetry) -> None:
 
     assert telemetry.span().status.status_code is StatusCode.ERROR
     assert [event.name for event in telemetry.span().events] == ["exception"]
+
+
+@pytest.mark.parametrize("kind", [counted, event])
+@pytest.mark.parametrize("error", NO_ERRORS)
+def test_cancellation_and_exit_are_neither_returned_nor_raised(
+    kind: Any, error: Any, telemetry: Telemetry
+) -> None:
+    """What only ends a call is not counted, and no event."""
+    with pytest.raises(error):
+        kind("call", on="both")(raising(error()))()
+
+    assert telemetry.names() == []
 
 
 @pytest.mark.parametrize("error", NO_ERRORS)
