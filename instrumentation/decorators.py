@@ -66,7 +66,12 @@ def timed(
 
     The name is the function's qualified name unless given; it may name arguments: "Checkout {step}".
     Attributes are constants (a mapping), names of arguments (and "result"), or a function of the `Call`.
-    An `Exception` marks the span as failed and goes on to the caller.
+    An `Exception` marks the span as failed and goes on to the caller; a cancellation does not mark it.
+
+    A generator's span lasts from its first step to its last, so its consumer's time is in it; its duration
+    (`record="metric"`) is the time its body ran. Of a context manager, decorate the generator, below
+    `@contextmanager`: above, what is timed is the making of the context manager, over before the `with`
+    block begins.
 
     An instrument's name takes few characters: the histogram of "Price lookup" is named `Price_lookup`, and
     described as "Price lookup", by which the mPulse exporter feeds the custom timer of that name.

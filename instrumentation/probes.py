@@ -207,7 +207,9 @@ def _mark_failed(span: Span, error: Exception) -> None:
 class _EndScope:
     """One call that is recorded when it ends."""
 
-    __slots__ = ("arguments", "sink", "started")
+    __slots__ = ("arguments", "sink", "started", "suspended")
+
+    suspended: float
 
     def __init__(self, sink: Any, arguments: Arguments, started: float) -> None:
         self.sink = sink  # Any: the histogram, counter or logger of the probe
@@ -244,11 +246,13 @@ class _EndProbe(ABC):
             self._site.report(self.part, fault)
             return None
 
-    def suspend(self, scope: _EndScope) -> None:  # noqa: B027 - right for all of them, not left out
-        """Nothing was made current."""
+    def suspend(self, scope: _EndScope) -> None:
+        """Stop the clock; nothing was made current."""
+        scope.suspended = perf_counter()
 
-    def resume(self, scope: _EndScope) -> None:  # noqa: B027 - right for all of them, not left out
-        """Nothing is to be made current."""
+    def resume(self, scope: _EndScope) -> None:
+        """Let the clock go on, as if the call had begun later by the consumer's time."""
+        scope.started += perf_counter() - scope.suspended
 
     def stop(self, scope: _EndScope, result: object, error: BaseException | None) -> None:
         """Record the call."""
@@ -277,7 +281,7 @@ class _EndProbe(ABC):
 
 
 class DurationProbe(_EndProbe):
-    """Records how long a call took, in a histogram of seconds."""
+    """Records how long a call took, in a histogram of seconds; of a generator, without its consumer."""
 
     part = "duration"
 

@@ -91,6 +91,19 @@ class Telemetry:
             for point in metric.data.data_points
         ]
 
+    def seconds(self) -> list[float]:
+        """What each of the histograms so far adds up to."""
+        data = self.reader.get_metrics_data()
+        assert data is not None
+        return [
+            point.sum
+            for resource in data.resource_metrics
+            for scope in resource.scope_metrics
+            for metric in scope.metrics
+            for point in metric.data.data_points
+            if isinstance(point, HistogramDataPoint)
+        ]
+
     def descriptions(self) -> dict[str, str | None]:
         """The descriptions of all instruments so far, by name."""
         data = self.reader.get_metrics_data()
