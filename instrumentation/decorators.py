@@ -17,20 +17,22 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from contextvars import ContextVar
-from functools import _lru_cache_wrapper, cached_property, partial, singledispatchmethod
+from functools import _lru_cache_wrapper, cached_property, partial, partialmethod, singledispatchmethod
 from types import CodeType, FunctionType, TracebackType
 from typing import Any, Literal, TypeAlias, TypeVar, get_args, overload
 
 from opentelemetry.trace import INVALID_SPAN, Span
 
 from instrumentation.captures import Attributes, Site
+from instrumentation.holders import function_in, holder_like, is_holder
 from instrumentation.probes import CounterProbe, DurationProbe, EventProbe, On, Probe, SpanProbe, Value
 
 Record = Literal["span", "metric"]
 # Any, through this module: what is decorated may take and return anything, and keeps its exact type.
 Method: TypeAlias = "classmethod[Any, Any, Any] | staticmethod[Any, Any]"
 Place: TypeAlias = tuple[int, CodeType]  # one run of a function: where a block was entered
-Decorated = TypeVar("Decorated", bound="Callable[..., Any] | property | cached_property[Any] | Method")
+Held: TypeAlias = "property | cached_property[Any] | partialmethod[Any] | Method"
+Decorated = TypeVar("Decorated", bound="Callable[..., Any] | Held")
 
 _entered: ContextVar[tuple[_Entry, ...]] = ContextVar("instrumentation_entered_blocks", default=())
 
@@ -219,12 +221,9 @@ class Decorator:
     def _decorated(self, target: Any) -> Any:
         if isinstance(target, type):
             return self._decorated_class(target)
-        if isinstance(target, (classmethod, staticmethod)):
-            return type(target)(self._decorated(target.__func__))
-        if isinstance(target, property):
-            return target if target.fget is None else target.getter(self._decorated(target.fget))
-        if isinstance(target, cached_property):
-            return type(target)(self._decorated(target.func))
+        if is_holder(target):
+            function = function_in(target)
+            return target if function is None else holder_like(target, self._decorated(function))
         if not callable(target) and not isinstance(target, singledispatchmethod):  # what it binds to is
             raise TypeError(f"{target!r} can not be decorated: it is not callable")
         from instrumentation.wrapping import Instrumented  # only here: wrapt is slow to import

@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import Any, Final
 
 from instrumentation.decorators import Decorator, is_method
+from instrumentation.holders import function_in, is_holder
 from instrumentation.targets import Target, is_glob, nearest
 from instrumentation.wrapping import Instrumented, decorator_of, silence
 
@@ -116,7 +117,7 @@ def _is_class(value: object) -> bool:
 
 
 def _is_use(value: object) -> bool:
-    return callable(value) or isinstance(value, (classmethod, staticmethod, property, cached_property))
+    return callable(value) or is_holder(value)
 
 
 def _everything(owner: Any) -> dict[str, Any]:
@@ -196,13 +197,7 @@ def _bindings(owner: ModuleType, value: object) -> list[tuple[ModuleType, str]]:
 
 def _layers(value: object) -> Iterator[Any]:
     """The decorated functions that stand in each other, from the outermost in."""
-    inner: Any = value
-    if isinstance(value, (classmethod, staticmethod)):
-        inner = value.__func__
-    elif isinstance(value, property):
-        inner = value.fget
-    elif isinstance(value, cached_property):
-        inner = value.func
+    inner: Any = function_in(value) if is_holder(value) else value
     while isinstance(inner, Instrumented):
         yield inner
         inner = inner.__wrapped__

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
-from functools import singledispatchmethod
+from functools import cached_property, partialmethod, singledispatchmethod
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from instrumentation import counted, timed
+from instrumentation.patches import patched
+from instrumentation.targets import target_of
 
 if TYPE_CHECKING:
     from tests.instrumentation.conftest import Telemetry
@@ -84,6 +87,78 @@ def test_a_property_that_is_only_set_stays(telemetry: Telemetry) -> None:
         _ = shop.city
 
     assert (told, telemetry.names()) == (["Oslo"], [])
+
+
+class Tagged:
+    """What an application adds to a holder: its own arguments, state and slots."""
+
+    def __init__(self, tag: str, function: Any) -> None:
+        super().__init__(function)  # type: ignore[call-arg]  # of the holder it is mixed into
+        self.tag = tag
+
+
+class TaggedStatic(Tagged, staticmethod):  # type: ignore[type-arg]
+    __slots__ = ("never", "tag")
+
+
+class TaggedClassMethod(Tagged, classmethod):  # type: ignore[type-arg]
+    pass
+
+
+class TaggedProperty(Tagged, property):
+    pass
+
+
+class TaggedCache(Tagged, cached_property):  # type: ignore[type-arg]
+    pass
+
+
+class TaggedPartial(Tagged, partialmethod):  # type: ignore[type-arg]
+    pass
+
+
+@pytest.mark.parametrize(
+    ("kind", "function", "use"),
+    [
+        (TaggedStatic, lambda: 5, lambda shop: shop.target()),
+        (TaggedClassMethod, lambda cls: 5, lambda shop: shop.target()),
+        (TaggedProperty, lambda self: 5, lambda shop: shop.target),
+        (TaggedCache, lambda self: 5, lambda shop: shop.target),
+        (TaggedPartial, lambda self: 5, lambda shop: shop.target()),
+    ],
+)
+@pytest.mark.parametrize("is_configured", [False, True])
+def test_holders_of_classes_of_the_applications_own(
+    kind: Any, function: Any, use: Any, is_configured: bool, telemetry: Telemetry
+) -> None:
+    """They are timed, and keep class and state though their `__init__` takes what Python's does not."""
+    holder = kind("tag", function)
+    shop = type("Shop", (), {"target": holder if is_configured else timed("pay")(holder)})
+    if is_configured:
+        module = ModuleType("tests_shop")
+        vars(module)["Shop"] = shop
+        (patch,) = patched(module, [target_of("tests_shop:Shop.target=timed(pay)")])
+
+    assert use(shop()) == 5
+
+    assert telemetry.names() == ["pay"]
+    assert (type(vars(shop)["target"]), vars(shop)["target"].tag) == (kind, "tag")
+    if is_configured:
+        patch.undo()
+        assert vars(shop)["target"] is holder
+
+
+def test_a_partial_method(telemetry: Telemetry) -> None:
+    """It takes the arguments that were given to it, and then its own, through its object or its class."""
+
+    class Shop:
+        def add(self, sku: str, count: int, *, gift: bool = False) -> tuple[str, int, bool]:
+            return sku, count, gift
+
+        add_tea = timed("add")(partialmethod(add, "tea", gift=True))
+
+    assert (Shop().add_tea(2), Shop.add_tea(Shop(), 3)) == (("tea", 2, True), ("tea", 3, True))
+    assert telemetry.names() == ["add", "add"]
 
 
 def test_a_single_dispatch_method(telemetry: Telemetry) -> None:
