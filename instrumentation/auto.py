@@ -59,7 +59,7 @@ class AutoInstrumentation:
         self._targets: tuple[Target, ...] = ()
         self._patches: dict[str, list[Patch]] = {}
         self._missing = MissingModules()
-        self._watch = ImportWatch(self._is_wanted, self._imported)
+        self._watch = ImportWatch(self._is_wanted, self._imported, self._taken)
 
     def instrument(self, targets: Iterable[Target]) -> None:
         """Decorate what the targets name, now or when it is imported."""
@@ -115,6 +115,10 @@ class AutoInstrumentation:
         if "." not in name:
             self._missing.look_beside(name, targets)
         return any(each.is_in(name) or each.module.startswith(f"{name}.") for each in targets)
+
+    def _taken(self, name: str) -> None:
+        """Its code is going to run, as the main program, and is not imported."""
+        self._missing.look_at_run(name, name, self._targets)
 
     def _at_exit(self) -> None:
         self._missing.look_back(self._targets)

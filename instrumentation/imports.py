@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from importlib import _bootstrap
 from importlib.machinery import ModuleSpec
 from threading import local
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 _logger = logging.getLogger("instrumentation.auto")
@@ -25,12 +25,19 @@ class ImportWatch:
     A finder that stands first and lets the others find, then hears when what they found has run.
 
     `seen` is asked about every module that is looked for; those it wants are given to `imported` when their
-    code has run, still under Python's lock of that module. Both are called from any importing thread.
+    code has run, still under Python's lock of that module, and to `taken`, by name, when their code alone is
+    taken, to be run without an import. All are called from any importing thread.
     """
 
-    def __init__(self, seen: Callable[[str], bool], imported: Callable[[ModuleType], object]) -> None:
+    def __init__(
+        self,
+        seen: Callable[[str], bool],
+        imported: Callable[[ModuleType], object],
+        taken: Callable[[str], object],
+    ) -> None:
         self._seen = _guarded(seen)
         self._imported = _guarded(imported)
+        self._taken = _guarded(taken)
         # What each thread is looking for: finders like ours (wrapt's, ddtrace's) ask all finders again, and
         # so us, who would put a second loader around the first.
         self._local = local()
@@ -58,7 +65,7 @@ class ImportWatch:
         finally:
             finding.discard(name)
         if spec is not None and hasattr(spec.loader, "exec_module"):
-            spec.loader = _TellingLoader(spec.loader, self._imported)  # type: ignore[assignment]  # a loader in all but name
+            spec.loader = _TellingLoader(spec.loader, self._imported, self._taken)  # type: ignore[assignment]  # a loader in all but name
         return spec
 
     def _found_by_others(
@@ -76,9 +83,12 @@ class ImportWatch:
 class _TellingLoader:
     """Loads as the real loader does, and tells of it; the module keeps the real one."""
 
-    def __init__(self, loader: Any, imported: Callable[[ModuleType], object]) -> None:
+    def __init__(
+        self, loader: Any, imported: Callable[[ModuleType], object], taken: Callable[[str], object]
+    ) -> None:
         self._loader = loader  # Any: loaders differ in what else they can
         self._imported = imported
+        self._taken = taken
 
     def __getattr__(self, name: str) -> Any:  # Any: as above
         if name == "_loader":  # not yet there while a copy is made
@@ -90,6 +100,12 @@ class _TellingLoader:
         create = getattr(self._loader, "create_module", None)
         module: ModuleType | None = None if create is None else create(spec)
         return module
+
+    def get_code(self, name: str) -> CodeType | None:
+        """The code, as the real loader has it, and tell of it: to import a module nobody asks us for that."""
+        self._taken(name)
+        code: CodeType | None = self._loader.get_code(name)
+        return code
 
     def exec_module(self, module: ModuleType) -> None:
         """Run the module, and tell when it ran to its end."""

@@ -34,12 +34,18 @@ class MissingModules:
         self._told.clear()
 
     def look_at_program(self, targets: Iterable[Target]) -> None:
-        """Tell of targets in the file that runs as the main program."""
+        """Tell of targets in the file, or the module, that runs as the main program."""
+        spec = getattr(sys.modules.get("__main__"), "__spec__", None)  # of `python -m`, once it runs
         program = basename(sys.argv[0]) if sys.argv else ""  # noqa: PTH119 - pathlib is slow to import
-        name = program.removesuffix(".py")
-        if name == program or name in sys.modules or name in self._told:
-            return
-        if name in {each.module for each in targets}:
+        if spec is not None:
+            self.look_at_run(spec.name, spec.name, targets)
+        elif program.endswith(".py"):
+            self.look_at_run(program.removesuffix(".py"), program, targets)
+
+    def look_at_run(self, name: str, program: str, targets: Iterable[Target]) -> None:
+        """Tell of targets in a module that is run without being imported, as `python -m` does."""
+        is_named = name in {each.module for each in targets}
+        if is_named and name not in sys.modules and name not in self._told:
             self._told.add(name)
             _logger.warning(
                 "the functions of %s are not instrumented: the main program runs without being imported; "

@@ -104,12 +104,12 @@ def application(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(application: Path, **environment: str) -> tuple[list[str], str]:
-    """Run the application under opentelemetry-instrument; the lines of its output, and its stderr."""
+def run(application: Path, *program: str, **environment: str) -> tuple[list[str], str]:
+    """Run the application, or another, under opentelemetry-instrument; its output's lines, and its stderr."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
     signals = {f"OTEL_{name}_EXPORTER": "none" for name in ("TRACES", "METRICS", "LOGS")}
     done = subprocess.run(
-        [INSTRUMENT, sys.executable, "main.py"],
+        [INSTRUMENT, sys.executable, *(program or ["main.py"])],
         env={**inherited, **signals, **environment},
         cwd=application,
         check=True,
@@ -227,6 +227,31 @@ def test_mistakes_are_told_on_stderr_and_the_application_runs(application: Path)
     ):
         assert told.count(expected) == 1, told
     assert "Traceback" not in told
+
+
+@pytest.mark.parametrize(
+    ("program", "entry", "module"),
+    [
+        (["-m", "shop.main", "x"], "shop.main:work=timed", "shop.main"),
+        (["-mshop.main"], "shop.main:work=timed", "shop.main"),
+        (["-m", "shop"], "shop.__main__:work=timed", "shop.__main__"),
+        (["-m", "shop.by_itself"], "", "shop.by_itself"),
+    ],
+)
+def test_a_module_that_runs_as_the_main_program_is_told(
+    program: list[str], entry: str, module: str, application: Path
+) -> None:
+    """`python -m` runs a module under another name: that its functions stay as they are is said, once."""
+    work = "def work(): print('worked')\n"
+    code = "from instrumentation import *\ninstrument_functions([__spec__.name + ':work=timed'])\n"
+    for name, source in (("main", work), ("__main__", work), ("by_itself", work + code)):
+        (application / "shop" / f"{name}.py").write_text(f"{source}work()\n")
+
+    output, told = run(application, *program, OTEL_VENDOR_INSTRUMENT=entry)
+
+    assert output == ["worked"]
+    (line,) = told.splitlines()
+    assert line.startswith(f"the functions of {module} are not instrumented: the main program runs without")
 
 
 @pytest.mark.parametrize(

@@ -158,7 +158,7 @@ def test_faults_of_the_watch_do_not_reach_the_import(
         return True
 
     shop.write("views", "")
-    watch = ImportWatch(fail, fail)
+    watch = ImportWatch(fail, fail, fail)
     watch.start()
     try:
         with caplog.at_level(logging.ERROR):
