@@ -4,7 +4,8 @@ Auto-instrumentation: decorate the functions that a configuration names, without
     instrument_functions(["shop.checkout:place_order=timed(Checkout)", "shop.cart:Cart.*=timed"])
 
 A module that is imported already is wrapped at once, any other when it is imported. What an entry may say
-stands in `targets`, finding and replacing functions in `patches`, hearing of imports in `imports`.
+stands in `targets`, finding functions in `members`, replacing them in `patches`, hearing of imports in
+`imports`.
 Rule: the application runs as without it; a name that is not there is said, with the nearest one that is.
 """
 

@@ -1,5 +1,5 @@
 """
-Patches: find what a target names in a module, put the decorated thing in its place, and take it out again.
+Patches: put the decorated thing in the place of what a target names in a module, and take it out again.
 
 Rule: what was found is kept, and put back as the very same object.
 """
@@ -7,33 +7,22 @@ Rule: what was found is kept, and put back as the very same object.
 from __future__ import annotations
 
 import logging
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from functools import cached_property
 from itertools import islice
 from types import ModuleType
 from typing import Any, Final
 
-from instrumentation.decorators import Decorator, is_method
+from instrumentation.decorators import Decorator
 from instrumentation.holders import function_in, is_holder
-from instrumentation.targets import Target, is_glob, nearest
+from instrumentation.members import Member, bindings, members
+from instrumentation.targets import Target
 from instrumentation.wrapping import Instrumented, decorator_of, silence
 
 _ABSENT: Final = object()
 
 _logger = logging.getLogger("instrumentation.auto")
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """One function, or what holds one (a static method, a property, ...), under its name in its owner."""
-
-    owner: Any  # a module or a class
-    name: str
-    value: Any  # Any: whatever the application has under the name
-    is_one_of_many: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +38,7 @@ class Patch:
         """Put back what stood there, unless something else stands there by now; record no more."""
         _silence(self.now)
         if isinstance(self.owner, ModuleType):
-            for module, name in _bindings(self.owner, self.now):
+            for module, name in bindings(self.owner, self.now):
                 setattr(module, name, self.before)
         elif vars(self.owner).get(self.name) is not self.now:
             _logger.debug("%s.%s was replaced since: left as it is", self.owner, self.name)
@@ -78,87 +67,6 @@ def _patched_target(module: ModuleType, target: Target) -> list[Patch]:
     return patches
 
 
-def members(module: ModuleType, path: str) -> list[Member]:
-    """What the path names in the module. Raises LookupError that tells the nearest right name."""
-    *class_names, last = path.split(".")
-    owners: list[Any] = [module]
-    for name in class_names:
-        classes = [each for owner in owners for each in _matching(owner, name, _is_class_of(owner))]
-        owners = [each.value for each in _checked(classes, owners, name, _is_class)]
-    functions = [each for owner in owners for each in _matching(owner, last, _is_function_of(owner))]
-    found = _checked(functions, owners, last, _is_use)
-    return [method for each in found for method in _methods_or(each)]
-
-
-def _checked(
-    found: list[Member], owners: list[Any], name: str, is_right: Callable[[Any], bool]
-) -> list[Member]:
-    """What was found, if it is of the right kind."""
-    where = _name_of(owners[0])
-    if not found and is_glob(name):
-        raise LookupError(f"{where} has nothing that {name!r} means")
-    if not found:
-        known = [each for owner in owners for each, value in _everything(owner).items() if is_right(value)]
-        raise LookupError(f"{where} has no {name!r}{nearest(name, known)}")
-    wrong = [each for each in found if not is_right(each.value)]
-    if wrong:
-        raise LookupError(
-            f"{name!r} of {where} is {type(wrong[0].value).__name__!r}, which can not be decorated"
-        )
-    return found
-
-
-def _name_of(owner: Any) -> str:
-    return f"class {owner.__qualname__!r}" if isinstance(owner, type) else f"module {owner.__name__!r}"
-
-
-def _is_class(value: object) -> bool:
-    return isinstance(value, type)
-
-
-def _is_use(value: object) -> bool:
-    return callable(value) or is_holder(value)
-
-
-def _everything(owner: Any) -> dict[str, Any]:
-    if not isinstance(owner, type):
-        return dict(vars(owner))
-    return {name: value for cls in reversed(owner.__mro__) for name, value in vars(cls).items()}
-
-
-def _matching(owner: Any, name: str, is_meant: Callable[[Any], bool]) -> list[Member]:
-    """The member of this name, wherever it comes from; for a glob, the owner's own that are meant."""
-    if not is_glob(name):
-        everything = _everything(owner)
-        return [Member(owner, name, everything[name])] if name in everything else []
-    return [
-        Member(owner, each, value, is_one_of_many=True)
-        for each, value in list(vars(owner).items())
-        if fnmatchcase(each, name) and (not each.startswith("_") or name.startswith("_")) and is_meant(value)
-    ]
-
-
-def _is_function_of(owner: Any) -> Callable[[Any], bool]:
-    if isinstance(owner, type):
-        return is_method
-    return lambda value: is_method(value) and getattr(value, "__module__", None) == owner.__name__
-
-
-def _is_class_of(owner: Any) -> Callable[[Any], bool]:
-    module = owner.__module__ if isinstance(owner, type) else owner.__name__
-    return lambda value: isinstance(value, type) and value.__module__ == module
-
-
-def _methods_or(member: Member) -> list[Member]:
-    """Of a class, its own public methods; else the member itself."""
-    if not isinstance(member.value, type):
-        return [member]
-    methods = _matching(member.value, "*", is_method)
-    if not methods:
-        raise LookupError(f"the class {member.name!r} has no public methods of its own")
-    return methods
-
-
 def _patched_member(member: Member, target: Target) -> list[Patch]:
     decorator = target.decorator(member.name if member.is_one_of_many else None)
     if _is_decorated(member.value, decorator):
@@ -169,30 +77,13 @@ def _patched_member(member: Member, target: Target) -> list[Patch]:
         if isinstance(decorated, cached_property):
             decorated.__set_name__(member.owner, member.name)  # Python does so only when a class is made
         return [_put(member.owner, member.name, decorated)]
-    return [_put(module, name, decorated) for module, name in _bindings(member.owner, member.value)]
+    return [_put(module, name, decorated) for module, name in bindings(member.owner, member.value)]
 
 
 def _put(owner: Any, name: str, decorated: object) -> Patch:
     before = vars(owner).get(name, _ABSENT)
     setattr(owner, name, decorated)
     return Patch(owner, name, before, decorated)
-
-
-def _bindings(owner: ModuleType, value: object) -> list[tuple[ModuleType, str]]:
-    """
-    The names under which the owner holds the value, and the modules that imported it from there.
-
-    Those only if it is the owner's, or of the same package: json.loads, named as something that the
-    application imports, is not to be wrapped for everybody.
-    """
-    home, own = (str(name).split(".")[0] for name in (getattr(value, "__module__", ""), owner.__name__))
-    others = [each for each in list(sys.modules.values()) if type(each) is ModuleType] if home == own else []
-    return [
-        (module, name)
-        for module in [owner, *(each for each in others if each is not owner)]
-        for name, each in list(vars(module).items())
-        if each is value
-    ]
 
 
 def _layers(value: object) -> Iterator[Any]:
