@@ -109,6 +109,12 @@ def _methods_or(member: Member) -> list[Member]:
     return methods
 
 
+def is_at_home(module: ModuleType, value: object) -> bool:
+    """Whether the value comes from the module's own package."""
+    home, own = (str(name).split(".")[0] for name in (getattr(value, "__module__", ""), module.__name__))
+    return home == own
+
+
 def bindings(owner: ModuleType, value: object) -> list[tuple[ModuleType, str]]:
     """
     The names under which the owner holds the value, and the modules that imported it from there.
@@ -116,8 +122,8 @@ def bindings(owner: ModuleType, value: object) -> list[tuple[ModuleType, str]]:
     Those only if it is the owner's, or of the same package: json.loads, named as something that the
     application imports, is not to be wrapped for everybody.
     """
-    home, own = (str(name).split(".")[0] for name in (getattr(value, "__module__", ""), owner.__name__))
-    others = [each for each in list(sys.modules.values()) if type(each) is ModuleType] if home == own else []
+    modules = list(sys.modules.values()) if is_at_home(owner, value) else []
+    others = [each for each in modules if type(each) is ModuleType]
     return [
         (module, name)
         for module in [owner, *(each for each in others if each is not owner)]

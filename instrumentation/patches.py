@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any, Final
 
 from instrumentation.decorators import Decorator
+from instrumentation.held import tell_of_held
 from instrumentation.holders import function_in, is_holder
 from instrumentation.members import Member, bindings, members
 from instrumentation.targets import Target
@@ -57,7 +58,9 @@ def patched(module: ModuleType, targets: list[Target]) -> list[Patch]:
 def _patched_target(module: ModuleType, target: Target) -> list[Patch]:
     patches: list[Patch] = []
     try:
-        for member in members(module, target.path):
+        found = members(module, target.path)
+        tell_of_held(found)
+        for member in found:
             patches += _patched_member(member, target)
     except LookupError as wrong:
         if not target.has_module_glob:
