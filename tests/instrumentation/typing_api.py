@@ -7,7 +7,7 @@ Every decorated name keeps exactly the type it had.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
-from functools import cached_property
+from functools import cached_property, partialmethod
 from typing import Generic, TypeVar
 
 from opentelemetry.trace import Span
@@ -121,6 +121,11 @@ class Above:
     def static(first: int) -> str:
         return str(first)
 
+    def add(self, first: int) -> int:
+        return first
+
+    add_one = timed(partialmethod(add, 1))
+
 
 class Teller:
     till = 5
@@ -155,6 +160,7 @@ async def right_uses() -> None:
     assert_type(shop.price, float)
     assert_type(shop.stock, int)
     above = Above()
+    assert_type(above.add_one(), int)
     assert_type(above.price, float)
     assert_type(above.stock, int)
     assert_type(Above.of_class(), int)
