@@ -32,10 +32,20 @@ class Backlog(Generic[U]):
         """How many items wait in the spool."""
         return len(self._spool)
 
+    @property
+    def has_first(self) -> bool:
+        """Whether some of them go before all others."""
+        return self._spool.has_first
+
     def add(self, items: Sequence[Item[U]]) -> None:
         """Keep new items; the oldest make room where there is none."""
-        self._ledger.accept(len(items))
-        self._note(self._spool.put(items))
+        elsewhere = self._ledger.waiting - len(self)
+        try:
+            self._ledger.accept(len(items))
+            self._note(self._spool.put(items))
+        except BaseException:  # of a signal handler, between any two steps
+            self._ledger.correct(elsewhere + len(self))
+            raise
 
     def take(self, limit: int, now_unix_ms: float) -> list[Item[U]]:
         """The next items that are still of use."""

@@ -38,6 +38,11 @@ class DiskSpool(SpoolWriting[U]):
         """How many items wait."""
         return len(self._memory)
 
+    @property
+    def has_first(self) -> bool:
+        """Whether items wait that go first."""
+        return self._memory.has_first
+
     def put(self, items: Iterable[Item[U]]) -> Put[U]:
         """Keep new items behind the others, in memory and on disk."""
         items = list(items)

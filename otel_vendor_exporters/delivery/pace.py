@@ -8,6 +8,8 @@ follow.
 
 from __future__ import annotations
 
+import math
+
 from otel_vendor_exporters.delivery import policy
 from otel_vendor_exporters.delivery.rate import Rate
 
@@ -30,6 +32,7 @@ class Pace:
         """Forget pauses and failures; the rate stays what it was."""
         self.failures = 0
         self.paused_until = 0.0
+        self._packed_at = -math.inf
         self._told_until = (
             0.0  # failures before belong to one that was counted: the requests were sent together
         )
@@ -54,6 +57,17 @@ class Pace:
         if wait == 0 and self._rate is not None:
             self._rate.take(cost, now)
         return wait
+
+    def packed(self, wait_seconds: float, now: float) -> None:
+        """Parcels were packed now; or nothing could be, and is to be for so long."""
+        self._packed_at = now
+        self.pause(wait_seconds, now)
+
+    def is_repacking_due(self, cost: float, now: float) -> bool:
+        """Whether a parcel of that cost waits for the rate, and was packed a while ago."""
+        if self._rate is None or now < self._packed_at + REPACK_AFTER_SECONDS:
+            return False
+        return self._rate.seconds_until(cost, now) > 0
 
     def over(self, cost: float, now: float) -> None:
         """A parcel of that cost, which the rate had let go, has its outcome."""

@@ -92,12 +92,7 @@ class Delivery(Generic[U]):
         with self._lock:
             if self._closing_at is not None:
                 return False
-            elsewhere = self.ledger.waiting - len(self._backlog)
-            try:
-                self._backlog.add(items)
-            except BaseException:  # of a signal handler, between any two steps
-                self.ledger.correct(elsewhere + len(self._backlog))
-                raise
+            self._backlog.add(items)
             self._call_worker()
         self._notices.tell()
         return True
@@ -257,6 +252,8 @@ class Delivery(Generic[U]):
         """What may be done now."""
         if now < self._pace.paused_until or self._sending >= self._pace.lanes:
             return None
+        if self._is_passed_over(now):
+            self._unpack()
         if len(self._ready):
             return self._departure(now)
         if self._packing or self._ready.is_held:
@@ -268,6 +265,13 @@ class Delivery(Generic[U]):
 
     def _is_claim_due(self, now: float) -> bool:
         return self._closing_at is None and self._backlog.seconds_until_claim(now) == 0
+
+    def _is_passed_over(self, now: float) -> bool:
+        """Whether items that go first wait behind parcels without any, which were packed before they came."""
+        parcel = self._ready.next() if self._backlog.has_first and not self._packing else None
+        if parcel is None or any(item.first for item in parcel.items):
+            return False
+        return self._closing_at is not None or self._pace.is_repacking_due(parcel.cost, now)
 
     def _departure(self, now: float) -> Callable[[], None] | None:
         """The job that sends the next parcel, if the rate lets it go."""
@@ -293,7 +297,8 @@ class Delivery(Generic[U]):
 
     def _pack(self) -> None:
         packed: Packed[U] = Packed(())
-        self._inherit()
+        if self._is_claim_due(self._clock.monotonic()):
+            self._backlog.adopt(self._lock)
         hurry = self._closing_at is not None
         wait = self._callbacks.prepare(self._seconds_for_request(), hurry=hurry)
         if wait <= 0:
@@ -302,14 +307,10 @@ class Delivery(Generic[U]):
             packed = self._callbacks.pack(items) if items else packed
         with self._lock:
             self._packing = self._nudged = False
-            self._pace.pause(wait, self._clock.monotonic())
+            self._pace.packed(wait, self._clock.monotonic())
             self._load(packed)
             self._after_job()
         self._notices.tell()
-
-    def _inherit(self) -> None:
-        if self._is_claim_due(self._clock.monotonic()):
-            self._backlog.adopt(self._lock)
 
     def _send(self, parcel: Parcel[U]) -> None:
         verdicts, could_be_sent = self._callbacks.verdicts(parcel, self._exchange)

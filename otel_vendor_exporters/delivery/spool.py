@@ -59,6 +59,8 @@ class Spool(Protocol[U]):
     """
 
     def __len__(self) -> int: ...
+    @property
+    def has_first(self) -> bool: ...
     def put(self, items: Iterable[Item[U]]) -> Put[U]: ...
     def take(self, limit: int) -> list[Item[U]]: ...
     def give_back(self, items: Sequence[Item[U]]) -> Put[U]: ...
@@ -101,6 +103,11 @@ class MemorySpool(Generic[U]):
     def __len__(self) -> int:
         """How many items wait."""
         return len(self._first) + len(self._inherited) + len(self._others)
+
+    @property
+    def has_first(self) -> bool:
+        """Whether items wait that go first."""
+        return bool(self._first)
 
     def put(self, items: Iterable[Item[U]]) -> Put[U]:
         """Keep new items behind the others. One that is larger than the whole spool is turned away."""

@@ -122,6 +122,8 @@ class App:
         now_unix_ms, carried = self._clock.unix_ms(), self._carried.snapshot()
         loads, discards = pack(units, config.definitions, self._limits, now_unix_ms, carried)
         parcels = [Parcel([items[index] for index in load.units], load) for load in loads]
+        if items and items[0].first:  # increments come first, and are to leave first
+            parcels.sort(key=lambda parcel: not any(item.first for item in parcel.items))
         verdicts = self._verdicts(items, discards)
         for load in loads:
             self._carried.foresee(load.remainders)

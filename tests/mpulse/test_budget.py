@@ -14,6 +14,9 @@ from hypothesis import strategies as st
 
 from otel_vendor_exporters.mpulse import MPulseClient
 from otel_vendor_exporters.mpulse.budget import PERIOD_SECONDS, Sampler, bucket_for, shares
+from otel_vendor_exporters.mpulse.client import destination_for
+from otel_vendor_exporters.mpulse.settings import MPulseSettings
+from otel_vendor_exporters.mpulse.units import Context, How, Reading, Timing
 from otel_vendor_exporters.sandbox import Sandbox
 from tests.mpulse.example import settings
 
@@ -267,3 +270,17 @@ def test_what_the_budget_does_not_let_go_at_the_end_is_counted(
     else:
         assert (counts.handed_over, dict(counts.dropped), counts.lost) == (0, {"shutdown": 4}, 4)
         assert "4 items dropped: shutdown" in caplog.text
+
+
+def test_increments_of_every_place_leave_before_timings(sandbox: Sandbox) -> None:
+    """Beacons with increments go first, also those of a place that comes after one with many timings."""
+    destination = destination_for(MPulseSettings.read(**sandbox.mpulse_settings, connections=1))
+    now_unix_ms = destination.clock.unix_ms() // 5000 * 5000
+    here, there = Context(page_group="Here"), Context(page_group="There")
+    timings = [Timing("Checkout", number, now_unix_ms, here) for number in range(4)]
+    orders = [Reading("Orders", How.ADD, 1, 1, now_unix_ms, place) for place in (here, there)]
+
+    destination.keep([*timings, *orders])
+    destination.release(5)
+
+    assert [bool(beacon.metrics) for beacon in sandbox.received.beacons] == [True, True, False, False, False]
