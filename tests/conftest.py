@@ -11,6 +11,7 @@ import hypothesis
 import pytest
 
 from otel_vendor_exporters.delivery.clock import Clock
+from otel_vendor_exporters.mpulse.client import lasting_apps
 from otel_vendor_exporters.sandbox import MPulseApp, Sandbox
 
 # How long one example takes depends on what else the machine does; tests of time say so themselves.
@@ -27,6 +28,12 @@ def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests see no OTEL_ variable of the machine."""
     for name in [name for name in os.environ if name.startswith("OTEL_")]:
         monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def nothing_lasts() -> None:
+    """Each test has a budget and a session of its own, whatever port its sandbox has."""
+    lasting_apps.forget()
 
 
 @pytest.fixture

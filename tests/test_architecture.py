@@ -65,7 +65,7 @@ LAYERS = (
     {"people", "pixel"},
     {"sorting"},
     {"composing"},
-    {"mapping", "packing"},
+    {"lasting", "mapping", "packing"},
     {"metrics"},
     {"app", "feed"},
     {"client"},

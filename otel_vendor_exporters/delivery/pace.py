@@ -53,10 +53,7 @@ class Pace:
 
     def wait_for_rate(self, cost: float, now: float) -> float:
         """Spend `cost` of the rate and return 0, or return the seconds until that is possible."""
-        wait = 0.0 if self._rate is None else self._rate.seconds_until(cost, now)
-        if wait == 0 and self._rate is not None:
-            self._rate.take(cost, now)
-        return wait
+        return 0.0 if self._rate is None else self._rate.take(cost, now)
 
     def packed(self, wait_seconds: float, now: float) -> None:
         """Parcels were packed now; or nothing could be, and is to be for so long."""

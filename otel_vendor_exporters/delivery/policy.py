@@ -8,7 +8,9 @@ Rule: every reply has exactly one meaning, also those nobody has thought of.
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from types import MappingProxyType
@@ -96,36 +98,43 @@ class TokenBucket:
     """
     A rate with a burst. Starts full.
 
-    `reserve` is the part of the burst that stays in it until `open_reserve`. Not thread-safe: its owner holds
-    the lock. Times are monotonic seconds.
+    `reserve` is the part of the burst that stays in it until `open_reserve`. Any thread may call. Times are
+    monotonic seconds.
     """
 
     def __init__(self, per_second: float, burst: float, reserve: float = 0.0) -> None:
         self._per_second = per_second
         self._burst = burst
-        self._reserve = reserve
-        self._tokens = burst
-        self._at: float | None = None
+        self._whole_reserve = self._reserve = reserve
+        self._level = _Level(burst)
+
+    def for_another(self) -> TokenBucket:
+        """The same tokens for another owner, who has the reserve to open for itself."""
+        other = TokenBucket(self._per_second, self._burst, self._whole_reserve)
+        other._level = self._level
+        return other
 
     def available(self, now: float) -> float:
         """Tokens there are at `now`, the reserve among them."""
-        if self._at is None:
-            self._at = now
-        if now > self._at:  # a clock that goes back gives nothing, and nothing again when it catches up
-            self._tokens = min(self._burst, self._tokens + (now - self._at) * self._per_second)
-            self._at = now
-        return self._tokens
+        with self._level.lock:
+            return self._available(now)
 
     def seconds_until(self, cost: float, now: float) -> float:
         """How long until `cost` can be taken; 0 when it can now. More than the burst costs the burst."""
-        missing = min(cost + self._reserve, self._burst) - self.available(now)
-        # What times lose by rounding is forgiven, so that waiting exactly so long is always enough.
-        rounding = 1e-9 + 4 * math.ulp(now) * self._per_second
-        return missing / self._per_second if missing > rounding else 0.0
+        with self._level.lock:
+            return self._seconds_until(cost, now)
 
-    def take(self, cost: float, now: float) -> None:
-        """Spend `cost`; may go below zero for a cost above the burst, which the next ones then wait out."""
-        self._tokens = self.available(now) - cost
+    def take(self, cost: float, now: float) -> float:
+        """
+        Spend `cost` and return 0, or return how long until it can be taken.
+
+        May go below zero for a cost above the burst, which the next ones then wait out.
+        """
+        with self._level.lock:
+            wait = self._seconds_until(cost, now)
+            if wait == 0:
+                self._level.tokens = self._available(now) - cost
+            return wait
 
     def open_reserve(self) -> None:
         """It is the end: nothing needs to be held back any more."""
@@ -135,4 +144,29 @@ class TokenBucket:
         """Of no matter here: what leaves is counted when it leaves."""
 
     def renew_after_fork(self) -> None:
-        """Nothing here is the parent process's."""
+        """A lock that no thread of the parent process holds."""
+        self._level.lock = threading.Lock()
+
+    def _available(self, now: float) -> float:
+        level = self._level
+        if level.at is None:
+            level.at = now
+        if now > level.at:  # a clock that goes back gives nothing, and nothing again when it catches up
+            level.tokens = min(self._burst, level.tokens + (now - level.at) * self._per_second)
+            level.at = now
+        return level.tokens
+
+    def _seconds_until(self, cost: float, now: float) -> float:
+        missing = min(cost + self._reserve, self._burst) - self._available(now)
+        # What times lose by rounding is forgiven, so that waiting exactly so long is always enough.
+        rounding = 1e-9 + 4 * math.ulp(now) * self._per_second
+        return missing / self._per_second if missing > rounding else 0.0
+
+
+@dataclass(slots=True)
+class _Level:
+    """How full a bucket is."""
+
+    tokens: float
+    at: float | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock)

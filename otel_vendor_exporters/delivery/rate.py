@@ -24,8 +24,8 @@ class Rate(Protocol):
         """How long until `cost` may leave; 0 when it may now."""
         ...
 
-    def take(self, cost: float, now: float) -> None:
-        """It leaves."""
+    def take(self, cost: float, now: float) -> float:
+        """It leaves: 0; or, if it may not now, how long until it may."""
         ...
 
     def answered(self, cost: float, now: float) -> None:
@@ -72,10 +72,14 @@ class EvenRate:
             wait = max(wait, WINDOW_SECONDS)
         return max(wait, 0.0)
 
-    def take(self, cost: float, now: float) -> None:
-        """A request leaves."""
+    def take(self, cost: float, now: float) -> float:
+        """A request leaves: 0; or, if it may not now, how long until it may."""
+        wait = self.seconds_until(cost, now)
+        if wait > 0:
+            return wait
         self._under_way.append(cost)
         self._free_at = max(self._free_at, now) + cost / self._most * WINDOW_SECONDS
+        return 0.0
 
     def answered(self, cost: float, now: float) -> None:
         """A request that left is over, whatever became of it."""

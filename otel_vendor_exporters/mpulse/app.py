@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import random
-import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 
@@ -27,19 +26,16 @@ from otel_vendor_exporters.delivery.request import (
 )
 from otel_vendor_exporters.delivery.sender import Packed
 from otel_vendor_exporters.delivery.transport import Transport
-from otel_vendor_exporters.mpulse import app_config, budget
+from otel_vendor_exporters.mpulse import app_config
 from otel_vendor_exporters.mpulse.app_config import AppConfig, Problem
-from otel_vendor_exporters.mpulse.carried import Carried
-from otel_vendor_exporters.mpulse.contexts import ProcessSession
+from otel_vendor_exporters.mpulse.budget import Sampler
 from otel_vendor_exporters.mpulse.definitions import Definitions
+from otel_vendor_exporters.mpulse.lasting import Lasting
 from otel_vendor_exporters.mpulse.packing import Discard, Limits, Load, limits_for, pack
 from otel_vendor_exporters.mpulse.settings import MPulseSettings
-from otel_vendor_exporters.mpulse.undefined import UndefinedNames
-from otel_vendor_exporters.mpulse.unfit import NoTiming, Unfit, UnfitNames
+from otel_vendor_exporters.mpulse.unfit import NoTiming, Unfit
 from otel_vendor_exporters.mpulse.units import How, Reading, Session, Timing, Unit
 from otel_vendor_exporters.mpulse.wire import Envelope, beacon_request
-
-_logger = logging.getLogger(__name__)
 
 _NAP_SECONDS = 60.0  # the two clocks differ by less while the machine is awake
 
@@ -50,29 +46,35 @@ class App:
     name = "mpulse"
 
     def __init__(
-        self, settings: MPulseSettings, transport: Transport, clock: Clock, notices: Notices
+        self,
+        settings: MPulseSettings,
+        transport: Transport,
+        clock: Clock,
+        notices: Notices,
+        lasting: Lasting | None = None,
     ) -> None:
+        """`lasting` is what is known and spent of the app already."""
         self._settings = settings
         self._transport = transport
         self._clock = clock
         self._notices = notices
-        self.renew_after_fork()
+        self._lasting = lasting or Lasting(settings, clock)
+        self._begin()
 
     def renew_after_fork(self) -> None:
         """Start without configuration and with a session of its own."""
-        now = self._clock.monotonic()
+        self._lasting.renew_after_fork()
+        self._begin()
+
+    def _begin(self) -> None:
         self._config: AppConfig | None = None
         self._envelope: Envelope | None = None
         self._limits = Limits()
         self._stopped = False  # mPulse said that nothing may be sent
         self._failures = 0
-        self._ask_at = now
-        self._undefined = UndefinedNames(_logger)
-        self._unfit = UnfitNames(_logger)
-        self._carried = Carried()
-        self._session = ProcessSession(lambda: str(uuid.uuid4()), self._clock.unix_ms())
-        per_hour = self._settings.beacons_per_hour
-        self.sampler = None if per_hour is None else budget.Sampler(per_hour, self._settings.max_age, now)
+        self._ask_at = self._lasting.ask_at
+        if self._lasting.config is not None:
+            self._use(self._lasting.config)
 
     # What exporters ask, on application threads
 
@@ -81,6 +83,11 @@ class App:
         """What the app defines, once that is known."""
         config = self._config
         return config.definitions if config else None
+
+    @property
+    def sampler(self) -> Sampler | None:
+        """Who decides which timings are kept; None without a budget."""
+        return self._lasting.sampler
 
     @property
     def is_due(self) -> bool:
@@ -93,16 +100,16 @@ class App:
             return None
         config = self._config
         idle = config.session_seconds if config else app_config.DEFAULT_SESSION_SECONDS
-        return self._session.at(self._clock.unix_ms(), idle)
+        return self._lasting.session.at(self._clock.unix_ms(), idle)
 
     def tell_undefined(self, names: Iterable[str], kind: str) -> None:
         """Say once for each name that the app defines no custom `kind` of it: see `UndefinedNames`."""
-        self._undefined.tell(names, kind, self.definitions or Definitions())
+        self._lasting.undefined.tell(names, kind, self.definitions or Definitions())
 
     def tell_unfit(self, unfit: Iterable[Unfit], no_timings: Mapping[str, NoTiming]) -> None:
         """Say once for each what cannot be sent, and keep in mind what may have to be said later."""
-        self._unfit.tell(unfit)
-        self._unfit.remember(no_timings)
+        self._lasting.unfit.tell(unfit)
+        self._lasting.unfit.remember(no_timings)
 
     # What delivery asks, on its own threads
 
@@ -119,25 +126,26 @@ class App:
         config = self._config
         assert config is not None  # prepare() said so
         units = [item.unit for item in items]
-        now_unix_ms, carried = self._clock.unix_ms(), self._carried.snapshot()
+        now_unix_ms, carried = self._clock.unix_ms(), self._lasting.carried.snapshot()
         loads, discards = pack(units, config.definitions, self._limits, now_unix_ms, carried)
         parcels = [Parcel([items[index] for index in load.units], load) for load in loads]
         if items and items[0].first:  # increments come first, and are to leave first
             parcels.sort(key=lambda parcel: not any(item.first for item in parcel.items))
         verdicts = self._verdicts(items, discards)
         for load in loads:
-            self._carried.foresee(load.remainders)
-        self._carried.add([one.amount for one in discards if one.amount is not None])
+            self._lasting.carried.foresee(load.remainders)
+        self._lasting.carried.add([one.amount for one in discards if one.amount is not None])
         return Packed(parcels, verdicts)
 
     def request(self, parcel: Parcel[Unit]) -> Request | None:
         """The beacon with the crumb as it is now; an expired crumb is never sent."""
         envelope, load = self._envelope, _load_of(parcel)
         if envelope is None or not self._may_send(self._clock.monotonic()):
-            self._carried.settle(load.remainders, delivered=False)
+            self._lasting.carried.settle(load.remainders, delivered=False)
             return None
-        if self.sampler is not None:
-            self.sampler.sent(len(load.beacon.timers))
+        sampler = self.sampler
+        if sampler is not None:
+            sampler.sent(len(load.beacon.timers))
         return beacon_request(load.beacon, envelope)
 
     def judge(self, parcel: Parcel[Unit], reply: Reply) -> Sequence[Verdict[Unit]]:
@@ -148,7 +156,7 @@ class App:
         if outcome is Outcome.DELIVERED and reply.status != 204:
             text = "mpulse: beacons are answered %s instead of 204: check that config_url is mPulse's"
             self._notices.say("not 204", logging.WARNING, text, words)
-        self._carried.settle(_load_of(parcel).remainders, delivered=outcome is Outcome.DELIVERED)
+        self._lasting.carried.settle(_load_of(parcel).remainders, delivered=outcome is Outcome.DELIVERED)
         if outcome is Outcome.DELIVERED:
             return [Verdict(parcel.items, outcome)]
         reason = f"http_{reply.status}" if reply.failure is None else policy.AMBIGUOUS
@@ -186,9 +194,7 @@ class App:
     def _new_config(self, config: AppConfig) -> None:
         for warning in config.warnings:
             self._notices.say(warning, logging.WARNING, "mpulse: %s", warning)
-        self._envelope = _envelope(config, self._settings)
-        self._limits = limits_for(self._settings, self._envelope)
-        self._config = config
+        self._use(config)
         self._stopped = False
         self._failures = 0
         now = self._clock.monotonic()
@@ -196,11 +202,19 @@ class App:
             config.seconds_left(now), self._settings.config_retry
         )  # less if a cache kept it a while
         self._ask_at = now + min(self._settings.config_refresh, good_for)
+        self._lasting.config, self._lasting.ask_at = config, self._ask_at
         self._notices.over("config", "mpulse: the app's configuration is available again")
+
+    def _use(self, config: AppConfig) -> None:
+        self._envelope = _envelope(config, self._settings)
+        self._limits = limits_for(self._settings, self._envelope)
+        self._config = config
 
     def _no_config(self, problem: Problem, retry_after_seconds: float | None) -> None:
         self._failures += 1
         self._stopped = self._stopped or problem.stop
+        if self._stopped:
+            self._lasting.forget_config()
         chance = random.random()  # noqa: S311  jitter needs no secrecy
         wait = app_config.retry_seconds(self._failures, self._settings.config_retry, chance)
         wait = max(wait, retry_after_seconds or 0.0)
@@ -219,7 +233,7 @@ class App:
             unfit = self._unfit_of(discard, item.unit)
             by_reason.setdefault(unfit.reason if unfit else discard.reason, []).append(item)
             if unfit:
-                self._unfit.tell([unfit])
+                self._lasting.unfit.tell([unfit])
             elif discard.reason == "undefined":
                 undefined.setdefault(_kind_of(item.unit), []).append(discard.name)
         for kind, names in undefined.items():
@@ -233,7 +247,7 @@ class App:
         """What is wrong with a histogram kept before the definitions were known, if not its name."""
         if discard.reason != "undefined" or isinstance(unit, Timing) or unit.how is How.MEAN:
             return None
-        return self._unfit.instead_of_undefined(discard.name, self.definitions or Definitions())
+        return self._lasting.unfit.instead_of_undefined(discard.name, self.definitions or Definitions())
 
 
 def _envelope(config: AppConfig, settings: MPulseSettings) -> Envelope:

@@ -277,7 +277,8 @@ def _doubts(
     key, domain = text_of(answer, "h.key"), text_of(answer, "h.d")
     if key is not None and key != settings.api_key:
         yield "the configuration is for another API key than api_key"
-    if domain is not None and settings.domain is not None and domain != settings.domain:
+    expected = settings.domain_in_lower_case
+    if domain is not None and expected and domain.casefold() != expected:
         yield f"the configuration is for the domain {one_line(domain)}, not {settings.domain}"
     if vendor_unix_ms is not None and abs(vendor_unix_ms - now_unix_ms) > MOST_SKEW_MS:
         minutes = abs(vendor_unix_ms - now_unix_ms) // 60_000

@@ -38,6 +38,7 @@ from otel_vendor_exporters.mpulse.budget import SAMPLED_OUT
 from otel_vendor_exporters.mpulse.codec import UnitCodec
 from otel_vendor_exporters.mpulse.contexts import Contexts
 from otel_vendor_exporters.mpulse.definitions import Definitions
+from otel_vendor_exporters.mpulse.lasting import LastingApps
 from otel_vendor_exporters.mpulse.settings import MPulseSettings
 from otel_vendor_exporters.mpulse.units import Context, How, Reading, Session, Timing, Unit, later_and_older
 from otel_vendor_exporters.mpulse.wire import MOST_MILLISECONDS, metric_text, timer_milliseconds
@@ -49,6 +50,7 @@ _ITEM_BYTES = 400  # about what a timing or reading takes in memory with its ite
 _PAIR_BYTES = 64  # an attribute's pair in a context, besides its texts
 _LATEST_MS = 10**15  # microseconds and nanoseconds are past it
 _CODEC = UnitCodec()
+_CLOCK = Clock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,7 @@ class Destination:
 def destination_for(settings: MPulseSettings, clock: Clock | None = None) -> Destination:
     """The destination for these settings, shared in this process. Does not connect."""
     return _destinations.acquire(
-        _fingerprint(settings), settings, lambda: _destination(settings, clock or Clock())
+        _fingerprint(settings), settings, lambda: _destination(settings, clock or _CLOCK)
     )
 
 
@@ -270,8 +272,8 @@ def _moment(unix_ms: object) -> int:
 def _destination(settings: MPulseSettings, clock: Clock) -> Destination:
     notices = Notices(logging.getLogger("otel_vendor_exporters.mpulse"), clock)
     transport = transport_for(settings)
-    app = App(settings, transport, clock, notices)
-    per_hour = settings.beacons_per_hour
+    lasting = lasting_apps.of(_fingerprint(settings), settings, clock)
+    app = App(settings, transport, clock, notices, lasting)
 
     def spool() -> Spool[Unit]:
         memory: MemorySpool[Unit] = MemorySpool(
@@ -288,7 +290,7 @@ def _destination(settings: MPulseSettings, clock: Clock) -> Destination:
         notices=notices,
         timeout_seconds=settings.timeout,
         connections=settings.connections,
-        rate=None if per_hour is None else budget.bucket_for(per_hour),
+        rate=lasting.rate(),
     )
     return Destination(app, delivery, settings, clock, notices)
 
@@ -300,7 +302,10 @@ def disk_for(settings: MPulseSettings) -> Disk[Unit] | None:
     return Disk(
         Path(settings.spool_dir).expanduser(),
         Label(
-            "mpulse", _CODEC.units, settings.resolved_config_url, (settings.api_key, settings.domain or "")
+            "mpulse",
+            _CODEC.units,
+            settings.resolved_config_url,
+            (settings.api_key, settings.domain_in_lower_case),
         ),
         _CODEC,
         again=settings.duplicates == "allow",
@@ -310,10 +315,11 @@ def disk_for(settings: MPulseSettings) -> Disk[Unit] | None:
 _destinations: SharedDestinations[MPulseSettings, Destination] = SharedDestinations(
     MPulseSettings.conflict_with
 )
+lasting_apps = LastingApps()
 
 
-def _fingerprint(settings: MPulseSettings) -> tuple[str, str | None, str]:
-    return settings.api_key, settings.domain, settings.resolved_config_url
+def _fingerprint(settings: MPulseSettings) -> tuple[str, str, str]:
+    return settings.api_key, settings.domain_in_lower_case, settings.resolved_config_url
 
 
 def _item(unit: Unit, max_age_ms: float, ticket: Ticket | None) -> Item[Unit]:

@@ -180,6 +180,11 @@ class MPulseSettings:
         return self.config_url or (SIGNED_CONFIG_URL if self.rest_secret else PLAIN_CONFIG_URL)
 
     @property
+    def domain_in_lower_case(self) -> str:
+        """As domains are compared: they are the same in any case."""
+        return (self.domain or "").casefold()
+
+    @property
     def beacons_per_hour(self) -> int | None:
         """This process's part of the budget: whole beacons, so that all parts together stay within it."""
         return None if self.max_beacons_per_hour is None else self.max_beacons_per_hour // self.processes
@@ -192,7 +197,8 @@ class MPulseSettings:
 
     def conflict_with(self, other: MPulseSettings) -> str | None:
         """The first setting in which two users of one mPulse app in one process must not differ."""
-        return first_conflict(self, other, _PER_EXPORTER)
+        same_domain = self.domain_in_lower_case == other.domain_in_lower_case
+        return first_conflict(self, other, _PER_EXPORTER | {"domain"} if same_domain else _PER_EXPORTER)
 
 
 # What each exporter may decide for itself: how its own records are named and placed.

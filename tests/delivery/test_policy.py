@@ -212,3 +212,14 @@ def test_a_bucket_keeps_its_reserve_until_the_end() -> None:
     bucket.take(2.0, 0.0)
     assert bucket.seconds_until(1.0, 0.0) == 1.0
     assert bucket.available(100.0) == 5.0
+
+
+def test_owners_of_one_bucket_share_its_tokens_and_have_a_reserve_each() -> None:
+    """What one spends the other lacks; who opens the reserve opens it for itself."""
+    one = TokenBucket(per_second=1.0, burst=5.0, reserve=2.0)
+    other = one.for_another()
+
+    assert [one.take(2.0, 0.0), other.take(1.0, 0.0), one.take(1.0, 0.0)] == [0.0, 0.0, 1.0]
+    one.open_reserve()
+    assert [other.take(1.0, 0.0), one.take(1.0, 0.0), one.take(1.0, 0.0)] == [1.0, 0.0, 0.0]
+    assert one.for_another().take(1.0, 3.0) == 0.0

@@ -156,5 +156,5 @@ def test_endless_undefined_names_are_told_in_few_words(
 
     assert len(caplog.records) == 30
     assert max(len(record.getMessage()) for record in caplog.records) < 300
-    assert sum(len(name) for _, name in destination.app._undefined._told._told) < 10_000
+    assert sum(len(name) for _, name in destination.app._lasting.undefined._told._told) < 10_000
     destination.release(0.5)
