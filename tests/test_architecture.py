@@ -65,7 +65,7 @@ LAYERS = (
     {"people", "pixel"},
     {"sorting"},
     {"composing"},
-    {"lasting", "mapping", "packing"},
+    {"lasting", "mapping", "packing", "points"},
     {"metrics"},
     {"app", "feed"},
     {"client"},
@@ -94,7 +94,7 @@ PURE = {
     "delivery": {"request", "policy", "pace", "rate"},
     "mpulse": {
         *("app_config", "budget", "codec", "contexts", "definitions", "increments", "mapping", "metrics"),
-        *("outside", "packing", "units", "wire"),
+        *("outside", "packing", "points", "units", "wire"),
     },
     "mparticle_analytics": {
         *("answers", "codec", "context", "lists", "mapping", "packing", "profiles", "properties"),

@@ -41,7 +41,7 @@ from otel_vendor_exporters.mpulse.definitions import Definitions
 from otel_vendor_exporters.mpulse.lasting import LastingApps
 from otel_vendor_exporters.mpulse.settings import MPulseSettings
 from otel_vendor_exporters.mpulse.units import Context, How, Reading, Session, Timing, Unit, later_and_older
-from otel_vendor_exporters.mpulse.wire import MOST_MILLISECONDS, metric_text, timer_milliseconds
+from otel_vendor_exporters.mpulse.wire import MOST_DIGITS, MOST_MILLISECONDS, metric_text, timer_milliseconds
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -233,8 +233,8 @@ _WORDS = {
     "bad_name": "its name is not a text, or empty",
     "bad_time": "end_unix_ms takes milliseconds since the epoch",
     "no_number": (
-        f"a timer takes 0 to {MOST_MILLISECONDS} milliseconds, a metric a finite number "
-        "(a negative one with negative_metrics)"
+        f"a timer takes 0 to {MOST_MILLISECONDS} milliseconds, a metric a finite number of at most "
+        f"{MOST_DIGITS} digits (a negative one with negative_metrics)"
     ),
 }
 

@@ -18,7 +18,7 @@ from otel_vendor_exporters import attributes as names
 from otel_vendor_exporters.mpulse.definitions import Definitions
 from otel_vendor_exporters.mpulse.settings import AB_TEST, MPulseSettings
 from otel_vendor_exporters.mpulse.units import Context, Session
-from otel_vendor_exporters.mpulse.wire import metric_text
+from otel_vendor_exporters.mpulse.wire import number_text
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
@@ -236,7 +236,7 @@ class Contexts:
         """Attribute name to text; what the setting names stands under its dimension's explicit name."""
         setting = self._settings.dimensions
         found: dict[str, str] = {}
-        ordered = [(key, key) for key in attributes if key not in setting]
+        ordered = [(key, key) for key in attributes if isinstance(key, str) and key not in setting]
         ordered += [
             (key, names.MPULSE_DIMENSION_PREFIX + setting[key]) for key in setting if key in attributes
         ]
@@ -319,7 +319,7 @@ def _as_text(value: object) -> str | None:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (int, float)) and abs(value) < _LARGEST_NUMBER:
-        text = metric_text(value)
+        text = number_text(value)
         return text if len(text) <= LONGEST_VALUE else None  # part of a number is another number
     return None
 

@@ -30,7 +30,8 @@ from otel_vendor_exporters.delivery.outlet import Outlet, ThroughOutlet
 from otel_vendor_exporters.mpulse.client import Destination, destination_for
 from otel_vendor_exporters.mpulse.contexts import Contexts
 from otel_vendor_exporters.mpulse.mapping import Mapped, Names, timings_from
-from otel_vendor_exporters.mpulse.metrics import MetricMapping, points_in
+from otel_vendor_exporters.mpulse.metrics import MetricMapping
+from otel_vendor_exporters.mpulse.points import points_in
 from otel_vendor_exporters.mpulse.settings import MPulseSettings
 from otel_vendor_exporters.settings import internal_metrics_enabled
 

@@ -8,12 +8,11 @@ Rule: points that differ only in attributes without a dimension are added up, ne
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sized
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from opentelemetry.sdk.metrics.export import (
-    AggregationTemporality,
     ExponentialHistogram,
     Gauge,
     Histogram,
@@ -28,6 +27,16 @@ from otel_vendor_exporters.mpulse.contexts import Contexts
 from otel_vendor_exporters.mpulse.definitions import Definitions
 from otel_vendor_exporters.mpulse.increments import Increments
 from otel_vendor_exporters.mpulse.mapping import Mapped, Names
+from otel_vendor_exporters.mpulse.points import (
+    Point,
+    is_changes_of_level,
+    is_cumulative,
+    is_histogram,
+    point_of,
+    points_in,
+    told,
+    wrong_with,
+)
 from otel_vendor_exporters.mpulse.settings import MPulseSettings
 from otel_vendor_exporters.mpulse.undefined import is_about_telemetry
 from otel_vendor_exporters.mpulse.unfit import (
@@ -39,22 +48,12 @@ from otel_vendor_exporters.mpulse.unfit import (
     unreadable,
 )
 from otel_vendor_exporters.mpulse.units import Context, How, Reading, Session, side_by_side
-from otel_vendor_exporters.mpulse.wire import MOST_MILLISECONDS, MOST_NUMBER
+from otel_vendor_exporters.mpulse.wire import MOST_MILLISECONDS
 
 _MOST_RESOURCES = 100
 
 
 _Key: TypeAlias = tuple[str, How, Context]
-
-
-class _Point(NamedTuple):
-    """One data point of any kind: a number, or a histogram's sum and count."""
-
-    attributes: Mapping[str, object]
-    start_unix_ns: int | None
-    time_unix_ns: int
-    value: object
-    samples: int
 
 
 class _Target(NamedTuple):
@@ -146,24 +145,27 @@ class MetricMapping:
         if not isinstance(metric.data, _KNOWN_DATA):
             collection.refuse(unfit(metric.name, "unknown_data"), len(points))
             return
-        scope_name, version = getattr(scope, "name", None), getattr(scope, "version", None)
-        given = _given_name(metric, scope_name)
+        given = _given_name(metric, getattr(scope, "name", None))
         targets = self._targets(metric, given, collection.definitions)
         if not targets:
             _ignore(collection.mapped, metric, given, len(points))
             return
-        told_by = self._told_by(resource)
-        stream = (told_by, scope_name, version, metric.name, given, metric.unit, type(metric.data))
+        stream = self._stream(metric, given, resource, scope)
         instrument = _Instrument(metric, given, targets, resource, stream)
         for point in points:
             try:
-                reason = self._add_point(collection, instrument, _point_of(metric, point))
+                reason = self._add_point(collection, instrument, point_of(metric, point))
             except Exception as error:  # noqa: BLE001  as for instruments
                 reason = unreadable(error)
             if reason is not None:
                 collection.refuse(unfit(given, reason, metric.unit))
 
-    def _add_point(self, collection: _Collection, instrument: _Instrument, point: _Point) -> str | None:
+    def _stream(self, metric: Metric, given: str, resource: Resource, scope: object) -> object:
+        """Whose points they are, as a key."""
+        by_scope = getattr(scope, "name", None), getattr(scope, "version", None)
+        return (self._told_by(resource), *by_scope, metric.name, given, metric.unit, type(metric.data))
+
+    def _add_point(self, collection: _Collection, instrument: _Instrument, point: Point) -> str | None:
         """Add the point's readings, or say why it has none."""
         found, reason = self._readings_of(instrument, point)
         if not found:
@@ -205,14 +207,17 @@ class MetricMapping:
         if defined is not None:
             targets.append(_Target(defined, _kind_of(metric), timer if either else ""))
         defined = timer if definitions is None else definitions.timer_for(timer)
-        if defined is not None and _is_histogram(metric):
+        if defined is not None and is_histogram(metric):
             targets.append(_Target(defined, How.MEAN, name if either else ""))
         return targets
 
-    def _readings_of(self, instrument: _Instrument, point: _Point) -> tuple[list[Reading], str | None]:
+    def _readings_of(self, instrument: _Instrument, point: Point) -> tuple[list[Reading], str | None]:
         """The point's readings, and the reason why it has none, or not all."""
         metric, targets = instrument.metric, instrument.targets
-        new = self._new_in(metric, point, (instrument.stream, _told(point.attributes)))
+        wrong = wrong_with(point)
+        if wrong is not None:
+            return [], wrong
+        new = self._new_in(metric, point, (instrument.stream, told(point.attributes)))
         if isinstance(new, str):
             return [], new
         value, samples = new
@@ -237,15 +242,13 @@ class MetricMapping:
             readings = [one._replace(other="") for one in readings]
         return readings, reason if readings else reason or "zero"
 
-    def _new_in(self, metric: Metric, point: _Point, series: object) -> tuple[float, int] | str:
+    def _new_in(self, metric: Metric, point: Point, series: object) -> tuple[float, int] | str:
         """Value and samples that the point adds, or a level's value; or the reason why there is none."""
         value, samples = point.value, point.samples
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= MOST_NUMBER:
-            return "not_a_finite_number"
-        if _is_cumulative(metric):
+        if is_cumulative(metric):
             new = self._increments.since_last(series, point.start_unix_ns, point.time_unix_ns, value, samples)
             return "too_many_series" if new is None else new
-        if isinstance(metric.data, Sum) and not metric.data.is_monotonic and _is_delta(metric):
+        if is_changes_of_level(metric):
             return self._increments.level(series, value), samples
         return value, samples
 
@@ -255,7 +258,7 @@ class MetricMapping:
         if known is None:
             if len(self._resources) >= _MOST_RESOURCES:
                 self._resources = {}
-            known = self._resources[id(resource)] = (resource, _told(resource.attributes))
+            known = self._resources[id(resource)] = (resource, told(resource.attributes))
         return known[1]
 
 
@@ -265,12 +268,6 @@ _KNOWN_DATA = (Sum, Gauge, Histogram, ExponentialHistogram)
 
 def _folded(globs: Mapping[str, str]) -> Mapping[str, str]:
     return {glob.casefold(): name for glob, name in globs.items()}
-
-
-def points_in(metric: Metric) -> int:
-    """How many points a metric has; what has no list of them counts as one."""
-    points = attribute_of(attribute_of(metric, "data"), "data_points")
-    return len(points) if isinstance(points, Sized) else 1
 
 
 def _given_name(metric: Metric, scope_name: object) -> str:
@@ -298,13 +295,6 @@ def _metrics_in(data: MetricsData) -> Iterator[tuple[Resource, object, Metric]]:
                 yield of_resource.resource, of_scope.scope, metric
 
 
-def _point_of(metric: Metric, point: Any) -> _Point:  # Any: a number's or a histogram's, or what claims to be
-    attributes, start, time = point.attributes or {}, point.start_time_unix_nano, point.time_unix_nano
-    if _is_histogram(metric):
-        return _Point(attributes, start, time, point.sum, point.count)
-    return _Point(attributes, start, time, point.value, 1)
-
-
 def _kind_of(metric: Metric) -> How:
     if isinstance(metric.data, Gauge):
         return How.LAST
@@ -313,29 +303,9 @@ def _kind_of(metric: Metric) -> How:
     return How.ADD
 
 
-def _is_histogram(metric: Metric) -> bool:
-    return isinstance(metric.data, (Histogram, ExponentialHistogram))
-
-
 def _is_duration(metric: Metric) -> bool:
     """Whether this may be a timer."""
-    return _is_histogram(metric) and metric.unit in MILLISECONDS_OF_UNIT
-
-
-def _is_delta(metric: Metric) -> bool:
-    return getattr(metric.data, "aggregation_temporality", None) == AggregationTemporality.DELTA
-
-
-def _is_cumulative(metric: Metric) -> bool:
-    """Whether increments must be taken from the difference to the last point."""
-    data = metric.data
-    counts = _is_histogram(metric) or (isinstance(data, Sum) and data.is_monotonic)
-    return counts and not _is_delta(metric)
-
-
-def _told(attributes: Mapping[str, object]) -> str:
-    """Attributes as a key: types matter, and values that cannot be hashed have a text, too."""
-    return repr(sorted(attributes.items(), key=lambda pair: str(pair[0])))  # older SDKs let any name through
+    return is_histogram(metric) and metric.unit in MILLISECONDS_OF_UNIT
 
 
 def _ignore(mapped: Mapped, metric: Metric, given: str, points: int) -> None:

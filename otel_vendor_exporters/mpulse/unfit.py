@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from otel_vendor_exporters.mpulse.definitions import Definitions
 from otel_vendor_exporters.mpulse.told_once import ToldOnce
-from otel_vendor_exporters.mpulse.wire import MOST_MILLISECONDS
+from otel_vendor_exporters.mpulse.wire import MOST_DIGITS, MOST_MILLISECONDS
 
 UNREADABLE = "unreadable"
 _MOST_NAMES = 1000
@@ -33,13 +33,14 @@ MILLISECONDS_OF_UNIT: Mapping[str, float] = {
 # By reason of the ledger. What is not here, as "zero" and "sampled_out", is what settings ask for.
 _WORDS: Mapping[str, str] = {
     "negative_value": "a value below 0, which is sent only with negative_metrics=true",
-    "not_a_finite_number": "a value that is no finite number, as a metric takes",
+    "not_a_finite_number": f"a metric takes a finite number of at most {MOST_DIGITS} digits",
     "unit_is_no_time": f"a custom timer takes a histogram in one of {', '.join(MILLISECONDS_OF_UNIT)}",
     "too_long": f"longer than the {MOST_MILLISECONDS} ms that a custom timer takes: check unit and times",
     "too_many_series": "more sets of attributes than are remembered: give it fewer, or DELTA temporality",
     "unknown_data": "data of an unknown kind: sums, gauges and histograms are sent",
     "timer_name_is_not_text": "the name of a span, and mpulse.timer, must be a text",
-    "time_is_not_whole_nanoseconds": "start and end of a span are whole nanoseconds, as of time.time_ns()",
+    "time_is_not_whole_nanoseconds": "times of spans and points are whole nanoseconds, as of time.time_ns()",
+    "count_is_no_whole_number": "a histogram's count must be a whole number, from 0",
     "negative_duration": "a span that ends before it starts: check start_time and end_time",
     "not_ended": "a span that has not ended",
     UNREADABLE: "it is not as OpenTelemetry's SDK makes it: check its attributes, value and times",

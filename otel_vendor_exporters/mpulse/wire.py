@@ -18,10 +18,12 @@ from otel_vendor_exporters.errors import EncodingError
 from otel_vendor_exporters.mpulse.units import Session
 
 MOST_MILLISECONDS = 2_147_483_647  # the native SDKs' beacons hold an int32
-MOST_NUMBER = 1e300  # of a metric: finite, and so are sums of a few
+MOST_DIGITS = 30  # of a metric, before the point and behind it: a bound of ours, where mPulse tells none
+NO_NUMBER = 10**MOST_DIGITS  # the first with more
 FORM = "application/x-www-form-urlencoded"
 _EXACT = Context(prec=400)  # more digits than a float or any sensible integer has
 _CENT = Decimal("0.01")
+_LEAST = Decimal(1).scaleb(-MOST_DIGITS)
 _BASE_36 = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
@@ -144,17 +146,19 @@ def metric_text(value: float, data_type: str = "Number") -> str:
     number = exact(value)
     if data_type == "Currency":
         return money_text(cents(number))
-    text = format(number, "f")
-    if "." in text:
-        text = text.rstrip("0").rstrip(".")
-    return _without_minus_zero(text)
+    return _plain(number.quantize(_LEAST, ROUND_HALF_UP, _EXACT))
+
+
+def number_text(value: float) -> str:
+    """Any finite number as text: never an exponent, no `.0`."""
+    return _plain(_decimal(value))
 
 
 def exact(value: float) -> Decimal:
     """A metric's number as its digits say it. Raises EncodingError for what no beacon can carry."""
-    if not _is_number(value) or not abs(value) <= MOST_NUMBER:  # NaN fails here, too
-        raise EncodingError("a metric takes a finite number", field="value")
-    return Decimal(value) if isinstance(value, int) else Decimal(repr(float(value)))
+    if not _is_number(value) or not abs(value) < NO_NUMBER:  # NaN fails here, too
+        raise EncodingError(f"a metric takes a finite number of at most {MOST_DIGITS} digits", field="value")
+    return _decimal(value)
 
 
 def exact_sum(numbers: Iterable[Decimal]) -> Decimal:
@@ -183,6 +187,17 @@ def browser_session_id(session_id: str, start_unix_ms: int) -> str:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _decimal(value: float) -> Decimal:
+    return Decimal(value) if isinstance(value, int) else Decimal(repr(float(value)))
+
+
+def _plain(number: Decimal) -> str:
+    text = format(number, "f")
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return _without_minus_zero(text)
 
 
 def _without_minus_zero(text: str) -> str:

@@ -36,10 +36,11 @@ DEFINITIONS = Definitions(
     dimensions={"Country": "cdim.Country"},
 )
 Attributes = Mapping[str, Any]
+UNUSUAL_TIMES: tuple[Any, ...] = (float(NOW), float("nan"), float("inf"), True, "now", [1])
 
 
 def number(
-    value: Any, attributes: Attributes | None = None, *, start: int = NOW - SECOND, end: int = NOW
+    value: Any, attributes: Attributes | None = None, *, start: Any = NOW - SECOND, end: Any = NOW
 ) -> sdk.NumberDataPoint:
     return sdk.NumberDataPoint(attributes or {}, start, end, value)
 
@@ -58,7 +59,7 @@ def gauge(*points: sdk.NumberDataPoint) -> sdk.Metric:
 
 def histogram(
     total: Any,
-    count: int,
+    count: Any,
     unit: str | None = "ms",
     *,
     temporality: Any = DELTA,
@@ -141,7 +142,18 @@ def test_what_is_no_unit_of_time_is_no_timer(unit: str) -> None:
         *[
             (kind(number(value)), "not_a_finite_number")
             for kind in (counter, level, gauge)
-            for value in (float("nan"), float("inf"), -float("inf"), True, None, "5", 10**400, 1e301, [1])
+            for value in (float("nan"), float("inf"), -float("inf"), True, None, "5", 10**400, 1e200, [1])
+        ],
+        *[
+            (kind(number(5, None, **{which: time})), "time_is_not_whole_nanoseconds")
+            for kind in (counter, level, gauge)
+            for which in ("start", "end")
+            for time in UNUSUAL_TIMES
+        ],
+        (counter(number(5, end=None)), "time_is_not_whole_nanoseconds"),
+        *[
+            (histogram(5, count), "count_is_no_whole_number")
+            for count in (2.5, float("nan"), float("inf"), True, None, "2", -1, 2**64, 10**400)
         ],
         (histogram(float("nan"), 2), "not_a_finite_number"),
         (histogram(None, 2), "not_a_finite_number"),

@@ -52,7 +52,7 @@ REFUSED = {
     ),
     "not_a_finite_number": (
         named("Queue", gauge(number(float("nan")))),
-        "'Queue': a value that is no finite number, as a metric takes",
+        "'Queue': a metric takes a finite number of at most 30 digits",
     ),
     "unit_is_no_time": (named("search", histogram(3, 2), "By"), f"'search' (unit 'By'): {UNITS}"),
     "too_long": (
@@ -175,8 +175,6 @@ class Nasty:
 NASTY: Any = Nasty()
 ODD_POINTS: dict[str, Any] = {
     "attributes are a number": sdk.NumberDataPoint(5, NOW, NOW, 1),  # type: ignore[arg-type]
-    "no time": sdk.NumberDataPoint({}, None, None, 1),  # type: ignore[arg-type]
-    "a text for a time": sdk.NumberDataPoint({}, 0, "now", 1),  # type: ignore[arg-type]
     "nothing": None,
     "anything": NASTY,
 }
@@ -196,6 +194,44 @@ def test_a_malformed_point_goes_alone(
     (reason,) = exporter.ledger().ignored
     assert reason.startswith("unreadable:")
     words = "it is not as OpenTelemetry's SDK makes it: check its attributes, value and times"
+    assert said(caplog) == [f"mpulse: not sent: 'orders': {words}"]
+
+
+ODD_NUMBERS: dict[str, tuple[Any, str, str]] = {
+    **{
+        f"{time} for a time": (
+            sdk.NumberDataPoint({}, 0, time, 1),  # type: ignore[arg-type]
+            "time_is_not_whole_nanoseconds",
+            "times of spans and points are whole nanoseconds, as of time.time_ns()",
+        )
+        for time in (None, "now", float(NOW), float("inf"), float("nan"), True)
+    },
+    **{
+        f"{value} for a value": (
+            sdk.NumberDataPoint({}, 0, NOW, value),
+            "not_a_finite_number",
+            "a metric takes a finite number of at most 30 digits",
+        )
+        for value in (1e200, 10**30, float("nan"))
+    },
+}
+
+
+@pytest.mark.parametrize(("point", "reason", "words"), ODD_NUMBERS.values(), ids=ODD_NUMBERS.keys())
+def test_a_number_that_cannot_be_sent_takes_no_beacon_with_it(
+    sandbox: Sandbox,
+    exporter: MPulseMetricExporter,
+    caplog: pytest.LogCaptureFixture,
+    point: Any,
+    reason: str,
+    words: str,
+) -> None:
+    """A time or value that mPulse could not read is refused, and what shares its beacon arrives."""
+    exporter.export(collection(counter(number(2), point), named("Queue", gauge(number(3)))))
+
+    assert exporter.force_flush()
+    assert (sandbox.received.metrics, sandbox.received.findings) == ({"Orders": 3, "Queue": 3}, ())
+    assert dict(exporter.ledger().ignored) == {reason: 1}
     assert said(caplog) == [f"mpulse: not sent: 'orders': {words}"]
 
 
