@@ -48,6 +48,12 @@ class Increments:
             return value, samples
         return value - last.value, samples - last.samples
 
+    def has_room_for(self, key: object) -> bool:
+        """Whether a series that is not sent yet can be remembered, and no other is forgotten for it."""
+        has_room = key in self._series or len(self._series) < _MOST_SERIES
+        self._has_forgotten = self._has_forgotten or not has_room
+        return has_room
+
     def level(self, key: object, change: float) -> float:
         """The level of a series of changes."""
         last = self._series.get(key)

@@ -8,7 +8,7 @@ Rule: points that differ only in attributes without a dimension are added up, ne
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
@@ -29,6 +29,7 @@ from otel_vendor_exporters.mpulse.increments import Increments
 from otel_vendor_exporters.mpulse.mapping import Mapped, Names
 from otel_vendor_exporters.mpulse.points import (
     Point,
+    adds_up,
     is_changes_of_level,
     is_cumulative,
     is_histogram,
@@ -147,10 +148,12 @@ class MetricMapping:
             return
         given = _given_name(metric, getattr(scope, "name", None))
         targets = self._targets(metric, given, collection.definitions)
+        stream = self._stream(metric, given, resource, scope) if targets or adds_up(metric) else None
         if not targets:
+            if stream is not None:
+                self._follow(metric, points, stream)
             _ignore(collection.mapped, metric, given, len(points))
             return
-        stream = self._stream(metric, given, resource, scope)
         instrument = _Instrument(metric, given, targets, resource, stream)
         for point in points:
             try:
@@ -159,6 +162,17 @@ class MetricMapping:
                 reason = unreadable(error)
             if reason is not None:
                 collection.refuse(unfit(given, reason, metric.unit))
+
+    def _follow(self, metric: Metric, points: Iterable[object], stream: object) -> None:
+        """Keep in mind where undefined series stand: once they are defined, only what comes then is new."""
+        for one in points:
+            try:
+                point = point_of(metric, one)
+                series = stream, told(point.attributes)
+                if wrong_with(point) is None and self._increments.has_room_for(series):
+                    self._new_in(metric, point, series)
+            except Exception:  # noqa: BLE001, PERF203, S112  it is counted as undefined, whatever it is
+                continue
 
     def _stream(self, metric: Metric, given: str, resource: Resource, scope: object) -> object:
         """Whose points they are, as a key."""
@@ -267,7 +281,10 @@ _KNOWN_DATA = (Sum, Gauge, Histogram, ExponentialHistogram)
 
 
 def _folded(globs: Mapping[str, str]) -> Mapping[str, str]:
-    return {glob.casefold(): name for glob, name in globs.items()}
+    folded: dict[str, str] = {}
+    for glob, name in globs.items():
+        folded.setdefault(glob.casefold(), name)  # first match wins, also of those that are now the same
+    return folded
 
 
 def _given_name(metric: Metric, scope_name: object) -> str:
