@@ -23,6 +23,7 @@ _URLS = frozenset({"url", "url.full", "url.original", "url.path", "http.url", "h
 _URL_ENDINGS = (".url", ".url.full", ".url.original", ".url.path")  # browser.document.url.full, ...
 _USER = re.compile(r"([/\\]{2})[^/?#\\]*@")
 _QUERY = re.compile(r"[?#]")
+_HASHED = re.compile(r"[0-9a-f]{8}\.[0-9]+")  # how OpenSSL looks for an authority in a folder
 
 
 _INDEX = ".0123456789"  # what a list adds to its name for each entry: redirect.url.0
@@ -90,7 +91,9 @@ def check_certificates(ca_file: str | None, client_certificate: str | None) -> N
         if path is not None and not Path(path).exists():
             message = f"{name} is {path!r}: expected a PEM file, and there is none"
             raise ConfigurationError(message, setting=name)
-    if ca_file is not None and not Path(ca_file).is_dir():
+    if ca_file is not None and Path(ca_file).is_dir():
+        _check_folder(ca_file)
+    elif ca_file is not None:
         expected = "a PEM file with the certificates of authorities"
         _load("ca_file", ca_file, expected, lambda context: context.load_verify_locations(ca_file))
     if client_certificate is not None:
@@ -98,6 +101,16 @@ def check_certificates(ca_file: str | None, client_certificate: str | None) -> N
         # Without a password OpenSSL asks for one on the application's terminal.
         load = partial(ssl.SSLContext.load_cert_chain, certfile=client_certificate, password="")
         _load("client_certificate", client_certificate, expected, load)
+
+
+def _check_folder(ca_file: str) -> None:
+    try:
+        names = [path.name for path in Path(ca_file).iterdir()]
+    except OSError:
+        return  # it cannot be read now: what waits is kept until it can
+    if not any(map(_HASHED.fullmatch, names)):
+        expected = "a PEM file, or a folder in which files are named by their hash, as c_rehash does"
+        raise ConfigurationError(f"ca_file is the folder {ca_file!r}: expected {expected}", setting="ca_file")
 
 
 def _load(name: str, path: str, expected: str, load: Callable[[ssl.SSLContext], None]) -> None:

@@ -50,5 +50,35 @@ def test_authorities_are_a_file_or_a_folder(vendor: str, tmp_path: Path) -> None
     file = tmp_path / "ca.pem"
     trustme.CA().cert_pem.write_to_path(str(file))
 
-    for path in (file, tmp_path):
+    (tmp_path / "authorities").mkdir()
+    trustme.CA().cert_pem.write_to_path(str(tmp_path / "authorities" / "0a1b2c3d.0"))
+
+    for path in (file, tmp_path / "authorities"):
         made(vendor, ca_file=str(path)).shutdown()
+
+
+@pytest.mark.parametrize("vendor", EXPORTERS)
+def test_a_folder_in_which_no_authority_can_be_found_is_refused(vendor: str, tmp_path: Path) -> None:
+    """OpenSSL looks for names of hashes; a certificate of any other name is not seen."""
+    trustme.CA().cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+
+    with pytest.raises(ConfigurationError) as caught:
+        made(vendor, ca_file=str(tmp_path))
+
+    assert caught.value.setting == "ca_file"
+    assert str(caught.value) == (
+        f"ca_file is the folder {str(tmp_path)!r}: "
+        "expected a PEM file, or a folder in which files are named by their hash, as c_rehash does"
+    )
+
+
+@pytest.mark.parametrize("vendor", EXPORTERS)
+def test_what_is_no_meter_provider_is_refused_and_holds_nothing(vendor: str) -> None:
+    """Said before a destination is taken, which would never be left: other settings are free to follow."""
+    with pytest.raises(ConfigurationError) as caught:
+        made(vendor, meter_provider="x")
+    made(vendor, timeout=3).shutdown()
+    made(vendor, timeout=4).shutdown()
+
+    assert caught.value.setting == "meter_provider"
+    assert str(caught.value) == "meter_provider is a str: expected OpenTelemetry's MeterProvider"

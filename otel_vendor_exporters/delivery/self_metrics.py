@@ -16,9 +16,19 @@ from time import perf_counter
 from opentelemetry.metrics import MeterProvider, get_meter_provider
 
 from otel_vendor_exporters import __version__
+from otel_vendor_exporters.errors import ConfigurationError
 
 _UNITS = {"span": "{span}", "log": "{log_record}", "metric_data_point": "{data_point}"}
 _numbers: defaultdict[str, Iterator[int]] = defaultdict(itertools.count)
+
+
+def check_meter_provider(meter_provider: object) -> None:
+    """Raise ConfigurationError for what is none; before anything is made that would have to be ended."""
+    if meter_provider is not None and not callable(getattr(meter_provider, "get_meter", None)):
+        message = (
+            f"meter_provider is a {type(meter_provider).__name__}: expected OpenTelemetry's MeterProvider"
+        )
+        raise ConfigurationError(message, setting="meter_provider")
 
 
 class SelfMetrics:

@@ -16,6 +16,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from otel_vendor_exporters.delivery.outlet import Outlet, ThroughOutlet
+from otel_vendor_exporters.delivery.self_metrics import check_meter_provider
 from otel_vendor_exporters.mparticle.batching import Sealed, seal
 from otel_vendor_exporters.mparticle.client import destination_for
 from otel_vendor_exporters.mparticle.feed import new_id, pixel_rules
@@ -61,6 +62,7 @@ class _Feeder:
     def __init__(
         self, settings: MParticleSettings, record: str, meter_provider: MeterProvider | None
     ) -> None:
+        check_meter_provider(meter_provider)
         self._destination = destination_for(settings, settings.transport)
         self._settings = settings
         self.mapping = EventMapping(settings, new_id, self._destination.clock.unix_ms)

@@ -16,6 +16,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from otel_vendor_exporters.delivery.outlet import Outlet, ThroughOutlet
+from otel_vendor_exporters.delivery.self_metrics import check_meter_provider
 from otel_vendor_exporters.mparticle_analytics.client import Destination, destination_for
 from otel_vendor_exporters.mparticle_analytics.mapping import EventMapping, Mapped
 from otel_vendor_exporters.mparticle_analytics.settings import AnalyticsSettings
@@ -29,6 +30,7 @@ class MParticleAnalyticsLogExporter(ThroughOutlet, LogRecordExporter):
         """Raise ConfigurationError for settings that are wrong or missing; does not connect."""
         read = AnalyticsSettings.read(**settings)
         component = "mparticle_analytics_log_exporter"
+        check_meter_provider(meter_provider)
         self._destination = destination_for(read)
         self._outlet = _outlet(read, self._destination, component, "log", meter_provider)
         self._mapping = EventMapping(read, self._destination.users)
@@ -49,6 +51,7 @@ class MParticleAnalyticsSpanExporter(ThroughOutlet, SpanExporter):
         """Raise ConfigurationError for settings that are wrong or missing; does not connect."""
         read = AnalyticsSettings.read(**settings)
         component = "mparticle_analytics_span_exporter"
+        check_meter_provider(meter_provider)
         self._destination = destination_for(read)
         self._outlet = _outlet(read, self._destination, component, "span", meter_provider)
         self._mapping = EventMapping(read, self._destination.users)

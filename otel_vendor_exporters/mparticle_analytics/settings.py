@@ -119,7 +119,8 @@ class AnalyticsSettings:
         "A folder where what waits is also written to disk, so that it outlives the process.", default=None
     )
     ca_file: str | None = setting(
-        "A PEM file of authorities to trust instead of the usual ones.", default=None
+        "A PEM file of authorities to trust instead of the usual ones, or a folder of c_rehash.",
+        default=None,
     )
     client_certificate: str | None = setting(
         "A PEM file with a certificate and its key, which is not encrypted.", default=None

@@ -27,6 +27,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from otel_vendor_exporters.delivery.outlet import Outlet, ThroughOutlet
+from otel_vendor_exporters.delivery.self_metrics import check_meter_provider
 from otel_vendor_exporters.mpulse.client import Destination, destination_for
 from otel_vendor_exporters.mpulse.contexts import Contexts
 from otel_vendor_exporters.mpulse.mapping import Mapped, Names, timings_from
@@ -51,6 +52,7 @@ class MPulseSpanExporter(ThroughOutlet, SpanExporter):
     def __init__(self, *, meter_provider: MeterProvider | None = None, **settings: object) -> None:
         """Raise ConfigurationError for settings that are wrong or missing; does not connect."""
         read = MPulseSettings.read(**settings)
+        check_meter_provider(meter_provider)
         self._destination = destination_for(read)
         self._outlet = _outlet(read, self._destination, "mpulse_span_exporter", "span", meter_provider)
         self._timers = Names(read.timers)
@@ -77,6 +79,7 @@ class MPulseMetricExporter(ThroughOutlet, MetricExporter):
         super().__init__(preferred_temporality=dict(_TEMPORALITY))
         read = MPulseSettings.read(**settings)
         component, record = "mpulse_metric_exporter", "metric_data_point"
+        check_meter_provider(meter_provider)
         self._destination = destination_for(read)
         self._outlet = _outlet(read, self._destination, component, record, meter_provider)
         self._mapping = MetricMapping(read)
