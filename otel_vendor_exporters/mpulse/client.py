@@ -40,6 +40,7 @@ from otel_vendor_exporters.mpulse.contexts import Contexts
 from otel_vendor_exporters.mpulse.definitions import Definitions
 from otel_vendor_exporters.mpulse.lasting import LastingApps
 from otel_vendor_exporters.mpulse.settings import MPulseSettings
+from otel_vendor_exporters.mpulse.unfit import unreadable
 from otel_vendor_exporters.mpulse.units import Context, How, Reading, Session, Timing, Unit, later_and_older
 from otel_vendor_exporters.mpulse.wire import MOST_DIGITS, MOST_MILLISECONDS, metric_text, timer_milliseconds
 
@@ -154,7 +155,7 @@ class MPulseClient(DirectClient[Destination]):
         """
 
         def timing() -> Unit:
-            return Timing(name, timer_milliseconds(milliseconds), *self._placed(**where))
+            return Timing(_plain(name), timer_milliseconds(milliseconds), *self._placed(**where))
 
         return self._send(timing, timeout_seconds)
 
@@ -175,7 +176,7 @@ class MPulseClient(DirectClient[Destination]):
                 raise EncodingError("a metric takes no negative number", field="value")
             if value == 0 and not self._settings.zero_metrics:
                 raise EncodingError("an increment of nothing", field="zero")
-            return Reading(name, How.ADD, value, 1, *self._placed(**where))
+            return Reading(_plain(name), How.ADD, value, 1, *self._placed(**where))
 
         return self._send(reading, timeout_seconds)
 
@@ -215,6 +216,8 @@ class MPulseClient(DirectClient[Destination]):
             unit = make()
         except EncodingError as error:
             return self._destination.refuse(_REASONS.get(error.field, "no_number"))
+        except Exception as error:  # noqa: BLE001  what was given raised when it was looked at
+            return self._destination.refuse(unreadable(error))
         if not isinstance(unit.name, str) or not unit.name:
             return self._destination.refuse("bad_name")
         if self._open and self._destination.samples_out(unit):
@@ -243,12 +246,16 @@ def _attributes_of(
     dimensions: object, definitions: Definitions | None, left_out: Counter[str]
 ) -> dict[str, object]:
     """Dimensions as the attributes that name them; those that are not defined are left out."""
-    if not isinstance(dimensions, Mapping):
-        left_out.update([] if dimensions is None else ["dimension"])
+    if dimensions is None:
+        return {}
+    try:
+        pairs = dict(dimensions.items())  # type: ignore[attr-defined]  # whatever it is
+    except Exception:  # noqa: BLE001  it is none, or raises when it is looked at
+        left_out["dimension"] += 1
         return {}
     if definitions is not None and not definitions.sends_undefined:
-        left_out.update("dimension" for name in dimensions if name not in definitions.dimensions)
-    return {f"{names.MPULSE_DIMENSION_PREFIX}{name}": value for name, value in dimensions.items()}
+        left_out.update("dimension" for name in pairs if name not in definitions.dimensions)
+    return {f"{names.MPULSE_DIMENSION_PREFIX}{name}": value for name, value in pairs.items()}
 
 
 def _attributes_of_session(session: object) -> dict[str, object]:
@@ -260,6 +267,11 @@ def _attributes_of_session(session: object) -> dict[str, object]:
         names.MPULSE_SESSION_START_UNIX_MS: session.start_unix_ms,
         names.MPULSE_SESSION_LENGTH: session.length,
     }
+
+
+def _plain(name: str) -> str:
+    """The text alone: a subclass may raise when it is compared, in the queue or in the sender's thread."""
+    return str.__str__(name) if isinstance(name, str) else name
 
 
 def _moment(unix_ms: object) -> int:

@@ -32,7 +32,7 @@ from otel_vendor_exporters.mpulse.client import Destination, destination_for
 from otel_vendor_exporters.mpulse.contexts import Contexts
 from otel_vendor_exporters.mpulse.mapping import Mapped, Names, timings_from
 from otel_vendor_exporters.mpulse.metrics import MetricMapping
-from otel_vendor_exporters.mpulse.points import points_in
+from otel_vendor_exporters.mpulse.points import metrics_in, points_in
 from otel_vendor_exporters.mpulse.settings import MPulseSettings
 from otel_vendor_exporters.settings import internal_metrics_enabled
 
@@ -140,9 +140,4 @@ def _keep(destination: Destination, mapped: Mapped, kind: str) -> bool:
 
 
 def _count_points(data: MetricsData) -> int:
-    return sum(
-        points_in(metric)
-        for of_resource in data.resource_metrics
-        for of_scope in of_resource.scope_metrics
-        for metric in of_scope.metrics
-    )
+    return sum(points_in(metric) for _, _, metric in metrics_in(data))

@@ -8,7 +8,7 @@ Rule: points that differ only in attributes without a dimension are added up, ne
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
@@ -33,6 +33,7 @@ from otel_vendor_exporters.mpulse.points import (
     is_changes_of_level,
     is_cumulative,
     is_histogram,
+    metrics_in,
     point_of,
     points_in,
     told,
@@ -49,7 +50,7 @@ from otel_vendor_exporters.mpulse.unfit import (
     unreadable,
 )
 from otel_vendor_exporters.mpulse.units import Context, How, Reading, Session, side_by_side
-from otel_vendor_exporters.mpulse.wire import MOST_MILLISECONDS
+from otel_vendor_exporters.mpulse.wire import TOO_MANY_MILLISECONDS
 
 _MOST_RESOURCES = 100
 
@@ -133,7 +134,7 @@ class MetricMapping:
     ) -> Mapped:
         """The readings in `data`; while `definitions` are unknown every instrument may be defined."""
         collection = _Collection(definitions, process_session)
-        for resource, scope, metric in _metrics_in(data):
+        for resource, scope, metric in metrics_in(data):
             try:
                 self._add_metric(collection, resource, scope, metric)
             except Exception as error:  # noqa: BLE001, PERF203  it takes no other with it
@@ -244,7 +245,7 @@ class MetricMapping:
         for name, how, other in targets:
             if how is How.MEAN:
                 factor = MILLISECONDS_OF_UNIT.get(metric.unit or "")
-                if factor is None or value * factor > MOST_MILLISECONDS * max(samples, 1):
+                if factor is None or value * factor >= TOO_MANY_MILLISECONDS * max(samples, 1):
                     reason = "unit_is_no_time" if factor is None else "too_long"
                 elif samples > 0:
                     readings.append(
@@ -303,13 +304,6 @@ def _named(given: str, instrument: str, names: Names) -> str:
         if name != folded:
             return name
     return given
-
-
-def _metrics_in(data: MetricsData) -> Iterator[tuple[Resource, object, Metric]]:
-    for of_resource in data.resource_metrics:
-        for of_scope in of_resource.scope_metrics:
-            for metric in of_scope.metrics:
-                yield of_resource.resource, of_scope.scope, metric
 
 
 def _kind_of(metric: Metric) -> How:

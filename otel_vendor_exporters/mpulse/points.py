@@ -6,7 +6,7 @@ Pure.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sized
+from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from typing import Any, NamedTuple
 
 from opentelemetry.sdk.metrics.export import (
@@ -14,8 +14,10 @@ from opentelemetry.sdk.metrics.export import (
     ExponentialHistogram,
     Histogram,
     Metric,
+    MetricsData,
     Sum,
 )
+from opentelemetry.sdk.resources import Resource
 
 from otel_vendor_exporters.mpulse.unfit import attribute_of
 from otel_vendor_exporters.mpulse.wire import NO_NUMBER
@@ -44,6 +46,19 @@ def point_of(metric: Metric, point: Any) -> Point:  # Any: a number's or a histo
 def wrong_with(point: Point) -> str | None:
     """Why a point made by hand cannot be sent, if so."""
     return next((reason for reason, is_wrong in _WRONG if is_wrong(point)), None)
+
+
+def metrics_in(data: MetricsData) -> Iterator[tuple[Resource, object, Metric]]:
+    """The metrics of a collection with their resource and scope; what has no list of them has none."""
+    for of_resource in _listed(data, "resource_metrics"):
+        for of_scope in _listed(of_resource, "scope_metrics"):
+            for metric in _listed(of_scope, "metrics"):
+                yield of_resource.resource, of_scope.scope, metric
+
+
+def _listed(thing: object, name: str) -> Sequence[Any]:  # the SDK's, or what was made by hand
+    found = attribute_of(thing, name)
+    return found if isinstance(found, Sequence) else ()
 
 
 def points_in(metric: Metric) -> int:

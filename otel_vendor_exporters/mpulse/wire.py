@@ -18,6 +18,7 @@ from otel_vendor_exporters.errors import EncodingError
 from otel_vendor_exporters.mpulse.units import Session
 
 MOST_MILLISECONDS = 2_147_483_647  # the native SDKs' beacons hold an int32
+TOO_MANY_MILLISECONDS = MOST_MILLISECONDS + 0.5  # would be rounded to more
 MOST_DIGITS = 30  # of a metric, before the point and behind it: a bound of ours, where mPulse tells none
 NO_NUMBER = 10**MOST_DIGITS  # the first with more
 FORM = "application/x-www-form-urlencoded"
@@ -132,7 +133,7 @@ def quoted(text: str) -> str:
 
 def timer_milliseconds(milliseconds: float) -> int:
     """A timer's value for the wire: rounded half up, as mpulse.js does. Raises EncodingError."""
-    if not _is_number(milliseconds) or not 0 <= milliseconds <= MOST_MILLISECONDS:  # NaN fails here, too
+    if not _is_number(milliseconds) or not 0 <= milliseconds < TOO_MANY_MILLISECONDS:  # NaN fails here, too
         raise EncodingError(f"a timer takes 0 to {MOST_MILLISECONDS} milliseconds", field="milliseconds")
     return int(milliseconds + 0.5)
 

@@ -82,6 +82,58 @@ def test_what_mpulse_would_ignore_is_refused(
     assert sandbox.received.beacons == ()
 
 
+class Touchy(str):
+    """A text that raises when it is looked up."""
+
+    __slots__ = ()
+
+    def __hash__(self) -> int:
+        raise RuntimeError("no hash")
+
+
+class Closed(dict[str, object]):
+    """A mapping that raises when it is read."""
+
+    def items(self) -> Any:
+        raise RuntimeError("no items")
+
+
+def test_what_raises_when_it_is_read_is_left_out_or_refused(sandbox: Sandbox, client: MPulseClient) -> None:
+    """A name is its text; a place that cannot be read is left out; what is left of either is sent."""
+
+    class Touched(Touchy):
+        """Raises also when it is compared."""
+
+        __slots__ = ()
+
+        def __eq__(self, other: object) -> bool:
+            raise RuntimeError("no comparison")
+
+        __hash__ = Touchy.__hash__
+
+    receipts = [
+        client.send_timer(Touched("Checkout"), 5),
+        client.send_metric("Orders", 2, dimensions=Closed(Country="DE")),
+        client.send_metric("Orders", 2, page_group=Touchy("Cart")),
+    ]
+
+    assert receipts == [
+        Receipt(delivered=1),
+        Receipt(delivered=1),
+        Receipt(refused={"unreadable:RuntimeError": 1}),
+    ]
+    assert (sandbox.received.metrics, sandbox.received.findings) == ({"Orders": 2}, ())
+    assert dict(client.ledger().left_out) == {"dimension": 1}
+    assert client.ledger().balanced
+
+
+def test_a_time_that_is_rounded_to_the_longest_is_sent(sandbox: Sandbox, client: MPulseClient) -> None:
+    """Half a millisecond more is too long."""
+    assert client.send_timer("Checkout", 2_147_483_647.4) == Receipt(delivered=1)
+    assert client.send_timer("Checkout", 2_147_483_647.5) == Receipt(refused={"no_number": 1})
+    assert sandbox.received.timers == [("Checkout", 2_147_483_647)]
+
+
 @pytest.mark.parametrize("zero", [0, 0.0, -0.0])
 def test_an_increment_of_zero_is_sent_where_that_is_wanted(sandbox: Sandbox, zero: float) -> None:
     """zero_metrics holds for the client as for the exporter: without it 0 is refused, and nothing lost."""

@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace.export import SpanExportResult
 from otel_vendor_exporters.mpulse import MPulseMetricExporter, MPulseSpanExporter
 from otel_vendor_exporters.sandbox import Sandbox
 from tests.mpulse.example import span, timed_span
-from tests.mpulse.test_metrics import CUMULATIVE, NOW, collection, counter, gauge, histogram, number
+from tests.mpulse.test_metrics import CUMULATIVE, NOW, RESOURCE, collection, counter, gauge, histogram, number
 
 
 @pytest.fixture
@@ -195,6 +195,26 @@ def test_a_malformed_point_goes_alone(
     assert reason.startswith("unreadable:")
     words = "it is not as OpenTelemetry's SDK makes it: check its attributes, value and times"
     assert said(caplog) == [f"mpulse: not sent: 'orders': {words}"]
+
+
+ODD_COLLECTIONS: dict[str, Any] = {
+    "nothing": None,
+    "anything": NASTY,
+    "no resources": sdk.MetricsData(None),  # type: ignore[arg-type]
+    "no scopes": sdk.MetricsData([sdk.ResourceMetrics(RESOURCE, None, "")]),  # type: ignore[arg-type]
+    "no metrics": sdk.MetricsData(
+        [sdk.ResourceMetrics(RESOURCE, [sdk.ScopeMetrics(None, None, "")], "")]  # type: ignore[arg-type]
+    ),
+}
+
+
+@pytest.mark.parametrize("data", ODD_COLLECTIONS.values(), ids=ODD_COLLECTIONS.keys())
+def test_a_collection_of_nothing_is_no_error(exporter: MPulseMetricExporter, data: Any) -> None:
+    """Whatever has no list of metrics has none; nothing is raised into the application."""
+    before = exporter.ledger()
+
+    assert exporter.export(data) is MetricExportResult.SUCCESS
+    assert exporter.ledger() == before
 
 
 ODD_NUMBERS: dict[str, tuple[Any, str, str]] = {
