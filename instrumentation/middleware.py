@@ -77,6 +77,7 @@ class _Middleware:
         """
         visitor = scope_of(details, request.get(_KEY))
         request[_KEY] = visitor
+        visitor.is_shared = True
         visitor.span = get_current_span()
         token = VISITOR.set(visitor)
         stamp_server_span(visitor)
@@ -135,10 +136,11 @@ class AsgiVisitorMiddleware(_Middleware):
         if scope.get("type") not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        _, token = self._enter(await self._details(scope), scope)
+        visitor, token = self._enter(await self._details(scope), scope)
         try:
             await self._app(scope, receive, send)
         finally:
+            visitor.is_shared = False  # what it leaves running works for nobody else's request
             left(token)
 
     async def _details(self, scope: Scope) -> VisitorDetails:

@@ -17,7 +17,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextvars import Token
 from functools import partial
 from itertools import islice
-from threading import Lock
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, TypedDict, cast
 
@@ -37,7 +36,6 @@ SITE: Final = Site("visitor")
 _MOST_TEXT: Final = 1024
 _MOST_ELEMENTS: Final = 1000
 _MOST_NUMBER: Final = 10**15
-_telling = Lock()
 
 
 class VisitorDetails(TypedDict, total=False):
@@ -82,20 +80,21 @@ def visitor(
 
 def set_visitor(**details: Unpack[VisitorDetails]) -> None:
     """
-    Tell more of the visitor: for the rest of the block or request around, in all its threads and tasks.
+    Tell more of the visitor of a request that `VisitorMiddleware` wraps, in all its threads and tasks.
 
-    Without one around, for the rest of this thread or task. Spans that began in it are told when they are
-    current, or outermost.
+    Elsewhere for the rest of the block, or without one of the thread or task; what a task or thread tells
+    that began in the block is its own. Spans that began in it are told when they are current, or outermost.
+    It never waits, so signal handlers and finalizers may call it.
     Raises TypeError for a detail that does not exist.
     """
     _check(details)
-    scope = VISITOR.get()
-    if scope is None:
-        scope = VisitorScope({})
-        VISITOR.set(scope)
     told = _fields_of(details)
-    with _telling:
-        scope.tell(merged(scope.fields, told))
+    scope = VISITOR.get()
+    if scope is not None and scope.is_shared:
+        scope.tell(partial(merged, told=told))
+    else:
+        scope = _scope_told_here(scope, told)
+        VISITOR.set(scope)
     _tell_running_spans(scope, VisitorScope(told).attributes(names.DEFAULT_VISITOR_FIELDS))
 
 
@@ -144,6 +143,18 @@ def scope_of(details: VisitorDetails, around: VisitorScope | None) -> VisitorSco
 
 def _inside(around: VisitorScope | None, told: VisitorFields) -> VisitorScope:
     return VisitorScope(told if around is None else merged(around.fields, told))
+
+
+def _scope_told_here(before: VisitorScope | None, told: VisitorFields) -> VisitorScope:
+    """The scope from here on, in this task alone; of another's scope the running spans are not told."""
+    scope = _inside(before, told)
+    if before is None:
+        scope.span = trace.get_current_span()
+    elif before.is_of_this_task():
+        scope.span, scope.around = before.span, before.around
+    else:
+        scope.around = before.span or before.around
+    return scope
 
 
 def left(token: Token[VisitorScope | None]) -> None:

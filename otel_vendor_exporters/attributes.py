@@ -8,9 +8,12 @@ to nobody else.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import sys
+from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
+from threading import get_ident
 from typing import Any, TypeAlias
+from weakref import ref
 
 # OpenTelemetry's
 SESSION_ID = "session.id"
@@ -79,40 +82,69 @@ _WHOLE_FIELDS = frozenset({"ids", "session"})  # half of one id and half of anot
 VisitorFields: TypeAlias = Mapping[str, Mapping[str, object]]
 
 
+class _Known:
+    """What is known of a visitor at a time, until more is: that is `later`."""
+
+    __slots__ = ("fields", "later", "merged")
+
+    def __init__(self, fields: VisitorFields) -> None:
+        self.fields = fields
+        self.merged: dict[tuple[str, ...], Mapping[str, object]] = {}
+        self.later: dict[str, _Known] = {}
+
+
 class VisitorScope:
     """
     What is known of the visitor within one block or request: attributes by field.
 
-    Shared by all threads and tasks that work for the block; any of them may ask and tell. `span` is the
-    block's outermost one, a server's mostly: what becomes known later is put on it. `around` is the span
-    that the block began in, and that is not the visitor's.
+    Any thread or task may ask and tell; nothing is locked, so a signal handler, a finalizer or a forked child
+    may come in at any time. A request's scope is shared (`is_shared`) by all that works for it; else each
+    task that tells more makes a scope of its own. `span` is the outermost one that began in the scope, a
+    server's mostly: what becomes known later is put on it. `around` is the span that the scope began in, and
+    that is not the visitor's.
     """
 
-    __slots__ = ("_known", "around", "span")
+    __slots__ = ("_known", "_runner", "around", "is_shared", "span")
 
     def __init__(self, fields: VisitorFields) -> None:
         # Any: spans of the OpenTelemetry API, which this file does without
         self.span: Any = None
         self.around: Any = None
-        self.tell(fields)
+        self.is_shared = False
+        self._known = _Known(fields)
+        self._runner = _runner()
 
     @property
     def fields(self) -> VisitorFields:
         """Attribute names and values by field."""
-        return self._known[0]
+        return self._latest().fields
 
-    def tell(self, fields: VisitorFields) -> None:
-        """From now on, the visitor is this."""
-        merged: dict[tuple[str, ...], Mapping[str, object]] = {}
-        self._known = (fields, merged)  # one step: whoever asks meanwhile gets the old or the new
+    def is_of_this_task(self) -> bool:
+        """Whether it is this task, or outside of tasks this thread, that the scope began in; or any may."""
+        return self.is_shared or self._runner == _runner()
+
+    def tell(self, change: Callable[[VisitorFields], VisitorFields]) -> None:
+        """From now on, the visitor is what `change` makes of what is known; it may be asked several times."""
+        while True:
+            known = self._latest()
+            later = _Known(change(known.fields))
+            if known.later.setdefault("", later) is later:  # one step, so of several tellers one comes first
+                self._known = later
+                return
+
+    def _latest(self) -> _Known:
+        known = self._known  # perhaps an earlier one, put back by a teller that was held up
+        while known.later:
+            known = known.later[""]
+        return known
 
     def attributes(self, wanted: tuple[str, ...]) -> Mapping[str, object]:
         """The attributes of the wanted fields; not to be changed."""
-        fields, merged = self._known
-        found = merged.get(wanted)
+        known = self._latest()
+        found = known.merged.get(wanted)
         if found is None:
-            found = merged[wanted] = {
-                name: value for field in wanted for name, value in fields.get(field, {}).items()
+            found = known.merged[wanted] = {
+                name: value for field in wanted for name, value in known.fields.get(field, {}).items()
             }
         return found
 
@@ -134,6 +166,16 @@ class VisitorScope:
                 continue
             found.update((name, value) for name, value in of_field.items() if name not in own)
         return found
+
+
+def _runner() -> object:
+    """What runs here: an asyncio task, by a reference that does not keep it, else the thread."""
+    asyncio = sys.modules.get("asyncio")  # where nobody imported it there are no tasks, and it is slow
+    running_loop = getattr(asyncio, "_get_running_loop", None)  # not there while it is being imported
+    if asyncio is None or running_loop is None or running_loop() is None:
+        return get_ident()
+    task = asyncio.current_task()
+    return get_ident() if task is None else ref(task)
 
 
 def visitor_fields(names: str | Iterable[str]) -> tuple[str, ...]:

@@ -54,7 +54,7 @@ class VisitorSpanProcessor(SpanProcessor):
         try:
             stamp = visitor.attributes_beside(_plain(span.attributes), self._fields)
             span.set_attributes(cast("Mapping[str, AttributeValue]", stamp))
-            if span.parent is None or span.parent.is_remote:
+            if (span.parent is None or span.parent.is_remote) and visitor.is_of_this_task():
                 visitor.span = span
         except Exception as fault:  # noqa: BLE001 - a span must start, whatever is wrong with its visitor
             self._faults.say(fault)

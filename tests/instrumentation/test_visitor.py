@@ -160,17 +160,6 @@ def test_set_visitor_holds_for_the_rest_of_the_block() -> None:
     assert current_visitor() == {}
 
 
-def test_set_visitor_in_a_copied_context_reaches_the_block() -> None:
-    """A handler run on a worker thread, as web frameworks do it, tells the request it works for."""
-
-    async def request() -> Mapping[str, object]:
-        with visitor(page_group="Login"):
-            await asyncio.to_thread(set_visitor, user_id="u-1")
-            return current_visitor()
-
-    assert asyncio.run(request()) == {"user.id": "u-1", "mpulse.page_group": "Login"}
-
-
 def test_set_visitor_without_a_block_holds_for_this_context_only() -> None:
     """A script may tell its visitor once; a thread beside it hears nothing."""
     seen: list[Mapping[str, object]] = []

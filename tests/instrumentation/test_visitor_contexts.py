@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import os
+import subprocess
+import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
 from opentelemetry import baggage, propagate, trace
 
-from instrumentation import current_visitor, set_visitor, visitor
+from instrumentation import VisitorMiddleware, current_visitor, set_visitor, visitor
 from otel_vendor_exporters.attributes import VISITOR
 from otel_vendor_exporters.visitor import VisitorSpanProcessor
 from tests.instrumentation.conftest import Telemetry
@@ -68,19 +72,155 @@ def test_a_thread_started_with_a_copied_context_knows_the_visitor() -> None:
     assert seen == [{"user.id": "u-1"}, {}]
 
 
-def test_many_threads_tell_one_visitor() -> None:
-    """Nothing that is told at the same time is lost."""
-    with visitor(user_id="u-1"):
+def test_many_threads_tell_one_request() -> None:
+    """Nothing that is told at the same time of a request is lost, nor what a worker thread tells of it."""
 
-        def tell(number: int) -> None:
-            set_visitor(dimensions={f"D{number}": number})
+    def tell(number: int) -> None:
+        set_visitor(dimensions={f"D{number}": number})
 
+    def view(_environ: object, _start_response: object) -> list[Mapping[str, object]]:
         with ThreadPoolExecutor(8) as pool:
             for number in range(200):
                 pool.submit(contextvars.copy_context().run, tell, number)
-        told = current_visitor()
+        return [current_visitor()]
+
+    middleware = VisitorMiddleware(view, visitor=lambda environ: {"user_id": "u-1"})
+    (told,) = middleware({}, None)
 
     assert told == {"user.id": "u-1", **{f"mpulse.dimension.D{number}": number for number in range(200)}}
+
+
+async def _job(user: str) -> tuple[str, object]:
+    with trace.get_tracer("app").start_as_current_span(f"job {user}"):
+        set_visitor(user_id=user)
+        await asyncio.sleep(0)
+        return user, current_visitor()["user.id"]
+
+
+async def _jobs() -> list[tuple[str, object]]:
+    with trace.get_tracer("app").start_as_current_span("jobs"):
+        return await asyncio.gather(*(_job(f"u-{number}") for number in range(4)))
+
+
+async def _jobs_in_a_block() -> list[tuple[str, object]]:
+    with visitor(dimensions={"Country": "DE"}):
+        return await _jobs()
+
+
+async def _jobs_after_a_default() -> list[tuple[str, object]]:
+    set_visitor(dimensions={"Country": "DE"})
+    return await _jobs()
+
+
+async def _jobs_around_a_block() -> list[tuple[str, object]]:
+    with trace.get_tracer("app").start_as_current_span("all"), visitor(dimensions={"Country": "DE"}):
+        return await asyncio.gather(*(_job(f"u-{number}") for number in range(4)))
+
+
+@pytest.mark.parametrize("jobs", [_jobs_in_a_block, _jobs_after_a_default, _jobs_around_a_block])
+def test_tasks_of_one_block_tell_their_own_users(
+    jobs: Callable[[], Coroutine[None, None, list[tuple[str, object]]]], telemetry: Telemetry
+) -> None:
+    """Each task sees the user it told, that user stands on its own span, and none on the span of all."""
+    telemetry.tracer_provider.add_span_processor(VisitorSpanProcessor())
+
+    found = asyncio.run(jobs())
+
+    users = [f"u-{number}" for number in range(4)]
+    assert found == [(user, user) for user in users]
+    stamped = {span.name: dict(span.attributes or {}).get("user.id") for span in telemetry.spans()}
+    whole = {"all"} if jobs is _jobs_around_a_block else {"jobs"}
+    assert stamped == {**{f"job {user}": user for user in users}, **dict.fromkeys(whole)}
+
+
+def test_a_task_left_running_tells_its_own_users() -> None:
+    """What a request started and left behind tells nothing to others that it left behind."""
+    seen: list[object] = []
+
+    async def worker(user: str) -> None:
+        await asyncio.sleep(0.01)
+        set_visitor(user_id=user)
+        await asyncio.sleep(0.01)
+        seen.append((user, current_visitor()["user.id"]))
+
+    async def app(*_asgi: object) -> None:
+        tasks.extend(asyncio.create_task(worker(user)) for user in ("u-1", "u-2"))
+
+    async def server() -> None:
+        await VisitorMiddleware(app)({"type": "http", "headers": []}, None, None)
+        await asyncio.gather(*tasks)
+
+    tasks: list[asyncio.Task[None]] = []
+    asyncio.run(server())
+
+    assert seen == [("u-1", "u-1"), ("u-2", "u-2")]
+
+
+_FORKS = """
+import os, threading, time
+from instrumentation import VisitorMiddleware, set_visitor
+
+def tell():
+    while not is_over.is_set():
+        set_visitor(user_attributes={f"k{number}": "v" for number in range(50)})
+
+def app(environ, start_response):
+    import contextvars
+    threads = [threading.Thread(target=contextvars.copy_context().run, args=(tell,)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for _ in range(50):
+        child = os.fork()
+        if child == 0:
+            set_visitor(user_id="child")
+            os._exit(0)
+        ends_at = time.monotonic() + 10
+        while os.waitpid(child, os.WNOHANG)[0] == 0:
+            if time.monotonic() > ends_at:
+                os.kill(child, 9)
+                os.waitpid(child, 0)
+                is_over.set()
+                raise SystemExit("a child is stuck")
+            time.sleep(0.001)
+    is_over.set()
+    return []
+
+is_over = threading.Event()
+VisitorMiddleware(app)({}, None)
+"""
+
+_SIGNALS = """
+import signal, time
+from instrumentation import VisitorMiddleware, set_visitor
+
+def told(*_signal):
+    set_visitor(page_group="Reload")
+
+def app(environ, start_response):
+    ends_at = time.monotonic() + 1
+    signal.setitimer(signal.ITIMER_REAL, 0.003, 0.003)
+    while time.monotonic() < ends_at:
+        set_visitor(user_attributes={f"k{number}": "v" for number in range(50)})
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    return []
+
+signal.signal(signal.SIGALRM, told)
+VisitorMiddleware(app)({}, None)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks and no such signals on Windows")
+@pytest.mark.parametrize("script", [_FORKS, _SIGNALS], ids=["forks", "signals"])
+def test_set_visitor_never_waits(script: str) -> None:
+    """A child forked while another thread tells, and a signal handler that comes in meanwhile, go on."""
+    ended = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 def test_a_visitor_stays_out_of_headers_and_baggage(telemetry: Telemetry) -> None:
