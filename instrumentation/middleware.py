@@ -106,15 +106,17 @@ class WsgiVisitorMiddleware(_Middleware):
 
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Run the application for one request."""
-        visitor, token = self._enter(self._details(environ), environ)
+        scope, token = self._enter(self._details(environ), environ)
+        answer: Iterable[bytes] = ()
         try:
             body: Iterable[bytes] = self._app(environ, start_response)
+            # A server looks at lists for their length, and at files for a faster way out.
+            is_made = isinstance(body, (list, tuple)) or _is_file(body, environ)
+            answer = body if is_made else _Body(body, scope)
+            return answer
         finally:
+            scope.is_shared = isinstance(answer, _Body)  # that ends the request when it is closed
             left(token)
-        # A server looks at lists for their length, and at files for a faster way out.
-        if isinstance(body, (list, tuple)) or _is_file(body, environ):
-            return body
-        return _Body(body, visitor)
 
     def _details(self, environ: Environ) -> VisitorDetails:
         told = self._session(environ.get("HTTP_COOKIE", ""))
@@ -136,11 +138,11 @@ class AsgiVisitorMiddleware(_Middleware):
         if scope.get("type") not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        visitor, token = self._enter(await self._details(scope), scope)
+        entered, token = self._enter(await self._details(scope), scope)
         try:
             await self._app(scope, receive, send)
         finally:
-            visitor.is_shared = False  # what it leaves running works for nobody else's request
+            entered.is_shared = False  # what is left running works for no request
             left(token)
 
     async def _details(self, scope: Scope) -> VisitorDetails:
@@ -163,34 +165,46 @@ _KINDS: Mapping[str, type[_Middleware] | None] = {
 
 
 class _Body:
-    """A response that is made while it is iterated: each step runs under the request's visitor."""
+    """
+    A response that is made while it is iterated: each step runs under the request's visitor.
+
+    Or under the one that the response made current itself, in a block around several of its chunks. Made
+    where the application has just returned, for it may have begun the response already.
+    """
 
     def __init__(self, body: Iterable[bytes], scope: VisitorScope) -> None:
         self._body = body
         self._scope = scope
+        self._inner = VISITOR.get()
         self._chunks: Iterator[bytes] | None = None
 
     def __iter__(self) -> Iterator[bytes]:
         return self
 
     def __next__(self) -> bytes:
-        token = VISITOR.set(self._scope)
-        try:
-            if self._chunks is None:
-                self._chunks = iter(self._body)
-            return next(self._chunks)
-        finally:
-            left(token)
+        chunk: bytes = self._within(self._next)
+        return chunk
 
     def close(self) -> None:
         """Close the response, as WSGI asks every server to do."""
         close = getattr(self._body, "close", None)
-        if close is None:
-            return
-        token = VISITOR.set(self._scope)
         try:
-            close()
+            if close is not None:
+                self._within(close)
         finally:
+            self._scope.is_shared = False
+
+    def _next(self) -> bytes:
+        if self._chunks is None:
+            self._chunks = iter(self._body)
+        return next(self._chunks)
+
+    def _within(self, step: Callable[[], Any]) -> Any:
+        token = VISITOR.set(self._inner)
+        try:
+            return step()
+        finally:
+            self._inner = VISITOR.get()
             left(token)
 
 
