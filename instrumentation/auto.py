@@ -12,7 +12,6 @@ Rule: the application runs as without it; a name that is not there is said, with
 from __future__ import annotations
 
 import atexit
-import logging
 import sys
 from collections.abc import Iterable
 from threading import Lock
@@ -25,8 +24,6 @@ from instrumentation.targets import Entry, Target, target_of
 
 if TYPE_CHECKING:
     from instrumentation.patches import Patch
-
-_logger = logging.getLogger("instrumentation.auto")
 
 
 def instrument_functions(entries: Iterable[Entry]) -> None:

@@ -8,7 +8,6 @@ Leaves recording to `probes`. Rule: what fails in here is reported at its site a
 from __future__ import annotations
 
 import inspect
-import logging
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -22,6 +21,7 @@ from opentelemetry import metrics
 from opentelemetry.metrics import _internal as _metrics_global
 from opentelemetry.util.types import AttributeValue
 
+from instrumentation.guarded_logger import GuardedLogger
 from instrumentation.redaction import REDACTED, cut
 from instrumentation.showing import LONGEST_NAME, MOST_NODES, SHOWING, type_name
 from otel_vendor_exporters.attributes import DECORATORS_SCOPE
@@ -29,7 +29,7 @@ from otel_vendor_exporters.attributes import DECORATORS_SCOPE
 SCOPE: Final = DECORATORS_SCOPE
 RESULT: Final = "result"
 
-_logger = logging.getLogger(SCOPE)
+_logger = GuardedLogger(SCOPE)
 _UNEVALUATED: dict[str, Any] = {}  # Any: arguments of `inspect.signature`
 if sys.version_info >= (
     3,

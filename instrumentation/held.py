@@ -9,15 +9,15 @@ holds is not ours to exchange.
 from __future__ import annotations
 
 import gc
-import logging
 import sys
 from collections.abc import Iterable
 from types import AsyncGeneratorType, CoroutineType, FrameType, FunctionType, GeneratorType, ModuleType
 
+from instrumentation.guarded_logger import GuardedLogger
 from instrumentation.members import Member, is_at_home
 from instrumentation.wrapping import Instrumented
 
-_logger = logging.getLogger("instrumentation.auto")
+_logger = GuardedLogger("instrumentation.auto")
 
 _MOST_TOLD = 5
 # Calls of it, and our own look.

@@ -8,7 +8,6 @@ Rule: an import goes as it would without us, whatever happens in here.
 
 from __future__ import annotations
 
-import logging
 import sys
 from collections.abc import Callable, Sequence
 from importlib import _bootstrap
@@ -17,7 +16,9 @@ from threading import local
 from types import CodeType, ModuleType
 from typing import Any
 
-_logger = logging.getLogger("instrumentation.auto")
+from instrumentation.guarded_logger import GuardedLogger
+
+_logger = GuardedLogger("instrumentation.auto")
 
 
 class ImportWatch:

@@ -8,7 +8,6 @@ name is imported, or when the process ends; the main program's own, which is nev
 
 from __future__ import annotations
 
-import logging
 import sys
 from collections.abc import Iterable
 from importlib.machinery import PathFinder
@@ -16,11 +15,12 @@ from importlib.util import find_spec
 from os.path import basename
 from types import ModuleType
 
+from instrumentation.guarded_logger import GuardedLogger
 from instrumentation.targets import Target, nearest
 
 _LIKE = 0.75  # how like a name must be: "shpo" is as like "shop"
 
-_logger = logging.getLogger("instrumentation.auto")
+_logger = GuardedLogger("instrumentation.auto")
 
 
 class MissingModules:

@@ -6,7 +6,6 @@ Rule: what was found is kept, and put back as the very same object.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +14,7 @@ from types import ModuleType
 from typing import Any, Final
 
 from instrumentation.decorators import Decorator
+from instrumentation.guarded_logger import GuardedLogger
 from instrumentation.held import tell_of_held
 from instrumentation.holders import function_in, is_holder
 from instrumentation.members import Member, bindings, members
@@ -23,7 +23,7 @@ from instrumentation.wrapping import Instrumented, decorator_of, silence
 
 _ABSENT: Final = object()
 
-_logger = logging.getLogger("instrumentation.auto")
+_logger = GuardedLogger("instrumentation.auto")
 
 
 @dataclass(frozen=True, slots=True)

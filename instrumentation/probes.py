@@ -8,7 +8,6 @@ Rule: nothing that fails in here reaches the decorated function.
 
 from __future__ import annotations
 
-import logging
 import re
 import sys
 from abc import ABC, abstractmethod
@@ -30,6 +29,7 @@ from opentelemetry.trace import Span, SpanKind, StatusCode, set_span_in_context
 from opentelemetry.util.types import AttributeValue
 
 from instrumentation.captures import SCOPE, Arguments, Attributes, Call, Capture, Site, Template
+from instrumentation.guarded_logger import GuardedLogger
 from instrumentation.showing import LONGEST_MESSAGE, SHOWING, exception_attributes, type_name, words_of
 
 Args = tuple[object, ...]
@@ -45,7 +45,7 @@ _PLAIN_SUPPRESS_KEY = "suppress_instrumentation"  # the older key, still honoure
 
 _NO_ARGUMENTS: Arguments = {}
 
-_logger = logging.getLogger(SCOPE)
+_logger = GuardedLogger(SCOPE)
 
 
 class Probe(Protocol):

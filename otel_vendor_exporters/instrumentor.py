@@ -28,6 +28,7 @@ from otel_vendor_exporters.visitor import VisitorLogProcessor, VisitorSpanProces
 
 try:
     from instrumentation.auto import instrument_functions, uninstrument
+    from instrumentation.guarded_logger import GuardedLogger
     from instrumentation.targets import Entry, entries_in, target_of
 except ImportError:
     tell_if_shadowed()
@@ -36,7 +37,7 @@ except ImportError:
 DISABLED_PREFIX = "OTEL_PYTHON_DISABLED_"
 ENTRY_POINT_NAME = "otel_vendor_exporters"
 
-_logger = logging.getLogger(__name__)
+_logger = GuardedLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

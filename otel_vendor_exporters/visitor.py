@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
 from opentelemetry.sdk._logs import LogRecordProcessor
@@ -114,10 +115,11 @@ class _Faults:
     def say(self, fault: Exception) -> None:
         if not self._said:
             self._said = True
-            _logger.warning(
-                "the visitor could not be stamped (%s): telemetry goes on without it; this is said once",
-                type(fault).__name__,
-            )
+            with suppress(Exception):  # a filter of the application may raise, and has been heard of then
+                _logger.warning(
+                    "the visitor could not be stamped (%s): telemetry goes on without it; this is said once",
+                    type(fault).__name__,
+                )
 
 
 def _plain(attributes: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
