@@ -62,13 +62,16 @@ _SUPPRESS_KEY: Final = context._SUPPRESS_INSTRUMENTATION_KEY
 _PLAIN_SUPPRESS_KEY: Final = "suppress_instrumentation"  # the older key, still set by OTel's contrib
 _SITE: Final = Site("EventHandler")
 _MOST_REMEMBERED: Final = 4096
+_DEEPEST: Final = 8
 
 
-class _Busy(threading.local):
-    now = False
+class _Depth(threading.local):
+    """How many records are being told on this thread, one within the other: an argument's text may log."""
+
+    now = 0
 
 
-_busy = _Busy()
+_depth = _Depth()
 
 
 class EventHandler(logging.Handler):
@@ -129,19 +132,21 @@ class EventHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Tell the record."""
-        if _busy.now:
+        depth = _depth.now
+        if depth == _DEEPEST:
             return
-        _busy.now = True
+        _depth.now = depth + 1
         try:
             logger = self._logger_for(record.name)
             if logger is not None and not (record.name in self._common and _is_of_sending(record)):
                 self._tell(logger, record)
         except Exception as fault:  # noqa: BLE001 - a message, an argument, a provider: anybody's code
+            _depth.now = _DEEPEST
             with suppress(Exception):  # printing where no stack is left fails, too
                 self.handleError(record)
                 _SITE.report("record", fault)
         finally:
-            _busy.now = False
+            _depth.now = depth
 
     def flush(self) -> None:
         """Have what was told so far exported."""
@@ -214,6 +219,7 @@ class EventHandler(logging.Handler):
             attributes=self._attributes(record, extras, captured, visitor),
             event_name=event_name,
         )
+        _depth.now = _DEEPEST  # what is logged from here on is of sending, and not told
         if captured is None:
             logger.emit(told)
             return

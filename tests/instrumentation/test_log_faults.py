@@ -101,8 +101,8 @@ def test_a_log_call_while_exporting_is_no_recursion() -> None:
     assert sink.messages() == ["x", "y"]
 
 
-def test_a_value_that_logs_is_no_recursion(sink: Sink) -> None:
-    """An argument whose text is made by logging is told once."""
+def test_what_a_value_logs_is_told(sink: Sink) -> None:
+    """An argument whose text is made by logging loses nothing of that."""
 
     class Chatty:
         def __str__(self) -> str:
@@ -111,7 +111,21 @@ def test_a_value_that_logs_is_no_recursion(sink: Sink) -> None:
 
     logger = logger_to(sink)
     logger.info("%s", Chatty(), extra={"it": Chatty()})
-    assert sink.messages() == ["chatty"]
+    assert sink.messages() == ["somebody wants my text", "somebody wants my text", "chatty"]
+
+
+def test_a_value_that_logs_itself_is_no_recursion(sink: Sink) -> None:
+    """An argument whose text logs that argument, twice, is told to a depth that has an end."""
+
+    class Chatty:
+        def __str__(self) -> str:
+            logger.info("%s %s", self, self)
+            return "chatty"
+
+    logger = logger_to(sink)
+    logger.info("%s", Chatty())
+    assert sink.messages()[-1] == "chatty"
+    assert len(sink.messages()) == 1 + sum(2**depth for depth in range(7))
 
 
 def failing_message(logger: logging.Logger) -> None:
