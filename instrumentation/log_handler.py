@@ -100,7 +100,6 @@ class EventHandler(logging.Handler):
         visitor_attributes: str | Iterable[str] = "default",
         code: bool = True,
     ) -> None:
-        super().__init__(level)
         if records not in get_args(Records):
             raise ValueError(f"records={records!r} is not known: use one of {', '.join(get_args(Records))}")
         if exporters and logger_provider is not None:
@@ -110,14 +109,22 @@ class EventHandler(logging.Handler):
         self._extras = Extras(_SITE, allow, deny, redact)
         self._visitor_fields = visitor_fields(visitor_attributes)
         self._code = code
-        self._provider = logger_provider
         self._owns_provider = bool(exporters)
         self._common: set[str] = set()  # names of known loggers that begin with a common word
         self._known: tuple[LoggerProvider | None, dict[str, Logger | None]] = (None, {})
-        if exporters:
-            self._provider = _provider_for(exporters)
-        elif logger_provider is None:
+        self._provider = _provider_for(exporters) if exporters else logger_provider
+        if self._provider is None:
             _load_named_provider()
+        self._register(level)
+
+    def _register(self, level: int | str) -> None:
+        """Be a handler, which logging closes at its end: nothing that failed before is to be found there."""
+        try:
+            super().__init__(level)
+        except Exception:
+            if self._owns_provider:
+                _shut_down(self._provider)
+            raise
 
     def handle(self, record: logging.LogRecord) -> Any:  # Any: a bool, since Python 3.12 a record as well
         """Tell the record if the filters let it through. No lock: an exporter may be a slow one."""

@@ -289,3 +289,37 @@ def test_wrong_settings_are_the_exporters_to_tell() -> None:
     with pytest.raises(TypeError, match="no_such_setting"):
         EventHandler(exporters={"console": {}, "otlp_proto_http": {"no_such_setting": 1}})
     assert threading.active_count() == before
+
+
+def test_a_handler_that_cannot_be_made_leaves_nothing_behind(tmp_path: Path) -> None:
+    """Logging finds nothing of it at its end; exporters made for a handler with a wrong level end at once."""
+    script = tmp_path / "app.py"
+    script.write_text(_UNMADE, encoding="utf-8")
+    ended = subprocess.run(
+        [sys.executable, str(script)],
+        env={"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout == "api_key is missing: pass api_key= or set OTEL_EXPORTER_MPARTICLE_API_KEY\n1 1\n"
+
+
+_UNMADE = """
+import logging, logging.config, threading
+from instrumentation import EventHandler
+
+handler = {"class": "instrumentation.EventHandler", "exporters": ["mparticle"]}
+try:
+    logging.config.dictConfig({"version": 1, "handlers": {"m": handler}, "root": {"handlers": ["m"]}})
+except ValueError as wrong:
+    kept = wrong  # as a debugger or an error reporter does
+    print(wrong.__cause__)
+before = threading.active_count()
+try:
+    EventHandler("LOUD", exporters=["console"])
+except ValueError:
+    print(before, threading.active_count())
+"""
