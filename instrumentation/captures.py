@@ -57,10 +57,8 @@ Attributes: TypeAlias = Mapping[str, AttributeValue] | Iterable[str] | Callable[
 
 def shown(name: str, value: object) -> str | bool | int | float:
     """The value as an attribute may show it; collections as text."""
-    if isinstance(value, (bool, int, float)) and not SHOWING.hides(name):
-        return value
     found = SHOWING.value(name, value)
-    return found if isinstance(found, str) else SHOWING.object_text(str(found))
+    return found if isinstance(found, (str, bool, int, float)) else SHOWING.object_text(str(found))
 
 
 class Site:

@@ -17,7 +17,7 @@ from typing import Any, Final
 from opentelemetry._logs import SeverityNumber
 
 from instrumentation.captures import Site
-from instrumentation.redaction import SECRETS, Secrets, cut
+from instrumentation.redaction import SECRETS, Secrets, anywhere, cut
 from instrumentation.showing import LONGEST_NAME, MOST_NODES, SHOWING, Showing, exception_attributes
 from otel_vendor_exporters.attributes import VisitorFields
 
@@ -94,7 +94,7 @@ class Extras:
         self._allowed = None if allow is None else _any_of(allow)
         self._denied = _any_of(deny)
         more = (redact,) if isinstance(redact, str) else tuple(redact)
-        self.showing = Showing(SECRETS, Secrets(*more)) if more else SHOWING
+        self.showing = Showing(SECRETS, Secrets(*anywhere(more))) if more else SHOWING
         self._open: tuple[int, set[str]] = (0, set())
 
     def shown(self, extras: Mapping[str, object]) -> dict[str, Any]:  # Any: OpenTelemetry's AnyValue

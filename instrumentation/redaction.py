@@ -1,70 +1,138 @@
 """
 Redaction: which values are secrets, and how texts are shown without them.
 
+Names are compared by their words, however they are joined: DB_PASS, db-pass, db.pass and dbPass are one.
 How texts are searched stands in `secret_texts`.
 """
 
 from __future__ import annotations
 
 import re
-from threading import Lock
-from typing import Final
+from collections.abc import Iterable
+from functools import lru_cache
+from itertools import groupby
+from typing import Final, Literal, TypeAlias
 
 REDACTED: Final = "[redacted]"
 CUT: Final = "...[cut]"
 
+# A secret's name may stand beside its value: {"name": "password", "value": "..."}.
+NAME_KEYS: Final = frozenset({"name", "key", "field", "header", "variable", "Name", "Key"})
+VALUE_KEYS: Final = frozenset({"value", "values", "val", "input", "content", "default"})
+
+Meaning: TypeAlias = Literal["secret", "count"]
+
 _LONGEST_KEY: Final = 256
-_WORDS: Final = (
-    "password",
-    "passwd",
-    "passphrase",
-    "passcode",
-    "pwd",
-    "secret",
-    "token",
-    "authorization",
-    "credential",
-    "cookie",
-    "api_key",
-    "private_key",
-    "access_key",
-    "session_key",
-    "card",
-    "bearer",
-    "cvv",
-    "cvc",
-    "iban",
+_MOST_REMEMBERED: Final = 4096
+# Words of names; `*` lets more letters stand there, `$` no more words: `*token` is in accesstoken and not in
+# tokenizer, `card` in card_number and not in wildcard, `pass$` in db_pass and not in pass_rate.
+_USUAL: Final = (
+    *("*password*", "*passwd*", "*passphrase*", "*passcode*", "*pwd*", "pw", "pass$", "pin", "otp"),
+    *("*authorization*", "auth", "*bearer*", "*credential*", "creds", "jwt", "signature"),
+    *("*token", "*secret", "*cookie", "cookiejar", "csrf", "xsrf"),
+    *("sessionid", "jsessionid", "phpsessid"),  # and not session_id, by which telemetry is joined
+    *("*api_key*", "*private_key*", "*access_key*", "*session_key*", "*secret_key*"),
+    *("card", "creditcard", "debitcard", "card_number", "cardno", "cvv", "cvc", "iban", "ssn"),
 )
-WHOLE_WORDS: Final = frozenset({"pass", "ssn"})  # secrets alone; compass and classname are none
+_COUNTED: Final = frozenset({"cards", "cookies", "credentials", "passwords", "secrets", "tokens"})
+_HUMP: Final = re.compile("(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z]{2})(?=[A-Z][a-z])")
+_JOINT: Final = re.compile(r"[\W_]+")
+
+
+@lru_cache(_MOST_REMEMBERED)
+def words_of(name: str) -> str:
+    """The name's words in small letters, joined by "_"."""
+    return _JOINT.sub("_", _HUMP.sub("_", name)).strip("_").casefold()
+
+
+class _Names:
+    """Secrets' names at a time, and what they make of other names. Any thread may ask."""
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self.names = names
+        # Compiled when first used, not when this is imported: that costs an application's start.
+        self._pattern: re.Pattern[str] | None = None
+        self._stems: re.Pattern[str] | None = None
+        self._meanings: dict[str, Meaning | None] = {}
+
+    def may_be_in(self, folded: str) -> bool:
+        """Whether the beginning of a name is in a text in small letters: for a tenth of a search's cost."""
+        if self._stems is None:
+            self._stems = re.compile(_stems_of(self.names) or "(?!)")
+        return self._stems.search(folded) is not None
+
+    def meaning(self, name: str) -> Meaning | None:
+        try:
+            return self._meanings[name]
+        except KeyError:
+            if len(self._meanings) >= _MOST_REMEMBERED:
+                self._meanings.clear()
+            found = self._meanings[name] = self.meaning_behind("", name[:_LONGEST_KEY])
+            return found
+
+    def meaning_behind(self, before: str, name: str) -> Meaning | None:
+        """What the name is behind these words: "key" alone is no secret, and behind "api" it is."""
+        ahead = words_of(before) + "_" if before else ""
+        steps = self._compiled().finditer(ahead + words_of(name))
+        found = [step[0].rstrip("0123456789") for step in steps if step.end() > len(ahead)]
+        if not found:
+            return None
+        return "count" if _COUNTED.issuperset(found) else "secret"
+
+    def _compiled(self) -> re.Pattern[str]:
+        if self._pattern is None:
+            self._pattern = re.compile("|".join(filter(None, map(_pattern_of, self.names))) or "(?!)")
+        return self._pattern
+
+
+def _stems_of(names: tuple[str, ...]) -> str:
+    """A pattern of the names' first words, by their first letters, which makes it twice as fast."""
+    stems = {words_of(name).split("_")[0] for name in names} - {""}
+    shortest = sorted(stem for stem in stems if not any(other in stem for other in stems - {stem}))
+    by_letter = groupby(shortest, lambda stem: stem[0])
+    return "|".join(
+        f"{re.escape(letter)}(?:{'|'.join(re.escape(stem[1:]) for stem in group)})"
+        for letter, group in by_letter
+    )
+
+
+def _pattern_of(name: str) -> str:
+    """What finds the name among words; see the table."""
+    words = re.escape(words_of(name)).replace("_", "_?")
+    if not words:
+        return ""
+    begin = "" if name.startswith("*") else "(?<![^_])"
+    end = "s?" if name.endswith("*") else r"s?[0-9]*$" if name.endswith("$") else "s?[0-9]*(?![^_])"
+    return f"{begin}{words}{end}"
 
 
 class Secrets:
     """
-    The names whose values are never shown, compared without case, as parts of longer names.
+    The names whose values are never shown, written as in the table above.
 
-    Any thread may add to it; what was decorated before follows.
+    Any thread may add to it, and nothing is locked; what was decorated before follows.
     """
 
     def __init__(self, *names: str) -> None:
-        self._lock = Lock()
-        self._names: tuple[str, ...] = ()
-        self._source: tuple[str, re.Pattern[str] | None] = ("", None)
+        self._all: dict[str, None] = {}
+        self._names = _Names(())
         self.generation = 0  # grows with the names
         self.add(*names)
 
     def add(self, *names: str) -> None:
         """From now on, values under these names are redacted too."""
-        with self._lock:
-            self._names += names
-            words = [re.escape(name).replace("_", "[ _-]?") for name in self._names]
-            self._source = ("|".join(words), None)
-            stems = {*WHOLE_WORDS, *(name.split("_")[0].casefold() for name in self._names)}
-            self._stems = {stem for stem in stems if not any(other in stem for other in stems - {stem})}
-            self.generation += 1
+        self._all.update(dict.fromkeys(names))
+        while self.generation != len(self._all):  # another thread may add, and be faster or slower
+            now = tuple(self._all.copy())
+            self._names, self.generation = _Names(now), len(now)
 
     def named_by(self, name: str) -> bool:
         """Whether a value of this name is a secret."""
-        return self._pattern().search(name[:_LONGEST_KEY]) is not None or name.casefold() in WHOLE_WORDS
+        return self._names.meaning(name) is not None
+
+    def counted_by(self, name: str) -> bool:
+        """Whether a number of this name is how many secrets there are: max_tokens."""
+        return self._names.meaning(name) == "count"
 
     def told_by(self, text: str) -> bool:
         """Whether the text of some object shows a secret among its fields."""
@@ -77,26 +145,19 @@ class Secrets:
     def _hidden(self, text: str) -> str | None:
         """None when there is nothing to hide."""
         folded = text.casefold()
-        if ("://" in text and "@" in text) or "basic " in folded:
+        if (
+            ("://" in text and "@" in text)
+            or "basic " in folded
+            or (" -u" in text and "curl" in folded)
+            or self._names.may_be_in(folded)
+        ):
             return self._searched(text)
-        for stem in self._stems:  # a tenth of what the search costs
-            if stem in folded:
-                return self._searched(text)
         return None
 
     def _searched(self, text: str) -> str | None:
         from instrumentation.secret_texts import without_values  # only here: most texts hold no secret
 
-        return without_values(text, self._pattern(), WHOLE_WORDS, REDACTED)
-
-    def _pattern(self) -> re.Pattern[str]:
-        words, pattern = self._source
-        if pattern is None:  # not when this is imported, for that costs an application's start
-            pattern = re.compile(words, re.IGNORECASE)
-            with self._lock:
-                if self._source[0] is words:  # else more were added meanwhile
-                    self._source = (words, pattern)
-        return pattern
+        return without_values(text, self._names.meaning_behind, REDACTED)
 
 
 def has_scheme(text: str) -> bool:
@@ -117,9 +178,14 @@ def cut_front(text: str, longest: int) -> str:
     return CUT + kept[max(kept.find("\n"), 0) :]
 
 
-SECRETS: Final = Secrets(*_WORDS)
+SECRETS: Final = Secrets(*_USUAL)
 
 
 def redact(*names: str) -> None:
-    """Redact arguments, results and attributes with these names too, in the whole process."""
-    SECRETS.add(*names)
+    """Redact what has these names, or longer ones with them in it, too: in the whole process."""
+    SECRETS.add(*anywhere(names))
+
+
+def anywhere(names: Iterable[str]) -> tuple[str, ...]:
+    """The names as they are found in longer ones as well."""
+    return tuple(f"*{name}*" for name in names)

@@ -8,15 +8,23 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode
-from collections.abc import Collection
-from typing import Final
+from collections.abc import Callable
+from typing import Final, NamedTuple, TypeAlias
+
+from instrumentation.redaction import NAME_KEYS, VALUE_KEYS, Meaning
+
+MeaningBehind: TypeAlias = Callable[[str, str], "Meaning | None"]
 
 _LONGEST_KEY: Final = 256
 _LONGEST_NAME: Final = 64
+_NEAR: Final = 64  # how far a secret's value may stand behind what names it
 # What may stand between a name and its value: `=`, `:`, `=>`, `%3D`, or the comma in ("name", "value").
 _SEPARATOR: Final = re.compile(r"[=:]+>?|%3[ad]|(?<=[\"']),(?=\s{0,8}b?\\{0,8}[\"'])", re.IGNORECASE)
 _AFTER_KEY: Final = " \t\r\n\\\"'"
 _KEY: Final = re.compile(r"[\w-]*")
+_PHRASE: Final = re.compile(r"[\w -]*")
+_NAME: Final = re.compile(r"\s{0,64}[bfru]{0,2}\\{0,8}[\"']?([\w.-]{1,64})")  # of a secret, as a value
+_COUNT: Final = re.compile(r"\s{0,64}\d[\d_]{0,11}(?:\.\d{1,6})?(?![\w-])")
 _HEADER: Final = re.compile(r"authorization|cookie", re.IGNORECASE)  # their values hold blanks and commas
 _LEAD: Final = re.compile(r"(\s{0,64})[bfru]{0,2}(\\{0,8}[\"'])", re.IGNORECASE)  # of a value in quotes
 _AFTER_QUOTE: Final = frozenset(" \t\r\n,;&)}]>.:\\\"'")
@@ -26,44 +34,109 @@ _REST_OF_LINE: Final = re.compile(r"[^\S\r\n]*([^\r\n]*)")
 _BARE: Final = re.compile(
     r"(?:\d[\d-]*(?: \d[\d-]*)+|(?:bearer|basic|digest|token)\s{1,8})?[^\s,;&)}\]]*", re.IGNORECASE
 )
-_USER_INFO: Final = re.compile(r"://[^\s/?#\"'<>]*@")  # of an address, to the last @ of its host
+# Of an address, to the last @ of its host; and beyond, should the password hold a slash.
+_USER_INFO: Final = re.compile(r"://([^\s/?#\"'<>]*@)([^\s?#\"'<>:,;]{0,256}[^\s?#\"'<>:,;/]@)?")
+_CURL_USER: Final = re.compile(r"((?<!\S)(?:-u|--user)[ =]{0,4}[\"']?[^\s:\"']{1,64}:)[^\s\"']+")
+_OPTION: Final = re.compile(r"(?<!\S)--(?!no-)([a-z][\w-]{0,63})[ \t]{1,8}(?=[^\s-])", re.IGNORECASE)
+_ELEMENT: Final = re.compile(r"(<([\w:.-]{1,64})(?:\s[^<>]{0,256})?>)([^<>]+)(?=</)")
 _BEARER: Final = re.compile(r"\b(bearer\s{1,8})([\w.~+/-]{8,}={0,2})", re.IGNORECASE)
 _BASIC: Final = re.compile(r"\b(basic\s{1,8})([a-z0-9+/]{4,}={0,2})", re.IGNORECASE)
+_LONGEST_QUOTE: Final = 9  # with its escapes
 _LONGEST_WORD: Final = 20  # a longer one is a token
 
 
-def without_values(text: str, names: re.Pattern[str], whole_words: Collection[str], mark: str) -> str | None:
+class _Pair(NamedTuple):
+    """Where something named a secret whose value may follow: {"name": "password", "value": ...}."""
+
+    name_end: int
+    value_before: int
+
+
+_NO_PAIR: Final = _Pair(-1_000, -1)
+
+
+def without_values(text: str, meaning_behind: MeaningBehind, mark: str) -> str | None:
     """
     The text with what stands behind a secret's name hidden; None when there is nothing to hide.
 
-    `names` finds the names, wherever in a word they stand; `whole_words` are secrets' names only alone.
+    `meaning_behind` tells secrets' names, given the words in front of them and the name.
     `mark` stands where something was.
     """
     parts: list[str] = []
     done = 0  # all before it is in the parts
     key_start = 0
+    pair = _NO_PAIR
     for separator in _SEPARATOR.finditer(text):
         start, end = separator.span()
-        if start < done:
+        if start < done or (separator[0] == "," and 0 <= start - pair.name_end <= _LONGEST_QUOTE):
             continue
-        key = _key_of(text[max(key_start, start - _LONGEST_KEY) : start], names, whole_words)
+        phrase, key = _key_of(text[max(key_start, start - _LONGEST_KEY) : start])
         key_start = end
-        if key is None:
-            continue
+        plain = key.rstrip(_AFTER_KEY)
+        if start <= pair.value_before and plain.casefold() in VALUE_KEYS:
+            pair = _NO_PAIR
+        else:
+            meaning = meaning_behind(phrase, plain)
+            if meaning is None and plain in NAME_KEYS:
+                pair = _pair_at(text, end, meaning_behind)
+            if meaning is None or (meaning == "count" and _COUNT.match(text, end)):
+                continue
         value_start, value_end = _value_span(text, end, key)
         if value_end > value_start:
             parts += (text[done:value_start], mark)
             key_start = done = value_end
-    hidden = _without_credentials("".join((*parts, text[done:])), mark)
+    hidden = "".join((*parts, text[done:]))
+    hidden = _without_options(hidden, meaning_behind, mark)
+    hidden = _without_elements(hidden, meaning_behind, mark)
+    hidden = _without_credentials(hidden, mark)
     return None if hidden == text else hidden
+
+
+def _pair_at(text: str, start: int, meaning_behind: MeaningBehind) -> _Pair:
+    name = _NAME.match(text, start)
+    if name is None or meaning_behind("", name[1]) is None:
+        return _NO_PAIR
+    return _Pair(name.end(), name.end() + _NEAR)
+
+
+def _without_options(text: str, meaning_behind: MeaningBehind, mark: str) -> str:
+    """The text without values of a command's options: --password hunter2."""
+    if "--" not in text:
+        return text
+    parts: list[str] = []
+    done = 0
+    for option in _OPTION.finditer(text):
+        if option.start() >= done and meaning_behind("", option[1]) is not None:
+            value_start, value_end = _value_span(text, option.end(), "")
+            parts += (text[done:value_start], mark)
+            done = value_end
+    return "".join((*parts, text[done:]))
+
+
+def _without_elements(text: str, meaning_behind: MeaningBehind, mark: str) -> str:
+    """The text without values of XML's elements: <password>hunter2</password>."""
+    if "</" not in text:
+        return text
+
+    def shown(element: re.Match[str]) -> str:
+        return element[0] if meaning_behind("", element[2]) is None else f"{element[1]}{mark}"
+
+    return _ELEMENT.sub(shown, text)
 
 
 def _without_credentials(text: str, mark: str) -> str:
     """The text without what needs no name: user and password of an address, Bearer and Basic tokens."""
     if "://" in text and "@" in text:
-        text = _USER_INFO.sub(f"://{mark}@", text)
+        text = _USER_INFO.sub(lambda found: f"://{mark}@{_behind_user(found)}", text)
+    if "curl" in text.casefold():
+        text = _CURL_USER.sub(lambda found: f"{found[1]}{mark}", text)
     text = _BEARER.sub(lambda found: found[1] + (mark if _is_token(found[2]) else found[2]), text)
     return _BASIC.sub(lambda found: found[1] + (mark if _is_basic(found[2]) else found[2]), text)
+
+
+def _behind_user(found: re.Match[str]) -> str:
+    """What is to be shown behind user and password: all but the rest of a password with a slash in it."""
+    return "" if ":" in found[1] else found[2] or ""
 
 
 def _is_token(text: str) -> bool:
@@ -81,15 +154,18 @@ def _is_basic(text: str) -> bool:
         return False
 
 
-def _key_of(before: str, names: re.Pattern[str], whole_words: Collection[str]) -> str | None:
-    """The secret's name that a text ends with, with a quote behind it if there is one."""
+def _key_of(before: str) -> tuple[str, str]:
+    """The words in front of the name that a text ends with, and the name, with the quotes behind it."""
     stripped = before.rstrip(_AFTER_KEY)
-    found = _KEY.match(stripped[::-1])
-    start = len(stripped) - (found.end() if found is not None else 0)
-    for name in names.finditer(stripped, max(0, start - _LONGEST_NAME)):
-        if name.end() > start:
-            return before[start:]
-    return before[start:] if stripped[start:].casefold() in whole_words else None
+    backwards = stripped[::-1]
+    start = len(stripped) - _length(_KEY, backwards, 0)
+    words = _length(_PHRASE, backwards[: len(stripped) - start + _LONGEST_NAME], len(stripped) - start)
+    return stripped[start - words : start], before[start:]
+
+
+def _length(kind: re.Pattern[str], text: str, start: int) -> int:
+    found = kind.match(text, start)
+    return 0 if found is None else found.end() - start
 
 
 def _value_span(text: str, start: int, key: str) -> tuple[int, int]:

@@ -13,7 +13,17 @@ from traceback import format_exception
 from types import TracebackType
 from typing import Any, Final
 
-from instrumentation.redaction import CUT, REDACTED, SECRETS, Secrets, cut, cut_front, has_scheme
+from instrumentation.redaction import (
+    CUT,
+    NAME_KEYS,
+    REDACTED,
+    SECRETS,
+    VALUE_KEYS,
+    Secrets,
+    cut,
+    cut_front,
+    has_scheme,
+)
 
 LONGEST_MESSAGE: Final = 8192
 LONGEST_STACK: Final = 32_768
@@ -22,7 +32,8 @@ LONGEST_NAME: Final = 256
 LONGEST_OBJECT: Final = 256  # the text of an object that is neither text nor number
 MOST_NODES: Final = 1000  # of one value: elements, keys, and those within
 _DEEPEST: Final = 8
-_SIGN: Final = re.compile("[=:,%]").search
+_IDENTIFIER: Final = re.compile(r"[\w.-]{1,64}").fullmatch
+_SIGN: Final = re.compile("[=:,%<]").search
 
 
 class Showing:
@@ -39,8 +50,8 @@ class Showing:
         """A text, cut, with what stands behind a secret's name hidden: "token=[redacted]"."""
         if len(text) > longest:
             text = cut(text, longest)
-        # Else no name has a value, nor is there a token without a name.
-        if _SIGN(text) or (" " in text and has_scheme(text)):
+        # Else no name has a value, no option either, nor is there a token without a name.
+        if _SIGN(text) or (" " in text and ("--" in text or has_scheme(text))):
             for secrets in self._secrets:
                 text = secrets.hidden_in(text)
         return text
@@ -71,7 +82,7 @@ class Showing:
         return self._value(name, value, 0, _Budget())
 
     def _value(self, name: str, value: object, depth: int, budget: _Budget) -> Any:  # Any: as above
-        if self.hides(name):
+        if self.hides(name) and not self._is_count(name, value):
             return REDACTED
         if isinstance(value, str):
             return self.text(value)
@@ -87,12 +98,14 @@ class Showing:
 
     def _mapping(self, value: Mapping[Any, object], depth: int, budget: _Budget) -> dict[str, Any]:
         found: dict[str, Any] = {}
+        is_secret = any(self._names_secret(value[key]) for key in NAME_KEYS if key in value)
         for key, each in value.items():
             if not budget.takes_one():
                 found[CUT] = CUT
                 break
             name = cut(str(key), LONGEST_NAME)
-            found[name] = self._value(name, each, depth + 1, budget)
+            is_hidden = is_secret and name.casefold() in VALUE_KEYS
+            found[name] = REDACTED if is_hidden else self._value(name, each, depth + 1, budget)
         return found
 
     def _list(self, value: Any, depth: int, budget: _Budget) -> list[Any]:
@@ -107,6 +120,16 @@ class Showing:
                 break
             found.append(self._value("", each, depth + 1, budget))
         return found
+
+    def _is_count(self, name: str, value: object) -> bool:
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        return is_number and all(
+            secrets.counted_by(name) for secrets in self._secrets if secrets.named_by(name)
+        )
+
+    def _names_secret(self, value: object) -> bool:
+        """Whether it is an identifier, and a secret's: "password", and not "Gift Card"."""
+        return isinstance(value, str) and _IDENTIFIER(value) is not None and self.hides(value)
 
     def _name_in(self, value: object) -> str | None:
         """The first of a pair, if it is a secret's name."""

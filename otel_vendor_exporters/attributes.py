@@ -140,7 +140,9 @@ class VisitorScope:
 
     def attributes(self, wanted: tuple[str, ...]) -> Mapping[str, object]:
         """The attributes of the wanted fields; not to be changed."""
-        known = self._latest()
+        known = self._known
+        if known.later:
+            known = self._latest()
         found = known.merged.get(wanted)
         if found is None:
             found = known.merged[wanted] = {

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from time import thread_time
 
 import pytest
 
-from instrumentation.redaction import SECRETS, Secrets, cut, cut_front
+from instrumentation.redaction import SECRETS, Secrets, anywhere, cut, cut_front
 from instrumentation.showing import LONGEST_MESSAGE, SHOWING, Showing
 
 HOSTILE = {
@@ -27,6 +28,17 @@ HOSTILE = {
     "a long token": "bearer " + "bearer-" * 15_000,
     "basic words": "basic " * 17_000,
     "a long basic token": "basic " + "basic+" * 17_000,
+    "options": "--token " * 13_000,
+    "an option before blanks": "--token" + " " * 100_000,
+    "elements": "<token " * 14_000 + "</token>",
+    "elements that never end": "<token>" * 14_000 + "</",
+    "one long element": "</<token " + "x " * 50_000,
+    "names of pairs": "name=token," * 9_000,
+    "pairs in quotes": "'name':'token'," * 7_000,
+    "curl": "curl -u a" * 11_000 + ":",
+    "humps": "tokenA" * 17_000 + "=",
+    "other names each time": "".join(f"t{number}Token=" for number in range(10_000)),
+    "passwords with slashes": "://u:p@" + "x/" * 50_000 + " ://u:p@x/" * 5_000,
     "addresses without a host": "://" + "@:" * 50_000 + " ://" * 20_000,
 }
 
@@ -60,7 +72,29 @@ TEXTS = (
     ("BEARER AbCdEfGhIjKl", "BEARER [redacted]"),
     ("Bearer: S", "Bearer: [redacted]"),
     ("log in with Basic dXNlcjpTZWNyZXQ= again", "log in with Basic [redacted] again"),
-    ("auth=Basic dXNlcjpTZWNyZXQ=", "auth=Basic [redacted]"),
+    ("sent=Basic dXNlcjpTZWNyZXQ=", "sent=Basic [redacted]"),
+    ("auth=('u', 'S')", "auth=[redacted]"),
+    ("{'name': 'password', 'value': 'S', 'n': 1}", "{'name': 'password', 'value': [redacted], 'n': 1}"),
+    ('[{"name": "DB_PASSWORD", "value": "S"}]', '[{"name": "DB_PASSWORD", "value": [redacted]}]'),
+    (r"{\"key\": \"API_TOKEN\", \"value\": \"S\"}", r"{\"key\": \"API_TOKEN\", \"value\": [redacted]}"),
+    ("{'name': 'pin', 'type': 'n', 'value': 'S'}", "{'name': 'pin', 'type': 'n', 'value': [redacted]}"),
+    ("- name: DB_PASSWORD\n  value: S\n- name: A", "- name: DB_PASSWORD\n  value: [redacted]\n- name: A"),
+    ('<input name="password" value="S">', '<input name="password" value=[redacted]>'),
+    ("{'name': 'colour', 'value': 'red'}", "{'name': 'colour', 'value': 'red'}"),
+    ("('token', 'S'), ('a', 'b')", "('token', [redacted]), ('a', 'b')"),
+    ("DB_PASS=S smtp_pass: S", "DB_PASS=[redacted] smtp_pass: [redacted]"),
+    ("db-pass=S userPass='S'", "db-pass=[redacted] userPass=[redacted]"),
+    ("discarded: 5; max_tokens: 200, cardinality=7", "discarded: 5; max_tokens: 200, cardinality=7"),
+    ("tokens: abc-200, max_tokens=2_000.5", "tokens: [redacted], max_tokens=2_000.5"),
+    ("deploy --password S --user u --token='S'", "deploy --password [redacted] --user u --token=[redacted]"),
+    ("--api-key 'two S' --no-password shop", "--api-key [redacted] --no-password shop"),
+    ("<password>S</password><n>1</n>", "<password>[redacted]</password><n>1</n>"),
+    ('<ns:apiKey a="b">S</ns:apiKey>', '<ns:apiKey a="b">[redacted]</ns:apiKey>'),
+    ("curl -u user:S https://host", "curl -u user:[redacted] https://host"),
+    ("docker run -u 1000:1000 shop", "docker run -u 1000:1000 shop"),
+    ("postgres://u:p@S/S@h/shop", "postgres://[redacted]@h/shop"),
+    ("https://u:S@host/@scope/shop a@b.example", "https://[redacted]@host/@scope/shop a@b.example"),
+    ("a://u:S@h1,b://u:S@h2", "a://[redacted]@h1,b://[redacted]@h2"),
     ("git clone https://ghp_S@host/shop.git", "git clone https://[redacted]@host/shop.git"),
     ("https://ghp_S:x-oauth-basic@host", "https://[redacted]@host"),
     ("redis://user:p@S@host:6379", "redis://[redacted]@host:6379"),
@@ -81,6 +115,11 @@ VALUES: tuple[tuple[object, object], ...] = (
     ),
     (b"token=S", b"token=[redacted]"),
     (b"\xff\x00", b"\xff\x00"),
+    ([{"name": "DB_PASSWORD", "value": "S"}], [{"name": "DB_PASSWORD", "value": "[redacted]"}]),
+    ({"value": 1234, "Name": "pin"}, {"value": "[redacted]", "Name": "pin"}),
+    ({"name": "Gift Card", "value": 25}, {"name": "Gift Card", "value": 25}),
+    ({"max_tokens": 200, "tokens": ["S"]}, {"max_tokens": 200, "tokens": "[redacted]"}),
+    ({"tokens": True, "otp": 123456}, {"tokens": "[redacted]", "otp": "[redacted]"}),
     ({"api-key": "S", "x-api-key": "S"}, {"api-key": "[redacted]", "x-api-key": "[redacted]"}),
 )
 
@@ -95,6 +134,54 @@ def test_secrets_in_texts(text: str, expected: str) -> None:
 def test_secrets_in_values(value: object, expected: object) -> None:
     """Texts within values are searched as messages are, and pairs are taken for name and value."""
     assert SHOWING.value("x", value) == expected
+
+
+SECRET_NAMES = (
+    "DB_PASS smtp_pass db-pass userPass db.pass pass2 PASS mypassword PGPASSWORD passwords old_passwd pw",
+    "otp otp_code pin card_pin auth basicAuth auth_header jwt session-jwt signature x-amz-signature csrf",
+    "csrftoken xsrfToken creds dbCreds sessionid JSESSIONID accesstoken authToken client_secret clientsecret",
+    "AWS_SECRET_ACCESS_KEY DBToken token2 setcookie Set-Cookie creditCard card_number cards cvv2 IBAN",
+    "customer_iban X-Api-Key apikey APIKey privateKey private-key access_key_id authorization",
+    "credentialsFile bearer ssn",
+)
+OPEN_NAMES = (
+    "session.id session_id sessionId discarded cardinality postcard_sent wildcard scorecard dashcard_id",
+    "tokenizer tokenized secretary secretion caliban ibanez cardiology passenger compass bypass pass_rate",
+    "accessibility shipping spinner pinned hotplug author authored oauth author_id OAuthProvider designature",
+    "passed key name keyboard monkey classname",
+)
+
+
+@pytest.mark.parametrize("names", SECRET_NAMES)
+def test_names_of_secrets(names: str) -> None:
+    """A secret's name is known by its words, however they are joined."""
+    assert [name for name in names.split() if not SHOWING.hides(name)] == []
+
+
+@pytest.mark.parametrize("names", OPEN_NAMES)
+def test_names_of_no_secrets(names: str) -> None:
+    """A name that only has the letters of a secret's name in it is none."""
+    assert [name for name in names.split() if SHOWING.hides(name)] == []
+
+
+def test_names_that_are_added_are_found_in_longer_ones() -> None:
+    """What an application adds is hidden however a name goes on, and however its words are joined."""
+    showing = Showing(Secrets(*anywhere(["employee_number", "kennwort", ""])))
+    names = ["employee_number", "employeeNumber", "old-employee-numbers", "MeinKennwort1", "number", "token"]
+    assert [showing.hides(name) for name in names] == [True, True, True, True, False, False]
+    assert showing.text("employee number: 7, kennwort=S") == (
+        "employee number: [redacted], kennwort=[redacted]"
+    )
+
+
+def test_names_may_be_added_from_many_threads() -> None:
+    """None of them is lost."""
+    secrets = Secrets()
+    with ThreadPoolExecutor(8) as pool:
+        for number in range(200):
+            pool.submit(secrets.add, f"name_{number}_x")
+    assert [secrets.named_by(f"name_{number}_x") for number in range(200)] == [True] * 200
+    assert secrets.generation == 200
 
 
 def test_values_are_bounded() -> None:
@@ -115,7 +202,7 @@ def test_values_are_bounded() -> None:
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_time_is_bounded_whatever_a_text_holds(kind: str) -> None:
     """100 KB made to keep a search busy are done within 50 ms, as a message and as a traceback."""
-    showing = Showing(SECRETS, Secrets("pin"))
+    showing = Showing(SECRETS, Secrets("*pin*"))
 
     started = thread_time()
     showing.text(HOSTILE[kind], LONGEST_MESSAGE)
