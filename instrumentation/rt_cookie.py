@@ -83,12 +83,14 @@ def _session(value: str, now_unix_ms: int) -> BrowserSession | None:
 
 
 def _is_over(pairs: dict[str, str], base: int, start_unix_ms: int, now_unix_ms: int) -> bool:
-    """Whether the session expired: the browser will begin another, though the cookie lives on for days."""
+    """
+    Whether the session expired: the browser will begin another, though the cookie lives on for days.
+
+    Without any later sign the session's start is the last one: no page of it has been loaded yet.
+    """
     signs = [offset for name in _LAST_SIGNS if (offset := _number(pairs.get(name), base)) is not None]
-    if not signs:
-        return False
     expiry_seconds = _number(pairs.get("se"), base) or _DEFAULT_EXPIRY_SECONDS
-    idle_ms = now_unix_ms - (start_unix_ms + max(signs))
+    idle_ms = now_unix_ms - (start_unix_ms + max(signs, default=0))
     return idle_ms > min(expiry_seconds, _LONGEST_EXPIRY_SECONDS) * 1000
 
 
