@@ -95,21 +95,23 @@ class Site:
         kinds = self._signature.parameters.values()
         return next((each.name for each in kinds if each.kind is each.VAR_KEYWORD), "")
 
-    def report(self, part: str, fault: Exception) -> None:
+    def report(self, part: str, fault: Exception, hint: str = "") -> None:
         """
         Say once that a part of the instrumentation failed here, and count it every time.
 
-        The message names the type only: the fault's own words may hold user data.
+        The message names the type only, and our own hint: the fault's own words may hold user data.
         """
         error_type = type_name(fault)
         ticket = object()
         if self._reported.setdefault(part, ticket) is ticket:  # one step, so only one thread says it
             _logger.warning(
-                "%s of %r (%s) failed with %s: the call went on without it, more of the same is only counted",
+                "%s of %r (%s) failed with %s%s: "
+                "the call went on without it, more of the same is only counted",
                 part,
                 self.name,
                 self.code_name,
                 error_type,
+                hint and f" ({hint})",
             )
         with suppress(Exception):  # counting a fault is the last that can be done about it
             _fault_counter().add(1, {"instrumentation.part": part, "error.type": error_type})

@@ -13,7 +13,7 @@ Rule: what is wrong with a visitor is said once and left out; it never fails the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import Token
 from functools import partial
 from itertools import islice
@@ -25,6 +25,7 @@ from opentelemetry import trace
 from instrumentation.captures import Call, Site
 from instrumentation.decorators import Decorator
 from instrumentation.probes import Args, Kwargs
+from instrumentation.redaction import cut
 from otel_vendor_exporters import attributes as names
 from otel_vendor_exporters.attributes import VISITOR, VisitorFields, VisitorScope
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 SITE: Final = Site("visitor")
 _MOST_TEXT: Final = 1024
+_LONGEST_SHOWN: Final = 40
 _MOST_ELEMENTS: Final = 1000
 _MOST_NUMBER: Final = 10**15
 
@@ -135,10 +137,18 @@ def _tell_running_spans(scope: VisitorScope, told: Mapping[str, object]) -> None
 def scope_of(details: VisitorDetails, around: VisitorScope | None) -> VisitorScope:
     """A visitor inside another. What is wrong with a detail is reported, not raised: it is a callback's."""
     try:
-        _check(details)
+        return _inside(around, _known_fields(dict(details), SITE))
     except Exception as fault:  # noqa: BLE001 - names, too, may be any objects
         SITE.report("details", fault)
-    return _inside(around, _fields_of(details))
+        return _inside(around, {})
+
+
+def _known_fields(details: Mapping[str, object], site: Site) -> VisitorFields:
+    """The fields of details that a callback told; a name that does not exist is said, and the others stay."""
+    wrong = _wrong_name_in(details)
+    if wrong:
+        site.report("details", TypeError(), wrong)
+    return _fields_of(details)
 
 
 def _inside(around: VisitorScope | None, told: VisitorFields) -> VisitorScope:
@@ -228,8 +238,7 @@ class VisitorProbe:
         assert self._of is not None
         try:
             details = self._of(Call(self._site.arguments(args, kwargs)))
-            _check(details or {})
-            return merged(self._told, _fields_of(details or {}))
+            return merged(self._told, _known_fields(dict(details or {}), self._site))
         except Exception as fault:  # noqa: BLE001 - application code
             self._site.report("visitor", fault)
             return self._told
@@ -256,13 +265,22 @@ def _differ(around: VisitorFields, told: VisitorFields, field: str, name: str) -
 
 
 def _check(details: Mapping[str, object]) -> None:
+    wrong = _wrong_name_in(details)
+    if wrong:
+        raise TypeError(wrong)
+
+
+def _wrong_name_in(details: Iterable[str]) -> str:
+    """What is wrong with the first name that is no detail's, and the nearest one; empty without any."""
     for name in details:
         if name not in _DETAILS:
             from difflib import get_close_matches  # only here: it is slow to import
 
-            nearest = get_close_matches(str(name), _DETAILS, 1)
+            shown = cut(str(name), _LONGEST_SHOWN)
+            nearest = get_close_matches(shown, _DETAILS, 1)
             hint = f"did you mean {nearest[0]}?" if nearest else f"there are {', '.join(_DETAILS)}"
-            raise TypeError(f"a visitor has no {name!r}: {hint}")
+            return f"a visitor has no {shown!r}: {hint}"
+    return ""
 
 
 def _fields_of(details: Mapping[str, object]) -> VisitorFields:

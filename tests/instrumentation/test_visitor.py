@@ -260,6 +260,20 @@ def test_a_failing_function_of_the_call_never_reaches_the_caller(
     assert len(caplog.records) == 1
 
 
+def test_a_misspelt_detail_of_a_callback_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    """The message says the name and the nearest right one, and the other details stay."""
+
+    told: Any = {"user_idd": "u-1", "page_group": "Cart"}
+
+    @visitor(lambda call: told)
+    def handle() -> Mapping[str, object]:
+        return current_visitor()
+
+    assert handle() == {"mpulse.page_group": "Cart"}
+    (message,) = caplog.messages
+    assert "failed with TypeError (a visitor has no 'user_idd': did you mean user_id?): " in message
+
+
 @visitor(user_id="u-1")
 def module_level() -> Mapping[str, object]:
     """Kept."""

@@ -125,3 +125,17 @@ def test_what_is_told_of_a_visitor_is_bounded() -> None:
     assert (len(known), len(str(known["mpulse.dimension.long"]))) == (1001, 1024)
     assert isinstance(of_list, tuple)
     assert len(of_list) == 1000
+
+
+def test_a_misspelt_detail_of_the_callback_is_named(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The message says the name and the nearest right one, and the other details stay."""
+    monkeypatch.setattr(SITE, "_reported", {})
+    told: Any = {"user_idd": "u-1", "page_group": "Cart"}
+    middleware = VisitorMiddleware(lambda *_wsgi: [current_visitor()], visitor=lambda _environ: told)
+
+    assert middleware({}, None) == [{"mpulse.page_group": "Cart"}]
+
+    (message,) = caplog.messages
+    assert "failed with TypeError (a visitor has no 'user_idd': did you mean user_id?): " in message
