@@ -260,11 +260,11 @@ class EventHandler(logging.Handler):
 
 class ContextFilter(logging.Filter):
     """
-    Keeps trace, visitor and exception with a record that is told elsewhere: put it on a QueueHandler.
+    Keeps trace, visitor and exception with a record that is told elsewhere, or later.
 
-    The thread or process behind the queue knows none of them. What is kept can be pickled, and other
-    handlers do not see it. `visitor_attributes`: "default", "all", or fields of the visitor; the handler
-    behind tells no more than is kept.
+    Put it on a QueueHandler or a MemoryHandler: whoever tells the records behind it knows none of them.
+    What is kept can be pickled, and other handlers do not see it. `visitor_attributes`: "default", "all", or
+    fields of the visitor; the handler behind tells no more than is kept.
     """
 
     def __init__(self, name: str = "", *, visitor_attributes: str | Iterable[str] = "default") -> None:

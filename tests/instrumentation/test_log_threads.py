@@ -126,6 +126,25 @@ def test_a_queue_keeps_the_context(sink: Sink, telemetry: Telemetry) -> None:
     )
 
 
+def test_a_memory_handler_keeps_the_context(sink: Sink) -> None:
+    """With a ContextFilter, records kept back have the visitor of their own call, whoever flushes them."""
+    handler = logging.handlers.MemoryHandler(
+        10, target=EventHandler(logger_provider=sink.provider, code=False)
+    )
+    handler.addFilter(ContextFilter())
+    logger = logging.Logger("shop")
+    logger.addHandler(handler)
+
+    for user in ("u-1", "u-2"):
+        with visitor(user_id=user):
+            logger.info("from %s", user)
+    with visitor(user_id="u-3"):
+        logger.error("from %s", "u-3")  # that flushes
+
+    told = [(each.log_record.body, (each.log_record.attributes or {})["user.id"]) for each in sink.told()]
+    assert told == [(f"from {user}", user) for user in ("u-1", "u-2", "u-3")]
+
+
 def test_a_queue_without_context_tells_no_wrong_one(sink: Sink, telemetry: Telemetry) -> None:
     """Without the filter trace and visitor are unknown, and nobody else's are taken."""
     with visitor(user_id="somebody else"):
