@@ -10,7 +10,7 @@ wrong in the configuration is logged.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk.trace import TracerProvider
 
 from otel_vendor_exporters.entries import ENVIRONMENT_PREFIX, InstrumentorSettings, entries_of_file
+from otel_vendor_exporters.errors import ConfigurationError
 from otel_vendor_exporters.last_resort import LAST_RESORT, OUR_LOGGERS, tell_if_shadowed
 from otel_vendor_exporters.settings import read_settings, setting
 from otel_vendor_exporters.visitor import VisitorLogProcessor, VisitorSpanProcessor
@@ -73,7 +74,7 @@ class VendorInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # OpenTelemet
         options.pop("meter_provider", None)  # whoever instruments all passes all
         entries = options.pop("instrument", None)  # in YAML a list, which read_settings does not know
         with _telling("no function is decorated, no visitor stamped"):
-            settings = read_settings(InstrumentorSettings, ENVIRONMENT_PREFIX, options)
+            settings = _settings_of(options)
             with _telling("no visitor is stamped"):
                 self._stamps.put(settings.visitor_attributes, *providers)
             with _telling("no function is decorated"):
@@ -98,6 +99,17 @@ def _telling(what_follows: str) -> Iterator[None]:
         yield
     except Exception as wrong:  # noqa: BLE001 - see the module's rule
         _logger.warning("%s: %s", what_follows, wrong)
+
+
+def _settings_of(options: Mapping[str, object]) -> InstrumentorSettings:
+    """The settings; an option that is wrong is said, and counts as not given."""
+    try:
+        return read_settings(InstrumentorSettings, ENVIRONMENT_PREFIX, options)
+    except ConfigurationError as wrong:
+        if options.get(wrong.setting) is None:  # it is the environment that is wrong
+            raise
+        _logger.warning("left out, and the rest holds: %s", wrong)
+        return _settings_of({name: value for name, value in options.items() if name != wrong.setting})
 
 
 def _decorate(entries: Iterable[Entry]) -> None:

@@ -34,7 +34,7 @@ ALLOWED: dict[str, set[str]] = {
     "visitor": {"attributes"},
     "log_setup": {"delivery", "errors", "nearest"},  # a child process flushes its providers, too
     "entries": {"settings"},
-    "instrumentor": {"attributes", "entries", "last_resort", "settings", "visitor"},
+    "instrumentor": {"attributes", "entries", "errors", "last_resort", "settings", "visitor"},
     "last_resort": set(),
     "__main__": {"cli"},
     "__init__": set(),

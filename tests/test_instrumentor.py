@@ -273,6 +273,18 @@ def test_wrong_settings_are_told_and_the_rest_holds(
     check_received(sandbox)
 
 
+def test_a_misspelt_key_of_the_file_takes_nothing_with_it(sandbox: Sandbox, application: Path) -> None:
+    """It is said with the nearest right one, and the functions of the file are decorated all the same."""
+    (application / "otel.yaml").write_text(f"{YAML}      visitor_attribute: all\n")
+    settings = sandbox.mpulse_settings
+    given = {"KEY": settings["api_key"], "DOMAIN": settings["domain"], "URL": settings["config_url"]}
+
+    _, told = run(application, OTEL_CONFIG_FILE="otel.yaml", **given)
+
+    assert told.count("has no setting 'visitor_attribute': did you mean visitor_attributes?") == 1, told
+    check_received(sandbox)
+
+
 LOGGING = """
 import logging
 from instrumentation import visitor
