@@ -135,7 +135,7 @@ def wait_until(happened: Callable[[], bool]) -> None:
 class MPulse:
     """Numbers as the milliseconds of spans."""
 
-    clock = "otel_vendor_exporters.mpulse.client.Clock"
+    clock = ("otel_vendor_exporters.mpulse.client._CLOCK", FastClock())
 
     def __init__(self, relay: Relay, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
@@ -166,7 +166,7 @@ class Logs:
 
 
 class MParticle(Logs):
-    clock = "otel_vendor_exporters.mparticle.client.Clock"
+    clock = ("otel_vendor_exporters.mparticle.client.Clock", FastClock)
 
     def __init__(self, relay: Relay, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
@@ -177,7 +177,7 @@ class MParticle(Logs):
 
 
 class Analytics(Logs):
-    clock = "otel_vendor_exporters.mparticle_analytics.client.Clock"
+    clock = ("otel_vendor_exporters.mparticle_analytics.client.Clock", FastClock)
 
     def __init__(self, relay: Relay, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
@@ -197,7 +197,7 @@ def test_what_is_accepted_in_bad_weather_arrives_after_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Answers too late, none, half of one, of faults alone, or nobody there: nothing is lost."""
-    monkeypatch.setattr(vendor.clock, FastClock)
+    monkeypatch.setattr(*vendor.clock)
     with Sandbox(mpulse=MPulseApp(timers=("Checkout",))) as sandbox:
         relay = Relay(sandbox, tmp_path, monkeypatch)
         with relay.server:
