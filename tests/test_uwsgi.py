@@ -21,6 +21,10 @@ from tests.sandbox.wire import eventually
 
 ROOT = Path(__file__).parent.parent
 REQUESTS = 30
+# A worker that is still busy with its last answer ends without what is registered with atexit; and now and
+# then the interpreter of one that is idle, past all of that, does not end by itself.
+IDLE_SECONDS = 0.3
+MERCY_SECONDS = 5
 APPLICATION = """
 import os, sys
 sys.path.insert(0, {root!r})
@@ -58,7 +62,8 @@ def served(folder: Path, sandbox: Sandbox, *options: str, delay_ms: int) -> Iter
         f"OTEL_EXPORTER_MPULSE_{name.upper()}": str(value) for name, value in sandbox.mpulse_settings.items()
     }
     command = [str(UWSGI), "--http-socket", f"127.0.0.1:{port}", "--master", "--processes", "2"]
-    command += ["--enable-threads", "--die-on-term", "--need-app", "--wsgi-file", str(script), *options]
+    command += ["--worker-reload-mercy", str(MERCY_SECONDS), "--enable-threads", "--die-on-term"]
+    command += ["--need-app", "--wsgi-file", str(script), *options]
     log = folder / "log"
     with (
         log.open("wb") as output,
@@ -67,6 +72,7 @@ def served(folder: Path, sandbox: Sandbox, *options: str, delay_ms: int) -> Iter
         try:
             until_ready(log, 2 if "--lazy-apps" in options else 1)
             yield f"http://127.0.0.1:{port}/"
+            time.sleep(IDLE_SECONDS)
             process.send_signal(signal.SIGTERM)
             process.wait(20)
         finally:
