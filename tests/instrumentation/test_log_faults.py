@@ -67,7 +67,9 @@ def test_loggers_of_common_names_are_told(sink: Sink, name: str) -> None:
     assert sink.messages() == ["x"]
 
 
-@pytest.mark.parametrize("key", [_SUPPRESS_INSTRUMENTATION_KEY, "suppress_instrumentation"])
+@pytest.mark.parametrize(
+    "key", [_SUPPRESS_INSTRUMENTATION_KEY, "suppress_instrumentation"], ids=["new", "old"]
+)
 def test_suppressed(sink: Sink, key: str) -> None:
     """Where instrumentation is suppressed, as on the exporters' threads, nothing is told."""
     token = context.attach(context.set_value(key, True))

@@ -196,7 +196,9 @@ def test_sampled_out_span_is_current_all_the_same(
     assert not sample().trace_flags.sampled
 
 
-@pytest.mark.parametrize("key", [context._SUPPRESS_INSTRUMENTATION_KEY, "suppress_instrumentation"])
+@pytest.mark.parametrize(
+    "key", [context._SUPPRESS_INSTRUMENTATION_KEY, "suppress_instrumentation"], ids=["new", "old"]
+)
 def test_suppressed_instrumentation_records_nothing(key: str, telemetry: Telemetry) -> None:
     """Where instrumentation is suppressed, no decorator records anything."""
     token = context.attach(context.set_value(key, True))

@@ -56,14 +56,14 @@ DETAILS: tuple[tuple[VisitorDetails, Mapping[str, object]], ...] = (
     ({"user_id": ""}, {}),
 )
 UNFIT: tuple[dict[str, Any], ...] = (  # Any: what no type checker would let through
-    {"user_id": object()},
+    {"user_id": ...},
     {"user_id": True},
     {"session_start_unix_ms": -1},
     {"session_length": "3"},
     {"session_length": 10**15},
     {"session_limited": 1},
     {"dimensions": ["Plan"]},
-    {"dimensions": {"Plan": object()}},
+    {"dimensions": {"Plan": ...}},
     {"dimensions": {7: "gold"}},
     {"consent": {"gdpr.analytics": "yes"}},
 )
