@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gc
 import sys
+from collections import Counter
 from collections.abc import Iterable
 from types import AsyncGeneratorType, CoroutineType, FrameType, FunctionType, GeneratorType, ModuleType
 
@@ -29,9 +30,11 @@ def tell_of_held(members: Iterable[Member]) -> None:
     Tell of plain functions that somebody holds by more than their names in modules and classes.
 
     The garbage collector, which looks at all objects of the process, is asked once for all of them, and only
-    when they have more references than they would have alone.
+    when they have more references than they would have alone. So give all of a module at once.
     """
-    held = {id(each.value): each for each in members if _has_other_references(each)}
+    found = [each for each in members if _is_own_function(each)]
+    times = Counter(id(each.value) for each in found)  # one function may be asked for by several entries
+    held = {id(each.value): each for each in found if _has_other_references(each, times[id(each.value)])}
     told = [
         f"{each.value.__module__}:{each.value.__qualname__} (by {', '.join(sorted(holders))})"
         for each, holders in _holders(held)
@@ -47,11 +50,10 @@ def tell_of_held(members: Iterable[Member]) -> None:
         )
 
 
-def _has_other_references(member: Member) -> bool:
-    if not _is_own_function(member):
-        return False
+def _has_other_references(member: Member, times_found: int) -> bool:
+    """Whether it has more than the name it was found by and the members that were made of it."""
     alone = Member(member.owner, member.name, lambda: None)
-    return sys.getrefcount(member.value) > sys.getrefcount(alone.value) + 1  # the name it was found by
+    return sys.getrefcount(member.value) > sys.getrefcount(alone.value) + times_found
 
 
 def _is_own_function(member: Member) -> bool:
@@ -68,7 +70,7 @@ def _holders(held: dict[int, Member]) -> list[tuple[Member, set[str]]]:
     functions = tuple(each.value for each in held.values())
     found: dict[int, set[str]] = {}
     for holder in gc.get_referrers(*functions) if functions else ():
-        if holder is functions or isinstance(holder, _PASSING):
+        if holder is functions or issubclass(type(holder), _PASSING):  # `isinstance` may ask the holder
             continue
         for each in gc.get_referents(holder):
             if id(each) in held and not _is_namespace(holder, held[id(each)].owner):
@@ -84,4 +86,4 @@ def _is_namespace(holder: object, owner: object) -> bool:
     makes a class a second time.
     """
     mark = "__spec__" if isinstance(owner, ModuleType) else "__module__"
-    return isinstance(holder, dict) and mark in holder
+    return type(holder) is dict and mark in holder

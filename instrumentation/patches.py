@@ -6,7 +6,7 @@ Rule: what was found is kept, and put back as the very same object.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -49,22 +49,34 @@ class Patch:
             setattr(self.owner, self.name, self.before)
 
 
-def patched(module: ModuleType, targets: list[Target]) -> list[Patch]:
+def patched(module: ModuleType, targets: Iterable[Target]) -> list[Patch]:
     """Decorate what the targets name in the module, exact names before globs; what is wrong is said."""
-    exact_first = sorted(targets, key=lambda each: not each.is_exact)
-    return [patch for target in exact_first for patch in _patched_target(module, target)]
+    found = [(target, _members_of(module, target)) for target in targets]
+    tell_of_held([member for _, members_of_one in found for member in members_of_one])
+    found.sort(key=lambda each: (not each[0].is_exact, _is_many(each[1])))
+    return [patch for target, meant in found if meant for patch in _patched_target(module, target)]
+
+
+def _members_of(module: ModuleType, target: Target) -> list[Member]:
+    try:
+        return members(module, target.path)
+    except LookupError as wrong:
+        if not target.has_module_glob:
+            _logger.warning("%s is not instrumented: %s", target, wrong.args[0])
+    except Exception:
+        _logger.exception("%s is not instrumented", target)
+    return []
+
+
+def _is_many(found: list[Member]) -> bool:
+    return any(member.is_one_of_many for member in found)
 
 
 def _patched_target(module: ModuleType, target: Target) -> list[Patch]:
     patches: list[Patch] = []
     try:
-        found = members(module, target.path)
-        tell_of_held(found)
-        for member in found:
+        for member in members(module, target.path):  # anew: the targets before may have replaced some
             patches += _patched_member(member, target)
-    except LookupError as wrong:
-        if not target.has_module_glob:
-            _logger.warning("%s is not instrumented: %s", target, wrong.args[0])
     except Exception:
         _logger.exception("%s is not instrumented", target)
     return patches

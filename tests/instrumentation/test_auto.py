@@ -169,10 +169,10 @@ def test_what_others_define_is_wrapped_where_it_is_named_only(
 
 
 def test_the_same_entry_twice_wraps_once(shop: Application, telemetry: Telemetry) -> None:
-    """Entries may be given again, and overlap; the exact one goes before the glob."""
+    """Entries may be given again, and overlap; a function goes before its class, a class before globs."""
     for _ in range(2):
         instrument_functions(
-            ["shop.cart:Cart.*=timed", "shop.cart:Cart.add=timed(Add)", "shop.cart:Cart=timed"]
+            ["shop.cart:Cart.*=timed", "shop.cart:Cart=timed(Cart)", "shop.cart:Cart.add=timed(Add)"]
         )
     cart = shop.load()
     instrument_functions(["shop.cart:*.add=timed"])
