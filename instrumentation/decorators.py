@@ -210,7 +210,8 @@ class Decorator:
     """
 
     def __init__(self, name: str | None, probe_for: Callable[[Site], Probe]) -> None:
-        self._name = name
+        self.name = name
+        self.asked_by: object = None  # what had it made, where that is not the code itself
         self._probe_for = probe_for
         self._open: list[_Entry] = []
 
@@ -228,20 +229,20 @@ class Decorator:
             raise TypeError(f"{target!r} can not be decorated: it is not callable")
         from instrumentation.wrapping import Instrumented  # only here: wrapt is slow to import
 
-        return Instrumented(target, self._probe_for(Site(self._name, target)), self)
+        return Instrumented(target, self._probe_for(Site(self.name, target)), self)
 
     def _decorated_class(self, cls: type) -> type:
         """The same class; its own public methods are decorated."""
         for name, member in list(vars(cls).items()):
             if not name.startswith("_") and is_method(member):
-                method_name = None if self._name is None else f"{self._name}.{name}"
+                method_name = None if self.name is None else f"{self.name}.{name}"
                 setattr(cls, name, type(self)(method_name, self._probe_for)(member))
         return cls
 
     def is_like(self, other: Decorator) -> bool:
         """Whether both record the same of a function, so that one is enough."""
         kinds = {getattr(each._probe_for, "func", None) for each in (self, other)}  # partials of probes
-        return len(kinds) == 1 and (isinstance(self, TimedDecorator) or self._name == other._name)
+        return len(kinds) == 1 and (isinstance(self, TimedDecorator) or self.name == other.name)
 
     def __enter__(self) -> Any:
         self._enter()
@@ -261,9 +262,9 @@ class Decorator:
 
     @cached_property
     def _block_probe(self) -> Probe:
-        if self._name is None:
+        if self.name is None:
             raise TypeError('a block needs a name: with timed("Checkout"): ...')
-        return self._probe_for(Site(self._name))
+        return self._probe_for(Site(self.name))
 
     def _enter(self) -> Any:
         entry = _Entry(self, self._block_probe.start((), {}), _place_of_block())

@@ -84,8 +84,10 @@ def _patched_target(module: ModuleType, target: Target) -> list[Patch]:
 
 def _patched_member(member: Member, target: Target) -> list[Patch]:
     decorator = target.decorator(member.name if member.is_one_of_many else None)
-    if _is_decorated(member.value, decorator):
-        _logger.debug("%s.%s is decorated already: left as it is", member.owner, member.name)
+    like = _layer_like(member.value, decorator)
+    if like is not None:
+        if target.is_exact and not member.is_one_of_many:
+            _tell_of_no_change(target, like)
         return []
     decorated = decorator(member.value)
     if isinstance(member.owner, type):
@@ -109,8 +111,28 @@ def _layers(value: object) -> Iterator[Any]:
         inner = inner.__wrapped__
 
 
-def _is_decorated(value: object, decorator: Decorator) -> bool:
-    return any(decorator.is_like(decorator_of(layer)) for layer in _layers(value))
+def _layer_like(value: object, decorator: Decorator) -> Instrumented | None:
+    """What records already what the decorator would."""
+    return next((each for each in _layers(value) if decorator.is_like(decorator_of(each))), None)
+
+
+def _tell_of_no_change(target: Target, layer: Instrumented) -> None:
+    """Unless it is what the target itself has made: a name that was asked for must not get lost unheard."""
+    decorator: Decorator = decorator_of(layer)
+    if decorator.asked_by == target:
+        return
+    name = decorator.name or layer.__qualname__
+    if isinstance(decorator.asked_by, Target):
+        _logger.warning(
+            "%s changes nothing: the function is %s already, as %r, by %s; keep one of the two entries",
+            *(target.entry, target.use, name, decorator.asked_by.entry),
+        )
+    else:
+        _logger.warning(
+            "%s changes nothing: the function is %s already, as %r, by a decorator in the code; change it "
+            "there, or take one of the two out",
+            *(target.entry, target.use, name),
+        )
 
 
 def _silence(value: object) -> None:

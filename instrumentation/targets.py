@@ -47,6 +47,14 @@ class Target:
         return f"{self.module}:{self.path}"
 
     @property
+    def entry(self) -> str:
+        """The whole entry, as a text has it."""
+        options = [
+            str(value) if name == "name" else f"{name}={value}" for name, value in self.options.items()
+        ]
+        return f"{self}={self.use}({', '.join(options)})" if options else f"{self}={self.use}"
+
+    @property
     def has_module_glob(self) -> bool:
         """Whether it means more than one module."""
         return is_glob(self.module)
@@ -65,7 +73,9 @@ class Target:
         options = dict(self.options)
         if member is not None and options.get("name") is not None:
             options["name"] = f"{options['name']}.{member}"
-        return _USES[self.use](**options)
+        decorator = _USES[self.use](**options)
+        decorator.asked_by = self
+        return decorator
 
 
 def is_glob(text: str) -> bool:
@@ -187,6 +197,9 @@ class ResultReader:
     """A function of the result: the value at a path of attributes or keys."""
 
     path: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return ".".join((RESULT, *self.path))
 
     def __call__(self, result: Any) -> Any:  # Any: what a function returns
         """The value; what is not there raises as its container has it."""

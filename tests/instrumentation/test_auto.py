@@ -180,18 +180,76 @@ def test_the_same_entry_twice_wraps_once(shop: Application, telemetry: Telemetry
     assert telemetry.names() == ["Add"]
 
 
-def test_functions_decorated_in_code_are_not_timed_twice(shop: Application, telemetry: Telemetry) -> None:
-    """A function with @timed keeps its own; what it does not record yet is added."""
+def test_functions_decorated_in_code_are_not_timed_twice(
+    shop: Application, telemetry: Telemetry, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A function with @timed keeps its own, which is said; what it does not record yet is added."""
     shop.write("code", "from instrumentation import timed\n@timed('Own')\ndef pay(): return 1")
     code = shop.load("shop.code")
     own = code.pay
     instrument_functions(["shop.code:pay=timed(Other)", "shop.code:pay=counted(payments)"])
     assert code.pay() == 1
     assert telemetry.names() == ["Own", "payments"]
+    (told,) = caplog.messages
+    assert told == (
+        "shop.code:pay=timed(Other) changes nothing: the function is timed already, as 'Own', by a decorator "
+        "in the code; change it there, or take one of the two out"
+    )
     uninstrument()
     assert code.pay is own
     assert code.pay() == 1
     assert telemetry.names() == ["Own", "Own", "payments"]
+
+
+@ORDERS
+@pytest.mark.parametrize(
+    ("kept", "lost", "already"),
+    [
+        ("shop.cart:total=timed(A)", "shop.cart:total=timed(B)", "timed already, as 'A'"),
+        ("shop.cart:tax=timed", "shop.cart:alias=timed(Alias)", "timed already, as 'tax'"),
+        (
+            "shop.cart:total=counted(a)",
+            "shop.cart:total=counted(a, value=result.real, attributes=['x'])",
+            "counted already, as 'a'",
+        ),
+    ],
+)
+def test_an_entry_that_changes_nothing_is_said(
+    kept: str,
+    lost: str,
+    already: str,
+    is_imported_before: bool,
+    shop: Application,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A name that was asked for is not lost in silence: what is there already is named, and what to do."""
+    if is_imported_before:
+        shop.load()
+    instrument_functions([kept, lost])
+    shop.load()
+    (told,) = caplog.messages
+    assert (
+        told == f"{lost} changes nothing: the function is {already}, by {kept}; keep one of the two entries"
+    )
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        ["shop.cart:*=timed", "shop.cart:total=timed(Total)", "shop.cart:t*=timed(T)"],
+        ["shop.cart:Cart.*=timed", "shop.cart:Cart=timed(Cart)", "shop.cart:Cart.add=timed(Add)"],
+        ["shop.cart:total=timed(A)", "shop.cart:total=timed(A)"],
+        ["shop.cart:total=timed(A)", "shop.cart:total=timed(record=metric)", "shop.cart:total=counted(a)"],
+    ],
+)
+def test_entries_that_overlap_on_purpose_are_not_said(
+    entries: list[str], shop: Application, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A glob or a class beside a function, an entry given twice, and two kinds of record are no mistake."""
+    instrument_functions(entries)
+    shop.load()
+    instrument_functions(entries)
+    assert caplog.messages == []
 
 
 @pytest.mark.parametrize(
