@@ -12,9 +12,12 @@ Rule: the application runs as without it; a name that is not there is said, with
 from __future__ import annotations
 
 import atexit
+import os
 import sys
-from collections.abc import Iterable
-from threading import Lock
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from functools import partial
+from threading import RLock
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -43,29 +46,64 @@ def uninstrument() -> None:
     _functions.uninstrument()
 
 
+class _Round:
+    """
+    What was asked for since the last `uninstrument`, and what came of it.
+
+    Any thread may call, and a signal handler in the middle of it: no lock, each step is whole in Python.
+    """
+
+    def __init__(self) -> None:
+        self.targets: list[Target] = []
+        self._patches: dict[str, list[Patch]] = {}
+        self._is_over = False
+
+    def keep(self, name: str, patches: list[Patch]) -> None:
+        """Keep what was done in the module of this name; undo it if all is to be undone by now."""
+        kept = self._patches.setdefault(name, [])
+        kept.extend(patches)
+        if self._is_over:  # uninstrumented meanwhile
+            _undo(kept)
+
+    def forget(self, name: str) -> list[Patch]:
+        """What was done in the module of this name, which is kept no more."""
+        return self._patches.pop(name, [])
+
+    def end(self) -> None:
+        """Undo all of it, and whatever is still kept later."""
+        self._is_over = True
+        for name in list(self._patches):
+            _undo(self.forget(name))
+
+
 class AutoInstrumentation:
     """
     The targets of a process and what became of them.
 
-    Any thread may call, also while it imports. `_state` guards the fields and is held for an instant;
-    `_patching` lets one caller patch at a time, and none waits for an import while it holds it.
+    Any thread may call, also while it imports, and a signal handler while its thread is in here.
+    `_watching` is held for an instant; `_patching` lets one thread patch at a time, and none waits for an
+    import while it holds it. A forked child has locks of its own (`renew_locks`).
     """
 
     def __init__(self) -> None:
-        self._patching = Lock()
-        self._state = Lock()
-        self._targets: tuple[Target, ...] = ()
-        self._patches: dict[str, list[Patch]] = {}
+        self.renew_locks()
+        self._round = _Round()
         self._missing = MissingModules()
         self._watch = ImportWatch(self._is_wanted, self._imported, self._taken)
+
+    def renew_locks(self) -> None:
+        """In a forked child: who held them is not there, and would never give them back."""
+        self._patching = RLock()
+        self._watching = RLock()
 
     def instrument(self, targets: Iterable[Target]) -> None:
         """Decorate what the targets name, now or when it is imported."""
         import instrumentation.patches  # noqa: F401 - slow, for wrapt, and so neither at the top nor in a hook
 
-        with self._state:
-            new = tuple(target for target in targets if target not in self._targets)
-            self._targets += new
+        with self._watching:
+            current = self._round
+            new = [target for target in targets if target not in current.targets]
+            current.targets.extend(new)
             self._watch.start()
         atexit.unregister(self._at_exit)
         atexit.register(self._at_exit)
@@ -74,7 +112,7 @@ class AutoInstrumentation:
         modules = {name: module for name in names if (module := wait_until_imported(name))}
         with self._patching:
             for name, module in modules.items():
-                self._apply(name, module, new)
+                _apply(current, name, module, new)
         for package in {package for name in names for package in _packages_above(name)}:
             self._missing.look_in_package(sys.modules.get(package), new)
 
@@ -83,46 +121,39 @@ class AutoInstrumentation:
         with self._patching:
             atexit.unregister(self._at_exit)
             self._missing.forget()
-            with self._state:
+            with self._watching:
                 self._watch.stop()
-                patches, self._patches, self._targets = self._patches, {}, ()
-            for each in patches.values():
-                _undo(each)
+                over, self._round = self._round, _Round()
+            over.end()
 
     def _imported(self, module: ModuleType) -> None:
         """A module has run: for the first time, or anew, and then what was wrapped in it is gone."""
-        with self._state:
-            stale, targets = self._patches.pop(module.__name__, []), self._targets
-        _undo(stale)
-        self._missing.look_in_package(module, targets)
-        self._apply(module.__name__, module, targets)
-
-    def _apply(self, name: str, module: ModuleType, targets: tuple[Target, ...]) -> None:
-        from instrumentation.patches import patched
-
-        patches = patched(module, [target for target in targets if target.is_in(name)])
-        with self._state:
-            is_asked_for = bool(self._targets)
-            if is_asked_for:
-                self._patches.setdefault(name, []).extend(patches)
-        if not is_asked_for:  # no more: uninstrumented by another thread meanwhile
-            _undo(patches)
+        current = self._round
+        _undo(current.forget(module.__name__))
+        self._missing.look_in_package(module, current.targets)
+        _apply(current, module.__name__, module, current.targets)
 
     def _is_wanted(self, name: str) -> bool:
-        targets = self._targets
+        targets = self._round.targets
         if "." not in name:
             self._missing.look_beside(name, targets)
         return any(each.is_in(name) or each.module.startswith(f"{name}.") for each in targets)
 
     def _taken(self, name: str) -> None:
         """Its code is going to run, as the main program, and is not imported."""
-        self._missing.look_at_run(name, name, self._targets)
+        self._missing.look_at_run(name, name, self._round.targets)
 
     def _at_exit(self) -> None:
-        self._missing.look_back(self._targets)
+        self._missing.look_back(self._round.targets)
 
 
-def _named_or_imported(targets: tuple[Target, ...]) -> list[str]:
+def _apply(current: _Round, name: str, module: ModuleType, targets: Iterable[Target]) -> None:
+    from instrumentation.patches import patched
+
+    current.keep(name, patched(module, [target for target in targets if target.is_in(name)]))
+
+
+def _named_or_imported(targets: Sequence[Target]) -> list[str]:
     """The modules that the targets name, and of those imported the ones that their globs mean."""
     named = [each.module for each in targets if not each.has_module_glob]
     globs = [each for each in targets if each.has_module_glob]
@@ -136,8 +167,17 @@ def _packages_above(name: str) -> list[str]:
 
 
 def _undo(patches: list[Patch]) -> None:
-    for patch in reversed(patches):
+    """Each once, the last one first, though another thread may be at the same ones."""
+    for patch in iter(partial(_taken_last, patches), None):
         patch.undo()
 
 
+def _taken_last(patches: list[Patch]) -> Patch | None:
+    with suppress(IndexError):  # there is none, or no more
+        return patches.pop()
+    return None
+
+
 _functions = AutoInstrumentation()
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_functions.renew_locks)

@@ -49,9 +49,14 @@ class ImportWatch:
             sys.meta_path.insert(0, self)
 
     def stop(self) -> None:
-        """Watch no more."""
-        if self in sys.meta_path:
-            sys.meta_path.remove(self)
+        """
+        Watch no more.
+
+        In a new list: taken out of this one, the finders behind move up by one, and an import that goes
+        through them on another thread would pass over the next, which may be the one that finds the module.
+        """
+        while self in (finders := sys.meta_path):
+            sys.meta_path = [each for each in finders if each is not self]
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -126,9 +131,22 @@ def wait_until_imported(name: str) -> ModuleType | None:
     asked for. Should it go, a module that another thread is just importing may be missed, and no more.
     """
     wait = getattr(_bootstrap, "_lock_unlock_module", None)
-    if wait is not None:
+    module = sys.modules.get(name)
+    if wait is not None and (module is None or _is_initializing(_spec_of(module))):
         wait(name)
     return sys.modules.get(name)
+
+
+def _spec_of(module: object) -> Any:  # Any: whatever a module has there
+    """Its spec, without asking code of the module's own; None of what else Python lets stand for a module."""
+    if not isinstance(module, ModuleType):
+        return None
+    return object.__getattribute__(module, "__dict__").get("__spec__")
+
+
+def _is_initializing(spec: object) -> bool:
+    """Whether Python is at the import of its module, by the mark that import statements go by."""
+    return getattr(spec, "_initializing", False) is True
 
 
 def _guarded(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
