@@ -3,7 +3,8 @@ Auto-instrumentation: decorate the functions that a configuration names, without
 
     instrument_functions(["shop.checkout:place_order=timed(Checkout)", "shop.cart:Cart.*=timed"])
 
-A module that is imported already is wrapped at once, any other when it is imported. What an entry may say
+A module that is imported already is wrapped at once, any other when it is imported; one that is just running,
+as when it names its own functions, when it has run. What an entry may say
 stands in `targets`, finding functions in `members`, replacing them in `patches`, hearing of imports in
 `imports`.
 Rule: the application runs as without it; a name that is not there is said, with the nearest one that is.
@@ -14,19 +15,23 @@ from __future__ import annotations
 import atexit
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from threading import RLock
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from instrumentation.imports import ImportWatch, wait_until_imported
+from instrumentation.guarded_logger import GuardedLogger
+from instrumentation.imports import ImportWatch, is_running, wait_until_imported
 from instrumentation.missing import MissingModules
 from instrumentation.targets import Entry, Target, target_of
 
 if TYPE_CHECKING:
     from instrumentation.patches import Patch
+
+
+_logger = GuardedLogger("instrumentation.auto")
 
 
 def instrument_functions(entries: Iterable[Entry]) -> None:
@@ -56,24 +61,27 @@ class _Round:
     def __init__(self) -> None:
         self.targets: list[Target] = []
         self._patches: dict[str, list[Patch]] = {}
+        self._early: dict[str, list[Patch]] = {}  # done while the module was running
         self._is_over = False
 
-    def keep(self, name: str, patches: list[Patch]) -> None:
+    def keep(self, name: str, patches: list[Patch], *, is_early: bool = False) -> None:
         """Keep what was done in the module of this name; undo it if all is to be undone by now."""
-        kept = self._patches.setdefault(name, [])
+        kept = (self._early if is_early else self._patches).setdefault(name, [])
         kept.extend(patches)
         if self._is_over:  # uninstrumented meanwhile
             _undo(kept)
 
-    def forget(self, name: str) -> list[Patch]:
-        """What was done in the module of this name, which is kept no more."""
-        return self._patches.pop(name, [])
+    def has_run(self, name: str) -> None:
+        """The module has run: what was done before it ran is gone, what was done meanwhile stays."""
+        _undo(self._patches.pop(name, []))
+        self.keep(name, self._early.pop(name, []))
 
     def end(self) -> None:
         """Undo all of it, and whatever is still kept later."""
         self._is_over = True
-        for name in list(self._patches):
-            _undo(self.forget(name))
+        for kept in (self._patches, self._early):
+            for name in list(kept):
+                _undo(kept.pop(name, []))
 
 
 class AutoInstrumentation:
@@ -112,7 +120,7 @@ class AutoInstrumentation:
         modules = {name: module for name in names if (module := wait_until_imported(name))}
         with self._patching:
             for name, module in modules.items():
-                _apply(current, name, module, new)
+                self._apply_to_imported(current, name, module, new)
         for package in {package for name in names for package in _packages_above(name)}:
             self._missing.look_in_package(sys.modules.get(package), new)
 
@@ -126,12 +134,22 @@ class AutoInstrumentation:
                 over, self._round = self._round, _Round()
             over.end()
 
+    def _apply_to_imported(
+        self, current: _Round, name: str, module: ModuleType, targets: Sequence[Target]
+    ) -> None:
+        """Decorate what is there; of a module that is running the rest when it has run."""
+        if self._watch.hear_end(module):
+            current.keep(name, _patched(name, module, targets, missing=_expected_later), is_early=True)
+        else:
+            missing = _tell_of_running if is_running(module) else _tell_of_missing
+            current.keep(name, _patched(name, module, targets, missing=missing))
+
     def _imported(self, module: ModuleType) -> None:
         """A module has run: for the first time, or anew, and then what was wrapped in it is gone."""
-        current = self._round
-        _undo(current.forget(module.__name__))
+        current, name = self._round, module.__name__
+        current.has_run(name)
         self._missing.look_in_package(module, current.targets)
-        _apply(current, module.__name__, module, current.targets)
+        current.keep(name, _patched(name, module, current.targets, missing=_tell_of_missing))
 
     def _is_wanted(self, name: str) -> bool:
         targets = self._round.targets
@@ -147,10 +165,29 @@ class AutoInstrumentation:
         self._missing.look_back(self._round.targets)
 
 
-def _apply(current: _Round, name: str, module: ModuleType, targets: Iterable[Target]) -> None:
+def _patched(
+    name: str, module: ModuleType, targets: Iterable[Target], *, missing: Callable[[Target, str], object]
+) -> list[Patch]:
     from instrumentation.patches import patched
 
-    current.keep(name, patched(module, [target for target in targets if target.is_in(name)]))
+    return patched(module, [target for target in targets if target.is_in(name)], missing)
+
+
+def _tell_of_missing(target: Target, why: str) -> None:
+    _logger.warning("%s is not instrumented: %s", target, why)
+
+
+def _tell_of_running(target: Target, why: str) -> None:
+    _logger.warning(
+        "%s is not instrumented: %s so far. Its code is still running, and not by an import, whose end is "
+        "waited for: call instrument_functions when it has run",
+        target,
+        why,
+    )
+
+
+def _expected_later(target: Target, why: str) -> None:
+    _logger.debug("%s is looked for again when its module has run: %s so far", target, why)
 
 
 def _named_or_imported(targets: Sequence[Target]) -> list[str]:

@@ -10,13 +10,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib import _bootstrap
 from importlib.machinery import ModuleSpec
 from threading import local
-from types import CodeType, ModuleType
+from types import CodeType, FrameType, ModuleType
 from typing import Any
 
 from instrumentation.guarded_logger import GuardedLogger
+
+_ENDED = "instrumentation_ended"  # of a spec: what to call
 
 _logger = GuardedLogger("instrumentation.auto")
 
@@ -37,8 +40,9 @@ class ImportWatch:
         taken: Callable[[str], object],
     ) -> None:
         self._seen = _guarded(seen)
-        self._imported = _guarded(imported)
+        self._has_run = _guarded(lambda module: imported(_in_place_of(module)))
         self._taken = _guarded(taken)
+        self._running: set[ModuleType] = set()  # by loaders of ours, which will tell
         # What each thread is looking for: finders like ours (wrapt's, ddtrace's) ask all finders again, and
         # so us, who would put a second loader around the first.
         self._local = local()
@@ -58,6 +62,22 @@ class ImportWatch:
         while self in (finders := sys.meta_path):
             sys.meta_path = [each for each in finders if each is not self]
 
+    def hear_end(self, module: ModuleType) -> bool:
+        """
+        Give this module to `imported` when it has run, also if it began before we watched.
+
+        False if it does not run, or its end can not be heard: no import waits for it.
+        """
+        if module in self._running:
+            return True
+        spec = _spec_of(module)
+        if type(spec) is ModuleSpec and _is_initializing(spec):
+            vars(spec)[_ENDED] = partial(self._has_run, module)
+            spec.__class__ = _RunningSpec
+            if not _is_initializing(spec):  # it ended on another thread, and did not find us there
+                _taken_off(spec)
+        return type(spec) is _RunningSpec
+
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
@@ -71,7 +91,7 @@ class ImportWatch:
         finally:
             finding.discard(name)
         if spec is not None and hasattr(spec.loader, "exec_module"):
-            spec.loader = _TellingLoader(spec.loader, self._imported, self._taken)  # type: ignore[assignment]  # a loader in all but name
+            spec.loader = _TellingLoader(spec.loader, self._has_run, self._taken, self._running)  # type: ignore[assignment]  # a loader in all but name
         return spec
 
     def _found_by_others(
@@ -90,11 +110,16 @@ class _TellingLoader:
     """Loads as the real loader does, and tells of it; the module keeps the real one."""
 
     def __init__(
-        self, loader: Any, imported: Callable[[ModuleType], object], taken: Callable[[str], object]
+        self,
+        loader: Any,
+        has_run: Callable[[ModuleType], object],
+        taken: Callable[[str], object],
+        running: set[ModuleType],
     ) -> None:
         self._loader = loader  # Any: loaders differ in what else they can
-        self._imported = imported
+        self._has_run = has_run
         self._taken = taken
+        self._running = running
 
     def __getattr__(self, name: str) -> Any:  # Any: as above
         if name == "_loader":  # not yet there while a copy is made
@@ -118,9 +143,51 @@ class _TellingLoader:
         module.__loader__ = self._loader
         if module.__spec__ is not None:
             module.__spec__.loader = self._loader
-        self._loader.exec_module(module)
-        replaced = sys.modules.get(module.__name__)  # a module may put another in its place
-        self._imported(replaced if isinstance(replaced, ModuleType) else module)
+        self._running.add(module)
+        try:
+            self._loader.exec_module(module)
+        finally:
+            self._running.discard(module)
+        self._has_run(module)
+
+
+class _RunningSpec(ModuleSpec):
+    """
+    The spec of a module that runs and was found before we watched: its class, until that has run.
+
+    Python unsets `_initializing` when the module has run, under the lock of its import, and tells nothing
+    else. Should that go, such a module is told of as one whose end can not be heard.
+    """
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name == "_initializing" and not value:
+            ended = _taken_off(self)
+            if self.name in sys.modules:  # else it failed, and Python has taken it out
+                ended()
+        object.__setattr__(self, name, value)
+
+
+def _taken_off(spec: ModuleSpec) -> Callable[[], object]:
+    """What is to be called at the end, taken off the spec, which is what it was before."""
+    spec.__class__ = ModuleSpec
+    ended: Callable[[], object] = vars(spec).pop(_ENDED, bool)  # by another thread already: nothing
+    return ended
+
+
+def _in_place_of(module: ModuleType) -> ModuleType:
+    """The module, or the one that it has put in its place."""
+    replaced = sys.modules.get(module.__name__)
+    return replaced if isinstance(replaced, ModuleType) else module
+
+
+def is_running(module: ModuleType) -> bool:
+    """Whether the module's own code called us, however it is run."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_name == "<module>" and frame.f_globals is vars(module):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def wait_until_imported(name: str) -> ModuleType | None:

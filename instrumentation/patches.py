@@ -6,7 +6,7 @@ Rule: what was found is kept, and put back as the very same object.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -49,20 +49,26 @@ class Patch:
             setattr(self.owner, self.name, self.before)
 
 
-def patched(module: ModuleType, targets: Iterable[Target]) -> list[Patch]:
-    """Decorate what the targets name in the module, exact names before globs; what is wrong is said."""
-    found = [(target, _members_of(module, target)) for target in targets]
+def patched(
+    module: ModuleType, targets: Iterable[Target], missing: Callable[[Target, str], object]
+) -> list[Patch]:
+    """
+    Decorate what the targets name in the module, exact names before globs.
+
+    `missing` gets those that name nothing in it, and why; what else is wrong is said.
+    """
+    found = [(target, _members_of(module, target, missing)) for target in targets]
     tell_of_held([member for _, members_of_one in found for member in members_of_one])
     found.sort(key=lambda each: (not each[0].is_exact, _is_many(each[1])))
     return [patch for target, meant in found if meant for patch in _patched_target(module, target)]
 
 
-def _members_of(module: ModuleType, target: Target) -> list[Member]:
+def _members_of(module: ModuleType, target: Target, missing: Callable[[Target, str], object]) -> list[Member]:
     try:
         return members(module, target.path)
     except LookupError as wrong:
         if not target.has_module_glob:
-            _logger.warning("%s is not instrumented: %s", target, wrong.args[0])
+            missing(target, wrong.args[0])
     except Exception:
         _logger.exception("%s is not instrumented", target)
     return []

@@ -76,6 +76,7 @@ def handle(number, frame):
         uninstrument()
 
 instrument_functions([])  # what a signal finds half imported, no handler can use
+sys.unraisablehook = lambda _: None  # Python's own locks of modules tell when a signal found them half made
 signal.signal(signal.SIGPROF, handle)
 signal.alarm(20)  # ends a process that hangs
 signal.setitimer(signal.ITIMER_PROF, 0.001, 0.001)

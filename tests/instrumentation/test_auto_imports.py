@@ -131,20 +131,109 @@ def test_threads_that_wait_for_each_others_imports(shop: Application, telemetry:
     assert telemetry.names() == ["f", "tax"]
 
 
+SELF = """
+from instrumentation import instrument_functions
+def early(): return 1
+instrument_functions(["shop.self:early=timed", "shop.self:late=timed"])
+instrument_functions(["shop.self:K.*=timed", "shop.sub:f=timed"])
+early()
+from shop import sub
+TABLE = [early]
+def late(): return 2
+class K:
+    def m(self): return 3
+"""
+
+
+@pytest.mark.parametrize("is_watched", [True, False])
 def test_a_module_that_instruments_itself(
+    is_watched: bool, shop: Application, telemetry: Telemetry, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What it has already is wrapped at once, what comes later when it has run; nothing is told amiss."""
+    shop.write("self", SELF)
+    shop.write("sub", "def f(): return 4")
+    if is_watched:
+        instrument_functions(["shop.self:ear*=counted(calls)"])
+
+    module = shop.load("shop.self")
+    module.late()
+    module.K().m()
+    module.sub.f()
+    module.TABLE[0]()
+
+    names = ["early", "late", "K.m", "f", "early"]
+    assert [each for each in telemetry.names() if each != "calls.early"] == names
+    assert caplog.messages == []
+    uninstrument()
+    assert {type(each).__name__ for each in (module.early, module.late, module.K.m, module.sub.f)} == {
+        "function"
+    }
+    assert type(module.__spec__).__name__ == "ModuleSpec"
+
+
+def test_a_module_that_instruments_itself_and_is_imported_anew(
     shop: Application, telemetry: Telemetry, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """In the middle of its import a module has no later functions yet; nobody waits for them."""
-    shop.write(
-        "self",
-        "from instrumentation import instrument_functions\ndef early(): return 1\n"
-        "instrument_functions(['shop.self:early=timed', 'shop.self:late=timed'])\ndef late(): return 2",
-    )
+    """A reload wraps the new functions, and a name that is not there is told when the module has run."""
+    shop.write("sub", "def f(): return 4")
+    shop.write("self", f"{SELF}instrument_functions(['shop.self:lat=timed'])")
     module = shop.load("shop.self")
-    module.early()
+    assert caplog.messages == [
+        "shop.self:lat is not instrumented: module 'shop.self' has no 'lat' (nearest: 'late')"
+    ]
+    importlib.reload(module)
     module.late()
-    assert telemetry.names() == ["early"]
-    assert "has no 'late'" in caplog.text
+    assert telemetry.names() == ["early", "late"]
+
+
+def test_a_module_that_instruments_itself_and_fails(shop: Application, telemetry: Telemetry) -> None:
+    """Its error reaches the application; mended, it is wrapped."""
+    shop.write("sub", "def f(): return 4")
+    shop.write("self", f"{SELF}raise LookupError('mine')")
+    with pytest.raises(LookupError, match="mine"):
+        shop.load("shop.self")
+    shop.write("self", SELF)
+    shop.load("shop.self").late()
+    assert telemetry.names() == ["early", "late"]
+
+
+def test_a_module_that_runs_without_an_import(shop: Application, caplog: pytest.LogCaptureFixture) -> None:
+    """Nobody tells when such a module has run, so that is said, and what to do."""
+    shop.write("self", SELF)
+    shop.write("sub", "def f(): return 4")
+    spec = importlib.util.find_spec("shop.self")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["shop.self"] = module
+
+    spec.loader.exec_module(module)
+
+    late, many = caplog.messages
+    assert late == (
+        "shop.self:late is not instrumented: module 'shop.self' has no 'late' so far. Its code is still "
+        "running, and not by an import, whose end is waited for: call instrument_functions when it has run"
+    )
+    assert many.startswith("shop.self:K.* is not instrumented: module 'shop.self' has no 'K' so far. Its ")
+
+
+def test_a_module_that_waits_for_the_one_that_instruments_it(
+    shop: Application, telemetry: Telemetry, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Python lets one of two threads that wait for each other go on: the other's module is wrapped too."""
+    shop.write("waiting", "import shop.setup\ndef late(): return 1")
+    shop.write(
+        "setup",
+        "import importlib, sys, threading, time\nfrom instrumentation import instrument_functions\n"
+        "thread = threading.Thread(target=importlib.import_module, args=('shop.waiting',), daemon=True)\n"
+        "thread.start()\ntime.sleep(0.2)\nassert 'shop.waiting' in sys.modules\n"
+        "instrument_functions(['shop.waiting:late=timed'])",
+    )
+    setup = shop.load("shop.setup")
+    setup.thread.join(10)
+    shop.load("shop.waiting").late()
+    assert telemetry.names() == ["late"]
+    assert caplog.messages == []
 
 
 def test_faults_of_the_watch_do_not_reach_the_import(

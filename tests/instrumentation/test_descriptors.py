@@ -137,7 +137,7 @@ def test_holders_of_classes_of_the_applications_own(
     if is_configured:
         module = ModuleType("tests_shop")
         vars(module)["Shop"] = shop
-        (patch,) = patched(module, [target_of("tests_shop:Shop.target=timed(pay)")])
+        (patch,) = patched(module, [target_of("tests_shop:Shop.target=timed(pay)")], missing=print)
 
     assert use(shop()) == 5
 
