@@ -24,7 +24,7 @@ from typing import Any, Literal, TypeAlias, TypeVar, get_args, overload
 from opentelemetry.trace import INVALID_SPAN, Span
 
 from instrumentation.captures import Attributes, Site
-from instrumentation.holders import function_in, holder_like, is_holder
+from instrumentation.holders import function_in, holder_like, is_a, is_holder
 from instrumentation.probes import CounterProbe, DurationProbe, EventProbe, On, Probe, SpanProbe, Value
 
 Record = Literal["span", "metric"]
@@ -302,5 +302,5 @@ class TimedDecorator(Decorator):
 
 def is_method(member: object) -> bool:
     """Whether a member of a class or module is a function, or a class or static method."""
-    function = member.__func__ if isinstance(member, (classmethod, staticmethod)) else member
-    return isinstance(function, (FunctionType, _lru_cache_wrapper))
+    function = function_in(member) if is_a(member, (classmethod, staticmethod)) else member
+    return is_a(function, (FunctionType, _lru_cache_wrapper))

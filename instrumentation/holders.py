@@ -45,6 +45,14 @@ _KINDS = (
 )
 
 
+def is_a(value: object, kinds: type | tuple[type, ...]) -> bool:
+    """Whether it is, or stands for, one of them; a proxy whose object is not there yet is none."""
+    try:
+        return isinstance(value, kinds)
+    except Exception:  # noqa: BLE001 - `isinstance` asks the value for its class: code of the application
+        return False
+
+
 def is_holder(value: object) -> bool:
     """Whether the value is there to hold a function."""
     return _kind_of(value) is not None
@@ -72,7 +80,7 @@ def holder_like(holder: Holder, function: Any) -> Holder:
 
 
 def _kind_of(value: object) -> _Kind | None:
-    return next((kind for kind in _KINDS if isinstance(value, kind.holder)), None)
+    return next((kind for kind in _KINDS if is_a(value, kind.holder)), None)
 
 
 def _slots(own: type, python: type) -> Iterator[MemberDescriptorType]:

@@ -70,7 +70,7 @@ class ImportWatch:
         """
         if module in self._running:
             return True
-        spec = _spec_of(module)
+        spec = value_in(module, "__spec__")
         if type(spec) is ModuleSpec and _is_initializing(spec):
             vars(spec)[_ENDED] = partial(self._has_run, module)
             spec.__class__ = _RunningSpec
@@ -199,16 +199,16 @@ def wait_until_imported(name: str) -> ModuleType | None:
     """
     wait = getattr(_bootstrap, "_lock_unlock_module", None)
     module = sys.modules.get(name)
-    if wait is not None and (module is None or _is_initializing(_spec_of(module))):
+    if wait is not None and (module is None or _is_initializing(value_in(module, "__spec__"))):
         wait(name)
     return sys.modules.get(name)
 
 
-def _spec_of(module: object) -> Any:  # Any: whatever a module has there
-    """Its spec, without asking code of the module's own; None of what else Python lets stand for a module."""
-    if not isinstance(module, ModuleType):
+def value_in(module: object, name: str) -> Any:  # Any: whatever a module has there
+    """What a module has under the name itself; its own `__getattr__` might do, or raise, anything."""
+    if not issubclass(type(module), ModuleType):  # Python lets anything stand for a module
         return None
-    return object.__getattribute__(module, "__dict__").get("__spec__")
+    return object.__getattribute__(module, "__dict__").get(name)
 
 
 def _is_initializing(spec: object) -> bool:

@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from instrumentation.decorators import is_method
-from instrumentation.holders import is_holder
+from instrumentation.holders import is_a, is_holder
 from instrumentation.targets import is_glob, nearest
 
 
@@ -63,7 +63,7 @@ def _name_of(owner: Any) -> str:
 
 
 def _is_class(value: object) -> bool:
-    return isinstance(value, type)
+    return is_a(value, type)
 
 
 def _is_use(value: object) -> bool:
@@ -83,7 +83,7 @@ def _matching(owner: Any, name: str, is_meant: Callable[[Any], bool]) -> list[Me
         return [Member(owner, name, everything[name])] if name in everything else []
     return [
         Member(owner, each, value, is_one_of_many=True)
-        for each, value in list(vars(owner).items())
+        for each, value in vars(owner).copy().items()
         if fnmatchcase(each, name) and (not each.startswith("_") or name.startswith("_")) and is_meant(value)
     ]
 
@@ -96,7 +96,7 @@ def _is_function_of(owner: Any) -> Callable[[Any], bool]:
 
 def _is_class_of(owner: Any) -> Callable[[Any], bool]:
     module = owner.__module__ if isinstance(owner, type) else owner.__name__
-    return lambda value: isinstance(value, type) and value.__module__ == module
+    return lambda value: is_a(value, type) and value.__module__ == module
 
 
 def _methods_or(member: Member) -> list[Member]:
@@ -127,6 +127,6 @@ def bindings(owner: ModuleType, value: object) -> list[tuple[ModuleType, str]]:
     return [
         (module, name)
         for module in [owner, *(each for each in others if each is not owner)]
-        for name, each in list(vars(module).items())
+        for name, each in vars(module).copy().items()  # no list of pairs, by which we would hold them all
         if each is value
     ]

@@ -16,6 +16,7 @@ from os.path import basename
 from types import ModuleType
 
 from instrumentation.guarded_logger import GuardedLogger
+from instrumentation.imports import value_in
 from instrumentation.targets import Target, nearest
 
 _LIKE = 0.75  # how like a name must be: "shpo" is as like "shop"
@@ -35,7 +36,7 @@ class MissingModules:
 
     def look_at_program(self, targets: Iterable[Target]) -> None:
         """Tell of targets in the file, or the module, that runs as the main program."""
-        spec = getattr(sys.modules.get("__main__"), "__spec__", None)  # of `python -m`, once it runs
+        spec = value_in(sys.modules.get("__main__"), "__spec__")  # of `python -m`, once it runs
         program = basename(sys.argv[0]) if sys.argv else ""  # noqa: PTH119 - pathlib is slow to import
         if spec is not None:
             self.look_at_run(spec.name, spec.name, targets)
@@ -56,7 +57,7 @@ class MissingModules:
 
     def look_in_package(self, package: ModuleType | None, targets: Iterable[Target]) -> None:
         """Tell of what the targets name right under a package that has been imported."""
-        path = getattr(package, "__path__", None)
+        path = value_in(package, "__path__")
         if package is None or path is None:
             return
         for name in sorted({_child(each, package.__name__) for each in targets} - {""}):

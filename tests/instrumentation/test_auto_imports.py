@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Mapping
 from importlib.machinery import SourceFileLoader
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -234,6 +235,49 @@ def test_a_module_that_waits_for_the_one_that_instruments_it(
     shop.load("shop.waiting").late()
     assert telemetry.names() == ["late"]
     assert caplog.messages == []
+
+
+ODD = """
+class Proxy:
+    @property
+    def __class__(self): raise RuntimeError("not set up")
+    def __getattr__(self, name): raise RuntimeError(name)
+current = Proxy()
+def __getattr__(name): raise RuntimeError(name)
+def f(): return 1
+class K:
+    held = current
+    def m(self): return 2
+"""
+
+
+@pytest.mark.parametrize("name", ["odd", "odd.__init__"])
+@pytest.mark.parametrize("is_imported_before", [True, False])
+def test_a_module_whose_attributes_raise(
+    name: str,
+    is_imported_before: bool,
+    tmp_path: Path,
+    shop: Application,
+    telemetry: Telemetry,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Neither its own `__getattr__` nor a proxy in it, which may raise anything, is asked for more."""
+    (tmp_path / "shop" / "odd").mkdir() if "." in name else None
+    shop.write(name.replace(".", "/"), ODD)
+    if is_imported_before:
+        shop.load("shop.odd")
+
+    instrument_functions(["shop.odd:f=timed", "shop.odd:K.*=timed", "shop.odd:*=counted(calls)"])
+    instrument_functions(["shop.odd:g=timed", "shop.odd.part:h=timed"])
+    odd = shop.load("shop.odd")
+
+    odd.f()
+    odd.K().m()
+    assert telemetry.names() == ["f", "K.m", "calls.f"]
+    told = ["shop.odd:g is not instrumented: module 'shop.odd' has no 'g'"]
+    if "." in name:
+        told.append("nothing is instrumented in 'shop.odd.part': there is no such module")
+    assert sorted(caplog.messages) == sorted(told)
 
 
 def test_faults_of_the_watch_do_not_reach_the_import(
