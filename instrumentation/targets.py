@@ -14,10 +14,10 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, SupportsFloat, TypeAlias
 
 from instrumentation.captures import RESULT
 from instrumentation.decorators import Decorator, counted, event, timed
@@ -114,11 +114,17 @@ def _of_text(entry: str) -> Target:
 
 
 def _of_mapping(entry: Mapping[str, Any]) -> Target:
-    options = {name: value for name, value in entry.items() if name not in ("target", "use")}
-    module, colon, path = str(entry.get("target", "")).partition(":")
-    if not (module and colon and path and "use" in entry):
+    given = {_key(name): value for name, value in entry.items() if value is not None}  # YAML's empty values
+    options = {name: value for name, value in given.items() if name not in ("target", "use")}
+    module, colon, path = str(given.get("target", "")).partition(":")
+    if not (module and colon and path and "use" in given):
         raise ValueError(f"{dict(entry)!r} needs a target= such as 'shop.cart:Cart.add', and a use=")
-    return Target(module.strip(), path.strip(), str(entry["use"]), _with_reader(options))
+    return Target(module.strip(), path.strip(), str(given["use"]), _with_reader(options))
+
+
+def _key(name: object) -> str:
+    """The name of an option; YAML 1.1 reads a bare `on` as true."""
+    return "on" if name is True else str(name)
 
 
 def _check(entry: Entry, target: Target) -> None:
@@ -126,14 +132,51 @@ def _check(entry: Entry, target: Target) -> None:
         hint = nearest(target.use, _USES) or f": use one of {', '.join(_USES)}"
         raise ValueError(f"{entry!r}: no decorator {target.use!r}{hint}")
     known = [each.name for each in inspect.signature(_USES[target.use]).parameters.values()][1:]
-    for name in target.options:
+    for name, value in target.options.items():
         if name not in known:
             hint = nearest(name, known) or f": it has {', '.join(known)}"
             raise ValueError(f"{entry!r}: {target.use} has no option {name!r}{hint}")
+        is_right, what = _RIGHT.get(name, (bool, ""))  # what has choices says itself which
+        if what and not is_right(value):
+            raise ValueError(f"{entry!r}: {name} must be {what}, and {value!r} is none")
     try:
         target.decorator()
     except (TypeError, ValueError) as wrong:
         raise ValueError(f"{entry!r}: {wrong}") from wrong
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_amount(value: object) -> bool:
+    is_number = isinstance(value, SupportsFloat) and not isinstance(value, bool)
+    return is_number or isinstance(value, str) or callable(value)
+
+
+def _are_attributes(value: object) -> bool:
+    if isinstance(value, Mapping):
+        return all(isinstance(key, str) and _is_constant(each) for key, each in value.items())
+    if isinstance(value, Collection) and not isinstance(value, (str, bytes)):
+        return all(isinstance(each, str) for each in value)
+    return callable(value)
+
+
+def _is_constant(value: object) -> bool:
+    """Whether OpenTelemetry takes it for an attribute ("Attribute", common)."""
+    values = value if isinstance(value, (list, tuple)) else [value]
+    kinds = {type(each) for each in values}
+    return len(kinds) <= 1 and kinds <= {str, bool, int, float}
+
+
+_RIGHT: Final[Mapping[str, tuple[Callable[[object], bool], str]]] = {
+    "name": (_is_text, "a text (a number stands in quotes)"),
+    "value": (_is_amount, "a number, the name of an argument, or a path such as result.total"),
+    "attributes": (
+        _are_attributes,
+        "a list of names of arguments, as [sku], or a mapping of names to texts, numbers, true or false",
+    ),
+}
 
 
 def _options(entry: str, text: str) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from otel_vendor_exporters.entries import ENVIRONMENT_PREFIX, InstrumentorSettings, entries_of_file
 from otel_vendor_exporters.errors import ConfigurationError
 from otel_vendor_exporters.last_resort import LAST_RESORT, OUR_LOGGERS, tell_if_shadowed
-from otel_vendor_exporters.settings import read_settings, setting
+from otel_vendor_exporters.settings import read_settings, setting, variables
 from otel_vendor_exporters.visitor import VisitorLogProcessor, VisitorSpanProcessor
 
 try:
@@ -35,6 +35,7 @@ except ImportError:
     tell_if_shadowed()
     raise
 
+CONFIG_FILE = "OTEL_CONFIG_FILE"  # OpenTelemetry's own, whose keys come to us as options
 DISABLED_PREFIX = "OTEL_PYTHON_DISABLED_"
 ENTRY_POINT_NAME = "otel_vendor_exporters"
 
@@ -78,7 +79,7 @@ class VendorInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # OpenTelemet
             with _telling("no visitor is stamped"):
                 self._stamps.put(settings.visitor_attributes, *providers)
             with _telling("no function is decorated"):
-                _decorate(_entries(settings, entries))
+                _decorate(_sources(settings, entries))
 
     def _uninstrument(self, **_options: Any) -> None:
         uninstrument()
@@ -112,23 +113,45 @@ def _settings_of(options: Mapping[str, object]) -> InstrumentorSettings:
         return _settings_of({name: value for name, value in options.items() if name != wrong.setting})
 
 
-def _decorate(entries: Iterable[Entry]) -> None:
+def _decorate(sources: Iterable[_Source]) -> None:
     understood = []
-    for entry in entries:
-        with _telling("not instrumented"):
-            target_of(entry)
-            understood.append(entry)
+    for source in sources:
+        for entry in source.entries:
+            with _telling(f"not instrumented, of {source.name}"):
+                target_of(entry)
+                understood.append(entry)
     instrument_functions(understood)
 
 
-def _entries(settings: InstrumentorSettings, given: str | Iterable[Entry] | None) -> list[Entry]:
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Where entries come from, by the name that a user knows it by."""
+
+    name: str
+    entries: Iterable[Entry]
+
+
+def _sources(settings: InstrumentorSettings, given: object) -> Iterator[_Source]:
     """What was given, else the environment's; and the file's."""
-    entries = settings.instrument or "" if given is None else given
-    listed: list[Entry] = [*(entries_in(entries) if isinstance(entries, str) else entries)]
+    if given is None:
+        yield _Source(f"{ENVIRONMENT_PREFIX}INSTRUMENT", entries_in(settings.instrument or ""))
+    else:
+        with _telling("no function is decorated, of the option instrument"):
+            yield _Source(variables(CONFIG_FILE).get(CONFIG_FILE, "the option instrument"), _listed(given))
     if settings.instrument_file is not None:
-        with _telling("nothing is taken from instrument_file"):
-            listed += entries_of_file(Path(settings.instrument_file))
-    return listed
+        with _telling(f"nothing is taken from instrument_file {settings.instrument_file}"):
+            yield _Source(settings.instrument_file, entries_of_file(Path(settings.instrument_file)))
+
+
+def _listed(given: object) -> Iterable[Entry]:
+    """The entries of a text or a list."""
+    if isinstance(given, str):
+        return entries_in(given)
+    if isinstance(given, Mapping) or not isinstance(given, Iterable):
+        raise ValueError(
+            f"{given!r} is neither a list of entries nor a text: write instrument: [shop.cart:Cart.add=timed]"
+        )
+    return given
 
 
 class Stamps:

@@ -257,7 +257,7 @@ def test_a_module_that_runs_as_the_main_program_is_told(
 @pytest.mark.parametrize(
     ("name", "value", "expected"),
     [
-        ("OTEL_VENDOR_INSTRUMENT_FILE", "absent.yaml", "nothing is taken from instrument_file: "),
+        ("OTEL_VENDOR_INSTRUMENT_FILE", "absent.yaml", "nothing is taken from instrument_file absent.yaml: "),
         ("OTEL_VENDOR_INSTRUMENT_FILE", "main.py", "main.py is none of .toml, .yaml, .yml, .json"),
         ("OTEL_VENDOR_VISITOR_ATTRIBUTES", "emial", "no visitor is stamped: 'emial' is no field"),
     ],
@@ -283,6 +283,60 @@ def test_a_misspelt_key_of_the_file_takes_nothing_with_it(sandbox: Sandbox, appl
 
     assert told.count("has no setting 'visitor_attribute': did you mean visitor_attributes?") == 1, told
     check_received(sandbox)
+
+
+WRONG = (
+    {"target": "shop.checkout:place_order", "use": "timed", "name": 3},
+    {"target": "shop.checkout:place_order", "use": "counted", "name": "Revenue", "value": [1]},
+    {"target": "shop.checkout:place_order", "use": "event", "attributes": "sku"},
+    7,
+)
+
+
+@pytest.mark.parametrize("way", ["instrument.toml", "instrument.yaml", "instrument.json", "otel.yaml"])
+def test_a_value_of_another_kind_takes_nothing_with_it(way: str, sandbox: Sandbox, application: Path) -> None:
+    """A name that is a number, as YAML has them, is refused with file and entry; the others hold."""
+    if way == "instrument.toml" and sys.version_info < (3, 11):
+        pytest.skip("TOML needs Python 3.11")
+    settings = sandbox.mpulse_settings
+    given = {"KEY": settings["api_key"], "DOMAIN": settings["domain"], "URL": settings["config_url"]}
+    wrong_in_yaml = "".join(f"        - {json.dumps(each)}\n" for each in WRONG)
+    listed = json.dumps([*WRONG, *ENTRIES])
+    content = {
+        "instrument.toml": f"instrument = {listed}".replace('": ', '" = '),
+        "instrument.yaml": f"instrument: {listed}",
+        "instrument.json": f'{{"instrument": {listed}}}',
+        "otel.yaml": f"{YAML}{wrong_in_yaml}",
+    }
+    (application / way).write_text(content[way])
+    by_file = {"OTEL_VENDOR_INSTRUMENT_FILE": way, **of_mpulse(sandbox)}
+
+    _, told = run(application, **({"OTEL_CONFIG_FILE": way, **given} if way == "otel.yaml" else by_file))
+
+    for expected in (
+        "'name': 3}: name must be a text (a number stands in quotes), and 3 is none",
+        "'value': [1]}: value must be a number, the name of an argument, or a path such as result.total, and",
+        "'attributes': 'sku'}: attributes must be a list of names of arguments, as [sku], or a mapping",
+        "7 is no entry: write module:function=timed(Name)",
+    ):
+        assert told.count(expected) == 1, told
+    assert told.count(f"not instrumented, of {way}: ") == len(WRONG)
+    assert "Traceback" not in told
+    assert "is no setting" not in told
+    check_received(sandbox)
+
+
+@pytest.mark.parametrize("wrong", [5, {"target": "json:loads", "use": "timed"}, True])
+def test_what_is_no_list_of_entries_is_told(
+    wrong: object, instrumentor: VendorInstrumentor, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing is raised; what would be right is said."""
+    instrumentor.instrument(instrument=wrong)
+    (told,) = caplog.messages
+    assert told == (
+        f"no function is decorated, of the option instrument: {wrong!r} is neither a list of entries nor a "
+        "text: write instrument: [shop.cart:Cart.add=timed]"
+    )
 
 
 LOGGING = """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -75,12 +77,76 @@ def test_mapping_says_the_same_as_the_text() -> None:
         ({"target": "shop.cart", "use": "timed"}, "needs a target="),
         ({"target": "shop.cart:add"}, "needs a target=.* and a use="),
         (3, "3 is no entry"),
+        ({"target": "shop.cart:add", "use": None}, "needs a target=.* and a use="),
+        ({"target": 5, "use": "timed"}, "needs a target="),
+        ({"target": "shop.cart:add", "use": ["timed"]}, r"no decorator \"\['timed'\]\""),
+        ({"target": "shop.cart:add", "use": "timed", 5: "x"}, "timed has no option '5'"),
     ],
 )
 def test_what_is_not_understood_says_what_would_be_right(entry: Any, message: str) -> None:
     """A wrong entry is a ValueError with the nearest right word."""
     with pytest.raises(ValueError, match=message):
         target_of(entry)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("name", 5, r"name must be a text \(a number stands in quotes\), and 5 is none"),
+        ("name", True, "name must be a text .* and True is none"),
+        ("name", ["Revenue"], "name must be a text"),
+        ("name", {"en": "Revenue"}, "name must be a text"),
+        ("value", True, "value must be a number, the name of an argument, or a path such as result.total"),
+        ("value", ["amount"], "value must be a number"),
+        ("value", date(2026, 1, 1), r"value must be .* and datetime.date\(2026, 1, 1\) is none"),
+        ("attributes", "sku", r"attributes must be a list of names of arguments, as \[sku\], or a mapping"),
+        ("attributes", 5, "attributes must be a list"),
+        ("attributes", ["sku", 5], "attributes must be a list"),
+        ("attributes", [["sku"]], "attributes must be a list"),
+        ("attributes", {"sku": None}, "attributes must be .* a mapping of names to texts, numbers"),
+        ("attributes", {"since": date(2026, 1, 1)}, "attributes must be"),
+        ("attributes", {5: "sku"}, "attributes must be"),
+        ("attributes", {"all": ["a", 1]}, "attributes must be"),
+        ("on", ["raise"], r"on=\['raise'\] is not known: use one of return, raise, both"),
+        ("on", 5, "on=5 is not known"),
+    ],
+)
+def test_values_of_another_kind_say_what_would_be_right(option: str, value: Any, message: str) -> None:
+    """TOML and YAML have values of many kinds: a wrong one is told with its entry, not when it is used."""
+    entry = {"target": "shop.cart:add", "use": "counted", option: value}
+    with pytest.raises(ValueError, match=message) as told:
+        target_of(entry)
+    assert str(told.value).startswith(repr(entry))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("shop.cart:add=timed(attributes=sku)", r"as \[sku\]"),
+        ("shop.cart:add=counted(value=[a])", "value must be a number"),
+        ("shop.cart:add=timed(attributes={a=[x, 1]})", "attributes must be"),
+    ],
+)
+def test_values_of_another_kind_in_a_text(text: str, message: str) -> None:
+    """A text says lists and mappings, too, and where they are wrong."""
+    with pytest.raises(ValueError, match=message):
+        target_of(text)
+
+
+@pytest.mark.parametrize(
+    ("given", "options"),
+    [
+        ({True: "both"}, {"on": "both"}),
+        ({"name": None, "attributes": None}, {}),
+        ({"value": 2.5, "attributes": {"a": "x", "b": 1, "c": True, "d": [1, 2]}}, None),
+        ({"value": Decimal("2.5"), "attributes": ("sku", "tier")}, None),
+        ({"value": len, "attributes": dict}, None),
+    ],
+)
+def test_values_that_are_right(given: dict[Any, Any], options: dict[str, Any] | None) -> None:
+    """YAML's `on`, which it reads as true, and its empty values mean what they look like."""
+    target = target_of({"target": "shop.cart:add", "use": "counted", **given})
+    assert target.options == (given if options is None else options)
 
 
 def test_entries_of_a_text() -> None:
