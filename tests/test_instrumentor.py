@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import subprocess
 import sys
@@ -13,16 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from opentelemetry.sdk._logs import LoggerProvider, LogRecordProcessor
-from opentelemetry.sdk._logs.export import (
-    BatchLogRecordProcessor,
-    InMemoryLogRecordExporter,
-    SimpleLogRecordProcessor,
-)
-from opentelemetry.sdk.trace import TracerProvider
 
-from instrumentation import visitor
-from otel_vendor_exporters.instrumentor import VendorInstrumentor
 from otel_vendor_exporters.sandbox import Sandbox
 
 INSTRUMENT = str(Path(sysconfig.get_path("scripts")) / "opentelemetry-instrument")
@@ -326,19 +316,6 @@ def test_a_value_of_another_kind_takes_nothing_with_it(way: str, sandbox: Sandbo
     check_received(sandbox)
 
 
-@pytest.mark.parametrize("wrong", [5, {"target": "json:loads", "use": "timed"}, True])
-def test_what_is_no_list_of_entries_is_told(
-    wrong: object, instrumentor: VendorInstrumentor, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Nothing is raised; what would be right is said."""
-    instrumentor.instrument(instrument=wrong)
-    (told,) = caplog.messages
-    assert told == (
-        f"no function is decorated, of the option instrument: {wrong!r} is neither a list of entries nor a "
-        "text: write instrument: [shop.cart:Cart.add=timed]"
-    )
-
-
 LOGGING = """
 import logging
 from instrumentation import visitor
@@ -367,103 +344,3 @@ def json_objects(text: str) -> Iterator[dict[str, Any]]:
         found, end = json.JSONDecoder().raw_decode(text)
         yield found
         text = text[end:]
-
-
-# In this process
-
-
-@pytest.fixture
-def instrumentor() -> Iterator[VendorInstrumentor]:
-    """The one of the process, uninstrumented afterwards."""
-    one = VendorInstrumentor()
-    yield one
-    if one.is_instrumented_by_opentelemetry:
-        one.uninstrument()
-
-
-@pytest.mark.parametrize("is_batch", [True, False], ids=["batch", "simple"])
-def test_visitor_is_on_records_that_were_exported_in_front(
-    is_batch: bool, instrumentor: VendorInstrumentor
-) -> None:
-    """The exporting processor was there first, and yet its records carry the visitor; afterwards no more."""
-    exporter = InMemoryLogRecordExporter()  # type: ignore[no-untyped-call]  # the SDK leaves it untyped
-    provider = LoggerProvider(shutdown_on_exit=False)
-    kind: Any = BatchLogRecordProcessor if is_batch else SimpleLogRecordProcessor
-    provider.add_log_record_processor(kind(exporter))
-    tracer_provider = TracerProvider(shutdown_on_exit=False)
-
-    instrumentor.instrument(tracer_provider=tracer_provider, logger_provider=provider, meter_provider=None)
-    with visitor(user_id="u-1"):
-        provider.get_logger("test").emit(body="in")
-        span: Any = tracer_provider.get_tracer("test").start_span("in")
-    instrumentor.uninstrument()
-    with visitor(user_id="u-2"):
-        provider.get_logger("test").emit(body="after")
-        later: Any = tracer_provider.get_tracer("test").start_span("after")
-
-    provider.shutdown()
-    records = [each.log_record for each in exporter.get_finished_logs()]
-    assert [dict(each.attributes or {}) for each in records] == [{"user.id": "u-1"}, {}]
-    assert [dict(each.attributes) for each in (span, later)] == [{"user.id": "u-1"}, {}]
-
-
-@pytest.mark.parametrize(
-    ("wanted", "expected"),
-    [
-        (None, {"user.id": "u-1"}),
-        ("all", {"user.id": "u-1", "user.email": "a@b.example"}),
-        ("identities", {"user.email": "a@b.example"}),
-        ("ids, identities", {"user.id": "u-1", "user.email": "a@b.example"}),
-        ("none", {}),
-    ],
-)
-def test_what_is_stamped_is_a_setting(
-    wanted: str | None, expected: dict[str, str], instrumentor: VendorInstrumentor
-) -> None:
-    """Identities are stamped only when asked for."""
-    provider = TracerProvider(shutdown_on_exit=False)
-    instrumentor.instrument(tracer_provider=provider, visitor_attributes=wanted)
-    with visitor(user_id="u-1", identities={"email": "a@b.example"}):
-        span: Any = provider.get_tracer("test").start_span("in")
-    assert dict(span.attributes) == expected
-
-
-def test_an_sdk_that_has_changed_is_told(
-    instrumentor: VendorInstrumentor, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Where the processor cannot be moved in front, it is added behind and that is said."""
-
-    class Own(SimpleLogRecordProcessor):
-        def add_log_record_processor(self, processor: LogRecordProcessor) -> None:
-            pass
-
-    own: Any = Own(InMemoryLogRecordExporter())  # type: ignore[no-untyped-call]  # the SDK leaves it untyped
-    provider = LoggerProvider(shutdown_on_exit=False, multi_log_record_processor=own)
-    instrumentor.instrument(logger_provider=provider)
-    assert "visitors may be missing on log records" in caplog.text
-
-
-def test_a_wrong_option_is_told_with_the_nearest(
-    instrumentor: VendorInstrumentor, caplog: pytest.LogCaptureFixture
-) -> None:
-    """A key of the YAML file that is none is told, and nothing is raised."""
-    instrumentor.instrument(instrumnt=["json:loads=timed"])
-    assert "did you mean instrument?" in caplog.text
-
-
-def test_warnings_go_to_the_applications_handlers_when_it_has_any(
-    instrumentor: VendorInstrumentor, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """stderr is the last resort, not a second place."""
-    seen: list[logging.LogRecord] = []
-
-    class Handler(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            seen.append(record)
-
-    monkeypatch.setattr(logging.getLogger("instrumentation"), "handlers", [Handler()])
-    instrumentor.instrument(instrument="json:lods=timed")
-    assert [each.getMessage() for each in seen] == [
-        "json:lods is not instrumented: module 'json' has no 'lods' (nearest: 'loads')"
-    ]
-    assert capfd.readouterr().err == ""
