@@ -9,7 +9,8 @@ They stand on functions, coroutines, generators, methods, properties, callable o
 order, and work from any thread or task. Without an SDK, or where instrumentation is suppressed, they do
 nothing. Each call takes two more steps of Python's recursion limit, so that a decorated function recurses to
 a third of its depth (CPython 3.11: 330 of 1000; with OpenTelemetry's own decorator 490). What is recorded
-stands in `probes`, what is read off a call in `captures`, what replaces the function in `wrapping`.
+stands in `probes` and `end_probes`, what is read off a call in `captures`, what replaces the function in
+`wrapping`.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ from typing import Any, Literal, TypeAlias, TypeVar, get_args, overload
 from opentelemetry.trace import INVALID_SPAN, Span
 
 from instrumentation.captures import Attributes, Site
+from instrumentation.end_probes import CounterProbe, DurationProbe, EventProbe, On, Value
 from instrumentation.holders import function_in, holder_like, is_a, is_holder
-from instrumentation.probes import CounterProbe, DurationProbe, EventProbe, On, Probe, SpanProbe, Value
+from instrumentation.probes import Probe, SpanProbe
 
 Record = Literal["span", "metric"]
 # Any, through this module: what is decorated may take and return anything, and keeps its exact type.

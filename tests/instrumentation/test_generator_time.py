@@ -26,7 +26,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The clock of the durations."""
     clock = Clock()
-    monkeypatch.setattr("instrumentation.probes.perf_counter", lambda: clock.seconds)
+    monkeypatch.setattr("instrumentation.end_probes.perf_counter", lambda: clock.seconds)
     return clock
 
 
