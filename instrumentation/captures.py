@@ -21,6 +21,7 @@ from opentelemetry import metrics
 from opentelemetry.metrics import _internal as _metrics_global
 from opentelemetry.util.types import AttributeValue
 
+from instrumentation.at_work import Working
 from instrumentation.guarded_logger import GuardedLogger
 from instrumentation.redaction import REDACTED, cut
 from instrumentation.showing import LONGEST_NAME, MOST_NODES, SHOWING, type_name
@@ -101,7 +102,10 @@ class Site:
 
         The message names the type only, and our own hint: the fault's own words may hold user data.
         """
-        error_type = type_name(fault)
+        with Working():  # logging and counting call the application's handlers and readers
+            self._report(part, type_name(fault), hint)
+
+    def _report(self, part: str, error_type: str, hint: str) -> None:
         ticket = object()
         if self._reported.setdefault(part, ticket) is ticket:  # one step, so only one thread says it
             _logger.warning(

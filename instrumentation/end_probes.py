@@ -11,6 +11,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from math import inf
+from threading import get_ident
 from time import perf_counter, time_ns
 from typing import Any, Literal, SupportsFloat
 
@@ -21,6 +22,7 @@ from opentelemetry._logs import _internal as _logs_global
 from opentelemetry.metrics import _internal as _metrics_global
 from opentelemetry.util.types import AttributeValue
 
+from instrumentation.at_work import AT_WORK, Working
 from instrumentation.captures import SCOPE, Arguments, Attributes, Capture, Site
 from instrumentation.probes import (
     NO_ARGUMENTS,
@@ -41,7 +43,7 @@ _LONGEST_DESCRIPTION = 1023  # what the specification has implementations take
 
 
 class _EndScope:
-    """One call that is recorded when it ends."""
+    """One call that is recorded when it ends. Without an `__init__`, which would cost as much as a start."""
 
     __slots__ = ("arguments", "sink", "started", "suspended")
 
@@ -65,23 +67,31 @@ class _EndProbe(ABC):
     def start(self, args: Args, kwargs: Kwargs) -> _EndScope | None:
         """Take what the end will need."""
         provider = self._provider()
-        if provider is None:
+        if provider is None or (AT_WORK and get_ident() in AT_WORK):
             return None
         try:
             current = context._RUNTIME_CONTEXT.get_current()
             if current and is_suppressed(current):
                 return None
-            source = self._source
-            if source[0] is not provider:
-                source = self._source = (provider, self._sink_of(provider))
-            scope = _EndScope.__new__(_EndScope)  # without __init__, whose call costs as much as all of this
-            scope.sink = source[1]
-            scope.arguments = self._site.arguments(args, kwargs) if self._needs_arguments else NO_ARGUMENTS
+            scope = _EndScope()
+            known, scope.sink = self._source
+            scope.arguments = NO_ARGUMENTS
+            if known is not provider or self._needs_arguments:
+                self._prepare(scope, provider, args, kwargs)
             scope.started = perf_counter()
             return scope
         except Exception as fault:  # noqa: BLE001 - as in SpanProbe.start
             self._site.report(self.part, fault)
             return None
+
+    def _prepare(self, scope: _EndScope, provider: Any, args: Args, kwargs: Kwargs) -> None:
+        """What of a start calls other code: making the sink, and reading the arguments."""
+        with Working():
+            if self._source[0] is not provider:
+                self._source = (provider, self._sink_of(provider))
+            scope.sink = self._source[1]
+            if self._needs_arguments:
+                scope.arguments = self._site.arguments(args, kwargs)
 
     def suspend(self, scope: _EndScope) -> None:
         """Stop the clock; nothing was made current."""
@@ -93,10 +103,16 @@ class _EndProbe(ABC):
 
     def stop(self, scope: _EndScope, result: object, error: BaseException | None) -> None:
         """Record the call."""
+        thread = get_ident()
+        is_nested = thread in AT_WORK  # as in SpanProbe.stop
         try:
+            AT_WORK.add(thread)
             self._record(scope, result, error)
         except Exception as fault:  # noqa: BLE001 - as in SpanProbe.start
             self._site.report(self.part, fault)
+        finally:
+            if not is_nested:
+                AT_WORK.discard(thread)
 
     def _attributes(
         self, scope: _EndScope, result: object, error: BaseException | None

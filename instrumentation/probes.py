@@ -12,6 +12,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 from contextvars import Token
+from threading import get_ident
 from typing import Any, Final, Protocol, TypeGuard
 
 # The globals are read from where the API keeps them: get_tracer_provider() looks into the environment at
@@ -21,6 +22,7 @@ from opentelemetry import context, trace
 from opentelemetry.context import Context, attach, get_current
 from opentelemetry.trace import Span, SpanKind, StatusCode, set_span_in_context
 
+from instrumentation.at_work import AT_WORK
 from instrumentation.captures import SCOPE, Arguments, Attributes, Call, Capture, Site, Template
 from instrumentation.guarded_logger import GuardedLogger
 from instrumentation.showing import LONGEST_MESSAGE, SHOWING, exception_attributes, type_name, words_of
@@ -113,9 +115,11 @@ class SpanProbe:
     def start(self, args: Args, kwargs: Kwargs) -> SpanScope | None:
         """Start the span and make it current."""
         provider = trace._TRACER_PROVIDER
-        if provider is None:
+        thread = get_ident()
+        if provider is None or thread in AT_WORK:
             return None
         try:
+            AT_WORK.add(thread)
             current = context._RUNTIME_CONTEXT.get_current()
             if current and is_suppressed(current):
                 return None
@@ -128,10 +132,13 @@ class SpanProbe:
                 name = self._name if self._template is None else self._template.filled(arguments)
                 attributes = self._capture.of_start(arguments)
             span = source[1].start_span(name, current, SpanKind.INTERNAL, attributes)
-            return SpanScope(span, attach(set_span_in_context(span, current)), arguments)
+            token = context._RUNTIME_CONTEXT.attach(set_span_in_context(span, current))
+            return SpanScope(span, token, arguments)
         except Exception as fault:  # noqa: BLE001 - a sampler, a processor: any package's code
             self._site.report("span", fault)
             return None
+        finally:
+            AT_WORK.discard(thread)
 
     def suspend(self, scope: SpanScope) -> None:
         """Leave the span's context, remembering what the body had made current inside."""
@@ -144,18 +151,28 @@ class SpanProbe:
 
     def stop(self, scope: SpanScope, result: object, error: BaseException | None) -> None:
         """End the span; an `Exception` marks it as failed."""
+        thread = get_ident()
+        is_nested = thread in AT_WORK  # a generator that a processor ends
         try:
-            scope.leave()
-            if is_failure(error):
-                _mark_failed(scope.span, error)
-            if self._capture.needs_end:
-                scope.span.set_attributes(self._capture.of_end(Call(scope.arguments, result, error)))
+            AT_WORK.add(thread)
+            try:
+                scope.leave()
+                if error is not None or self._capture.needs_end:
+                    self._complete(scope, result, error)
+            finally:
+                scope.span.end()
         except Exception as fault:  # noqa: BLE001 - as in start
             self._site.report("span", fault)
-        try:
-            scope.span.end()
-        except Exception as fault:  # noqa: BLE001 - as in start
-            self._site.report("span", fault)
+        finally:
+            if not is_nested:
+                AT_WORK.discard(thread)
+
+    def _complete(self, scope: SpanScope, result: object, error: BaseException | None) -> None:
+        """Put on the span what only the end of the call tells."""
+        if is_failure(error):
+            _mark_failed(scope.span, error)
+        if self._capture.needs_end:
+            scope.span.set_attributes(self._capture.of_end(Call(scope.arguments, result, error)))
 
 
 def load_named_provider(site: Site, get_provider: Callable[[], object]) -> None:

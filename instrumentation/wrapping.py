@@ -41,26 +41,26 @@ class Instrumented(wrapt.CallableObjectProxy):  # type: ignore[type-arg]  # wrap
 
     def __init__(self, function: Function, probe: Probe, decorate: Decorate) -> None:
         super().__init__(function)
-        self._self_start, self._self_stop = probe.start, probe.stop
         make_body = _body_of(function)
-        self._self_body = None if make_body is None else make_body(function, probe)
+        body = None if make_body is None else make_body(function, probe)
+        self._self_call = body, probe.start, probe.stop  # in one: a proxy's attribute is slow to be read
         self._self_decorate = decorate
         self._self_is_plain = _is_plain(function)
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
-        body = self._self_body
+        body, start, stop = self._self_call
         if body is not None:
             return body(*args, **kwargs)
         # Here and not in a body of its own: each frame less lets a decorated function recurse deeper.
-        scope = self._self_start(args, kwargs)
+        scope = start(args, kwargs)
         if scope is None:
             return self.__wrapped__(*args, **kwargs)
         try:
             result = self.__wrapped__(*args, **kwargs)
         except BaseException as error:
-            self._self_stop(scope, None, error)
+            stop(scope, None, error)
             raise
-        self._self_stop(scope, result, None)
+        stop(scope, result, None)
         return result
 
     def __set_name__(self, owner: type, name: str) -> None:
@@ -105,7 +105,8 @@ def decorator_of(function: Instrumented) -> Any:
 
 def silence(function: Instrumented) -> None:
     """Record no more calls of it, wherever it is still held."""
-    function._self_body = function.__wrapped__
+    _, start, stop = function._self_call
+    function._self_call = function.__wrapped__, start, stop
 
 
 def _is_plain(function: Function) -> bool:
