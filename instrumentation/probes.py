@@ -131,6 +131,8 @@ class SpanProbe:
                 arguments = self._site.arguments(args, kwargs)
                 name = self._name if self._template is None else self._template.filled(arguments)
                 attributes = self._capture.of_start(arguments)
+                if not self._capture.needs_end:
+                    arguments = NO_ARGUMENTS  # not to be kept while the call lasts
             span = source[1].start_span(name, current, SpanKind.INTERNAL, attributes)
             token = context._RUNTIME_CONTEXT.attach(set_span_in_context(span, current))
             return SpanScope(span, token, arguments)

@@ -139,14 +139,16 @@ def _coroutine_body(function: Function, probe: Probe) -> Function:
 
     async def drive(args: Args, kwargs: Kwargs) -> Any:
         scope = start(args, kwargs)
-        if scope is None:
-            return await function(*args, **kwargs)
         try:
-            result = await function(*args, **kwargs)
+            running = function(*args, **kwargs)
+            del args, kwargs  # the function may let them go
+            result = await running
         except BaseException as error:
-            stop(scope, None, error)
+            if scope is not None:
+                stop(scope, None, error)
             raise
-        stop(scope, result, None)
+        if scope is not None:
+            stop(scope, result, None)
         return result
 
     _name_like(function, drive)
@@ -222,13 +224,14 @@ def _generator_body(function: Function, probe: Probe) -> Function:
 
     def drive(generator: Any, args: Args, kwargs: Kwargs) -> Generator[Any, Any, Any]:
         with _Run(probe, args, kwargs) as run:
+            del args, kwargs
             step, sent = generator.send, None
             try:
                 while True:
-                    item = step(sent)
+                    item, sent = [step(sent)], None  # nothing is kept that the consumer may let go
                     run.suspend()
                     try:
-                        step, sent = generator.send, (yield item)
+                        step, sent = generator.send, (yield item.pop())
                     except BaseException as thrown:  # noqa: BLE001 - whatever it is, it is meant for the generator
                         step, sent = generator.throw, thrown
                     run.resume()
@@ -252,6 +255,7 @@ def _generator_coroutine_body(function: Function, probe: Probe) -> Function:
     @coroutine
     def drive(generator: Any, args: Args, kwargs: Kwargs) -> Generator[Any, Any, Any]:
         scope = start(args, kwargs)
+        del args, kwargs
         if scope is None:
             return (yield from generator)
         try:
@@ -272,13 +276,14 @@ def _async_generator_body(function: Function, probe: Probe) -> Function:
 
     async def drive(generator: Any, args: Args, kwargs: Kwargs) -> AsyncGenerator[Any, Any]:
         with _Run(probe, args, kwargs) as run:
+            del args, kwargs
             step = _first_step(generator)
             try:
                 while True:
-                    item = await step
+                    item, step = [await step], None  # as above
                     run.suspend()
                     try:
-                        step = generator.asend((yield item))
+                        step = generator.asend((yield item.pop()))
                     except BaseException as thrown:  # noqa: BLE001 - whatever it is, it is meant for the generator
                         step = generator.athrow(thrown)
                     run.resume()
