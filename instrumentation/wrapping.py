@@ -130,11 +130,10 @@ def _body_of(function: Function) -> Callable[[Function, Probe], Function] | None
 
 def _coroutine_body(function: Function, probe: Probe) -> Function:
     start, stop = probe.start, probe.stop
-
-    checked = _arguments_check(function)
+    arguments = _Arguments(function)
 
     def body(*args: Any, **kwargs: Any) -> Any:
-        checked(*args, **kwargs)
+        arguments.check()(*args, **kwargs)
         return drive(args, kwargs)
 
     async def drive(args: Args, kwargs: Kwargs) -> Any:
@@ -155,17 +154,41 @@ def _coroutine_body(function: Function, probe: Probe) -> Function:
     return body
 
 
-def _arguments_check(function: Function) -> Function:
+class _Arguments:
     """
-    A function that takes what the given one takes, and does nothing: called wrongly, it fails as that does.
+    What a coroutine function takes.
 
     The coroutine itself is made when it is awaited: one made before and cancelled before its first step would
-    leave Python warning of a coroutine that was never awaited. Whatever is no plain function is not checked.
+    leave Python warning of a coroutine that was never awaited. So a call is tried on an empty function first.
     """
-    while isinstance(function, Instrumented):
-        function = function.__wrapped__
-    if type(function) is not FunctionType:
-        return _takes_anything
+
+    __slots__ = ("_check", "_code", "_function")
+
+    def __init__(self, function: Function) -> None:
+        while isinstance(function, Instrumented):
+            function = function.__wrapped__
+        self._function: Any = function if type(function) is FunctionType else None
+        self._code: CodeType | None = None
+        self._check: Any = _takes_anything
+
+    def check(self) -> Function:
+        """
+        A function that takes what the given one takes by now, and does nothing: wrongly called, it fails so.
+
+        Whatever is no plain function is not checked.
+        """
+        function = self._function
+        if function is not None and not (
+            self._code is function.__code__
+            and self._check.__defaults__ is function.__defaults__
+            and self._check.__kwdefaults__ is function.__kwdefaults__
+        ):
+            self._check, self._code = _empty_like(function), function.__code__
+        check: Function = self._check
+        return check
+
+
+def _empty_like(function: FunctionType) -> Function:
     code = function.__code__
     variadic = code.co_flags & (inspect.CO_VARARGS | inspect.CO_VARKEYWORDS)
     count = code.co_argcount + code.co_kwonlyargcount + variadic.bit_count()

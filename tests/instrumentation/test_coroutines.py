@@ -37,6 +37,29 @@ def test_coroutine_call_checks_its_arguments_at_once(args: Any, kwargs: Any, tel
     assert telemetry.names() == []
 
 
+def test_coroutine_takes_what_the_function_takes_by_now(telemetry: Telemetry) -> None:
+    """Defaults and code that are exchanged after decoration hold, as undecorated."""
+
+    async def fetch(a: Any, *, b: Any = 1) -> object:
+        return a, b
+
+    async def fetch_three(a: Any, c: Any, d: Any = 3, *, b: Any = 1) -> object:
+        return a, c, d, b
+
+    decorated: Any = timed("fetch")(fetch)
+    found = [asyncio.run(decorated(0))]
+    fetch.__defaults__ = (5,)
+    found.append(asyncio.run(decorated()))
+    fetch.__defaults__, fetch.__kwdefaults__ = None, {"b": 6}
+    found.append(asyncio.run(decorated(0)))
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'a'"):
+        decorated()
+    fetch.__code__, fetch.__defaults__ = fetch_three.__code__, (3,)
+    found.append(asyncio.run(decorated(1, 2)))
+
+    assert found == [(0, 1), (5, 1), (0, 6), (1, 2, 3, 6)]
+
+
 def test_coroutine_takes_any_arguments_that_the_function_takes(telemetry: Telemetry) -> None:
     """Variadic ones, and those of callable objects and partial functions, arrive as they were given."""
 
