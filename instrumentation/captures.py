@@ -135,13 +135,31 @@ def _fault_counter() -> metrics.Counter:
 
 
 def _names_of(function: Callable[..., Any] | None) -> tuple[str, str]:
-    """A function's qualified name, without and with its module; of an object, its class's."""
+    """A function's qualified name, without and with its module if it tells one; of an object, its class's."""
     if function is None:
         return "", "block"
     while isinstance(function, (partial, singledispatchmethod)):
         function = function.func
-    named: Any = function if hasattr(function, "__qualname__") else function.__class__
-    return named.__qualname__, f"{named.__module__}.{named.__qualname__}"
+    named: Any = function if _text_in(function, "__qualname__") else function.__class__
+    qualname = _text_in(named, "__qualname__") or type(named).__qualname__
+    bound = _read(named, "__self__")
+    # Of methods written in C, their class tells it.
+    homes = (named, _read(named, "__objclass__"), None if bound is None else type(bound))
+    module = next(filter(None, (_text_in(each, "__module__") for each in homes)), "")
+    return qualname, f"{module}.{qualname}" if module else qualname
+
+
+def _text_in(named: object, attribute: str) -> str:
+    found = _read(named, attribute)
+    return found if isinstance(found, str) else ""
+
+
+def _read(named: object, attribute: str) -> object:
+    """The attribute, None where there is none; what answers for any name may fail in any way."""
+    try:
+        return getattr(named, attribute, None)
+    except Exception:  # noqa: BLE001 - a `__getattr__` of the application
+        return None
 
 
 class Capture:

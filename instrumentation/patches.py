@@ -105,7 +105,10 @@ def _patched_member(member: Member, target: Target) -> list[Patch]:
 
 def _put(owner: Any, name: str, decorated: object) -> Patch:
     before = vars(owner).get(name, _ABSENT)
-    setattr(owner, name, decorated)
+    try:
+        setattr(owner, name, decorated)
+    except (AttributeError, TypeError) as refusal:  # of a class written in C, or one that guards itself
+        raise LookupError(f"{owner!r} does not let {name!r} be replaced") from refusal
     return Patch(owner, name, before, decorated)
 
 

@@ -123,9 +123,17 @@ def _body_of(function: Function) -> Callable[[Function, Probe], Function] | None
     """
     for candidate in (function, getattr(function.__class__, "__call__", None)):  # noqa: B004 - not a test for callability
         for is_kind, body in _BODIES:
-            if is_kind(candidate):
+            if _is_of_kind(candidate, is_kind):
                 return body
     return None
+
+
+def _is_of_kind(candidate: Any, is_kind: Callable[[Any], bool]) -> bool:
+    """Whether it is; what answers for any attribute, and fails, is of none."""
+    try:
+        return is_kind(candidate)
+    except Exception:  # noqa: BLE001 - a `__getattr__` of the application
+        return False
 
 
 def _coroutine_body(function: Function, probe: Probe) -> Function:
