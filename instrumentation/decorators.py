@@ -303,6 +303,6 @@ class TimedDecorator(Decorator):
 
 
 def is_method(member: object) -> bool:
-    """Whether a member of a class or module is a function, or a class or static method."""
+    """Whether a member of a class or module is a function, or makes a method of one."""
     function = function_in(member) if is_a(member, (classmethod, staticmethod)) else member
-    return is_a(function, (FunctionType, _lru_cache_wrapper))
+    return is_a(function, (FunctionType, _lru_cache_wrapper, partialmethod, singledispatchmethod))

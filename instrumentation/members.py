@@ -67,7 +67,7 @@ def _is_class(value: object) -> bool:
 
 
 def _is_use(value: object) -> bool:
-    return callable(value) or is_holder(value)
+    return callable(value) or is_holder(value) or is_method(value)
 
 
 def _everything(owner: Any) -> dict[str, Any]:

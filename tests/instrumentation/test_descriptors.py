@@ -178,6 +178,40 @@ def test_a_single_dispatch_method(telemetry: Telemetry) -> None:
     assert telemetry.names() == ["pay", "pay"]
 
 
+@pytest.mark.parametrize("is_configured", [False, True])
+def test_partial_and_single_dispatch_methods_of_a_class(is_configured: bool, telemetry: Telemetry) -> None:
+    """They are public methods of their class as any other, also where a configuration names them all."""
+
+    class Shop:
+        add_tea = partialmethod(lambda self, sku: sku, "tea")
+
+        @singledispatchmethod
+        def pay(self, with_what: Any) -> str:
+            return "anything"
+
+        @pay.register
+        def _(self, with_what: int) -> str:
+            return "number"
+
+    if is_configured:
+        module = ModuleType("tests_shop")
+        module.__dict__["Shop"] = Shop
+        patches = patched(module, [target_of("tests_shop:Shop.*=timed(Shop)")])
+    else:
+        timed("Shop")(Shop)
+
+    assert (Shop().add_tea(), Shop().pay("x"), Shop().pay(1)) == ("tea", "anything", "number")
+
+    assert telemetry.names() == ["Shop.add_tea", "Shop.pay", "Shop.pay"]
+    if is_configured:
+        for patch in patches:
+            patch.undo()
+        assert {type(vars(Shop)[name]) for name in ("add_tea", "pay")} == {
+            partialmethod,
+            singledispatchmethod,
+        }
+
+
 @pytest.mark.parametrize("target", [5, object()], ids=range(2))
 def test_what_can_not_be_called_is_refused(target: Any) -> None:
     """What cannot work is said at once."""
