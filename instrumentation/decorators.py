@@ -215,7 +215,7 @@ class Decorator:
         self.name = name
         self.asked_by: object = None  # what had it made, where that is not the code itself
         self._probe_for = probe_for
-        self._open: list[_Entry] = []
+        self._open: dict[_Entry, None] = {}  # for its order, and to find any of them at once
 
     def __call__(self, target: Decorated) -> Decorated:
         decorated: Any = self._decorated(target)
@@ -270,14 +270,14 @@ class Decorator:
 
     def _enter(self) -> Any:
         entry = _Entry(self, self._block_probe.start((), {}), _place_of_block())
-        self._open.append(entry)
+        self._open[entry] = None
         _entered.set((*(each for each in _entered.get() if each.is_open), entry))
         return entry.scope
 
     def _exit(self, error: BaseException | None) -> None:
         entry = self._entry_left_at(_place_of_block())
         entry.is_open = False
-        self._open.remove(entry)
+        self._open.pop(entry, None)
         if entry.scope is not None:
             self._block_probe.stop(entry.scope, None, error)
 
@@ -288,7 +288,10 @@ class Decorator:
         Else, as with an ExitStack, the latest that was entered in this context, or anywhere.
         """
         here = [each for each in reversed(_entered.get()) if each.owner is self and each.is_open]
-        latest_first = here + self._open[::-1]
+        for each in here:
+            if each.place == place:
+                return each
+        latest_first = here + list(self._open)[::-1]  # only now: it may be of thousands of tasks
         return next((each for each in latest_first if each.place == place), latest_first[0])
 
 

@@ -297,3 +297,23 @@ def test_braces_in_the_name_of_a_block_stay(telemetry: Telemetry) -> None:
         pass
 
     assert telemetry.names() == ["GET /{id}"]
+
+
+def test_leaving_costs_the_same_however_many_are_open(telemetry_later: Telemetry) -> None:
+    """A run of a block shared by thousands of tasks is left as fast as one shared by a few."""
+    shared = counted("orders")
+
+    def seconds_to_leave_one_of(count: int) -> float:
+        contexts = [copy_context() for _ in range(count)]
+        for each in contexts:
+            each.run(shared.__enter__)
+        seconds = []
+        for each in reversed(contexts):
+            started = time.perf_counter()
+            each.run(shared.__exit__, None, None, None)
+            seconds.append(time.perf_counter() - started)
+        return min(seconds[:100])
+
+    few, many = seconds_to_leave_one_of(100), seconds_to_leave_one_of(20_000)
+
+    assert many < 10 * few
