@@ -62,16 +62,24 @@ def shown(name: str, value: object) -> str | bool | int | float:
     return found if isinstance(found, (str, bool, int, float)) else SHOWING.object_text(str(found))
 
 
-class Site:
-    """The function or the block (`function` is None) that a decorator stands at."""
+# What was said of blocks: the site of one may last for one run of it only.
+_TOLD_OF_BLOCKS: dict[object, object] = {}
+_MOST_TOLD: Final = 1000  # then the oldest is forgotten, and said again
 
-    def __init__(self, name: str | None, function: Callable[..., Any] | None = None) -> None:
+
+class Site:
+    """The function or the block (`function` is None) that a decorator stands at; a block has a place."""
+
+    def __init__(
+        self, name: str | None, function: Callable[..., Any] | None = None, place: object = None
+    ) -> None:
         qualname, code_name = _names_of(function)
         self.function = function
         self.has_given_name = name is not None
         self.name = name if name is not None else qualname
         self.code_name = code_name
-        self._reported: dict[str, object] = {}
+        self._place = place
+        self._reported: dict[object, object] = {} if place is None else _TOLD_OF_BLOCKS
 
     def arguments(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> dict[str, object]:
         """The call's arguments by name, with defaults; those caught by `**` under their own names."""
@@ -107,7 +115,10 @@ class Site:
 
     def _report(self, part: str, error_type: str, hint: str) -> None:
         ticket = object()
-        if self._reported.setdefault(part, ticket) is ticket:  # one step, so only one thread says it
+        told = self._reported.setdefault((part, self.name, self._place), ticket)
+        if told is ticket:  # set and asked in one step, so only one thread says it
+            if len(self._reported) > _MOST_TOLD:
+                self._reported.pop(list(self._reported)[0], None)  # noqa: RUF015 - one step, too
             _logger.warning(
                 "%s of %r (%s) failed with %s%s: "
                 "the call went on without it, more of the same is only counted",

@@ -195,10 +195,11 @@ def _place_of_block() -> Place:
 class _Entry:
     """One run of a block, until it is left."""
 
-    __slots__ = ("is_open", "owner", "place", "scope")
+    __slots__ = ("is_open", "owner", "place", "probe", "scope")
 
-    def __init__(self, owner: Decorator, scope: Any, place: Place) -> None:
+    def __init__(self, owner: Decorator, probe: Probe, scope: Any, place: Place) -> None:
         self.owner = owner
+        self.probe = probe
         self.scope = scope
         self.place = place
         self.is_open = True
@@ -215,6 +216,7 @@ class Decorator:
         self.name = name
         self.asked_by: object = None  # what had it made, where that is not the code itself
         self._probe_for = probe_for
+        self._block_probe: Probe | None = None
         self._open: dict[_Entry, None] = {}  # for its order, and to find any of them at once
 
     def __call__(self, target: Decorated) -> Decorated:
@@ -262,14 +264,17 @@ class Decorator:
     ) -> None:
         self._exit(error)
 
-    @cached_property
-    def _block_probe(self) -> Probe:
+    def _probe_of_block(self, code: CodeType) -> Probe:
         if self.name is None:
             raise TypeError('a block needs a name: with timed("Checkout"): ...')
-        return self._probe_for(Site(self.name))
+        return self._probe_for(Site(self.name, place=(code.co_filename, code.co_firstlineno)))
 
     def _enter(self) -> Any:
-        entry = _Entry(self, self._block_probe.start((), {}), _place_of_block())
+        place = _place_of_block()
+        probe = self._block_probe
+        if probe is None:
+            probe = self._block_probe = self._probe_of_block(place[1])
+        entry = _Entry(self, probe, probe.start((), {}), place)
         self._open[entry] = None
         _entered.set((*(each for each in _entered.get() if each.is_open), entry))
         return entry.scope
@@ -279,7 +284,7 @@ class Decorator:
         entry.is_open = False
         self._open.pop(entry, None)
         if entry.scope is not None:
-            self._block_probe.stop(entry.scope, None, error)
+            entry.probe.stop(entry.scope, None, error)
 
     def _entry_left_at(self, place: Place) -> _Entry:
         """

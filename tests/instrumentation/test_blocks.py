@@ -15,6 +15,7 @@ import pytest
 from opentelemetry import trace
 
 from instrumentation import counted, event, timed
+from instrumentation.captures import _MOST_TOLD, _TOLD_OF_BLOCKS
 from instrumentation.decorators import Decorator, _entered
 
 if TYPE_CHECKING:
@@ -297,6 +298,39 @@ def test_braces_in_the_name_of_a_block_stay(telemetry: Telemetry) -> None:
         pass
 
     assert telemetry.names() == ["GET /{id}"]
+
+
+def test_a_fault_of_a_block_is_said_once(telemetry: Telemetry, caplog: pytest.LogCaptureFixture) -> None:
+    """What is wrong with a block is said once for its name and place, though each run makes a new one."""
+
+    def buy(name: str) -> None:
+        with counted(name, value=-1):
+            pass
+
+    def sell(name: str) -> None:
+        with counted(name, value=-1):
+            pass
+
+    for _ in range(3):
+        buy("once.revenue")
+        buy("once.tips")
+        sell("once.revenue")
+
+    said = [record.getMessage().split(" failed")[0] for record in caplog.records]
+    names = ("revenue", "tips", "revenue")
+    assert said == [f"value of 'once.{name}' (block)" for name in names]
+    assert [each.value for each in telemetry.points()] == [9]
+
+
+def test_what_was_said_of_blocks_is_bounded(telemetry: Telemetry, caplog: pytest.LogCaptureFixture) -> None:
+    """Names without number do not fill the memory: the oldest is forgotten, and said again."""
+    for number in [*range(_MOST_TOLD + 1), _MOST_TOLD, 0]:
+        with counted(f"bounded.{number}", value=-1):
+            pass
+
+    said = [record.getMessage().split("'")[1] for record in caplog.records]
+    assert said == [f"bounded.{number}" for number in [*range(_MOST_TOLD + 1), 0]]
+    assert len(_TOLD_OF_BLOCKS) == _MOST_TOLD
 
 
 def test_leaving_costs_the_same_however_many_are_open(telemetry_later: Telemetry) -> None:
