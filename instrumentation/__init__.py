@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from instrumentation.captures import Call
 from instrumentation.decorators import counted, event, timed
 from instrumentation.redaction import redact
-from instrumentation.visitor import VisitorDetails, current_visitor, set_visitor, visitor
+from instrumentation.visitor import current_visitor, set_visitor, visitor
+from instrumentation.visitor_details import VisitorDetails
 
 if TYPE_CHECKING:
     from instrumentation.auto import instrument_functions, uninstrument

@@ -22,7 +22,8 @@ from typing import Any, TypeAlias, cast
 from opentelemetry.trace import get_current_span
 
 from instrumentation.rt_cookie import COOKIE, browser_session
-from instrumentation.visitor import SITE, VisitorDetails, left, scope_of, stamp_server_span
+from instrumentation.visitor import left, scope_of, stamp_server_span
+from instrumentation.visitor_details import SITE, UNKNOWN, VisitorDetails
 from otel_vendor_exporters.attributes import VISITOR, VisitorScope
 
 # Any, through this module: what WSGI and ASGI pass around is typed by agreement only.
@@ -127,7 +128,7 @@ class WsgiVisitorMiddleware(_Middleware):
             return _both(told, more)
         except Exception as fault:  # noqa: BLE001 - application code
             SITE.report("callback", fault)
-            return told
+            return {**told, "user_id": UNKNOWN}  # it may have been about to tell one
 
 
 class AsgiVisitorMiddleware(_Middleware):
@@ -154,7 +155,7 @@ class AsgiVisitorMiddleware(_Middleware):
             return _both(told, await more if isawaitable(more) else more)
         except Exception as fault:  # noqa: BLE001 - application code
             SITE.report("callback", fault)
-            return told
+            return {**told, "user_id": UNKNOWN}  # it may have been about to tell one
 
 
 _KINDS: Mapping[str, type[_Middleware] | None] = {

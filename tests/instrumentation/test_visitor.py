@@ -7,7 +7,11 @@ import contextvars
 import logging
 import pickle
 from collections.abc import AsyncIterator, Iterator, Mapping
+from datetime import date, datetime
+from decimal import Decimal
+from enum import Enum, IntEnum
 from typing import Any
+from uuid import UUID
 
 import pytest
 from opentelemetry import trace
@@ -16,9 +20,26 @@ from instrumentation import VisitorDetails, current_visitor, set_visitor, visito
 from otel_vendor_exporters.visitor import VisitorSpanProcessor
 from tests.instrumentation.conftest import Telemetry
 
+
+class Plan(Enum):
+    GOLD = "gold"
+
+
+class Size(IntEnum):
+    L = 3
+
+
 DETAILS: tuple[tuple[VisitorDetails, Mapping[str, object]], ...] = (
     ({"user_id": "u-1"}, {"user.id": "u-1"}),
     ({"user_id": 42}, {"user.id": "42"}),
+    (
+        {"user_id": UUID(int=1), "anonymous_id": UUID(int=2), "session_id": UUID(int=3)},
+        {
+            "user.id": "00000000-0000-0000-0000-000000000001",
+            "enduser.pseudo.id": "00000000-0000-0000-0000-000000000002",
+            "session.id": "00000000-0000-0000-0000-000000000003",
+        },
+    ),
     ({"anonymous_id": "a-1"}, {"enduser.pseudo.id": "a-1"}),
     ({"session_id": "s-1"}, {"session.id": "s-1"}),
     (
@@ -43,6 +64,20 @@ DETAILS: tuple[tuple[VisitorDetails, Mapping[str, object]], ...] = (
     (
         {"user_attributes": {"plan": "gold", "tags": ["a", "b"]}},
         {"mparticle.user_attributes.plan": "gold", "mparticle.user_attributes.tags": ("a", "b")},
+    ),
+    (
+        {
+            "user_attributes": {"since": date(2020, 1, 2), "seen": datetime(2020, 1, 2, 3, 4)},
+            "dimensions": {"Total": Decimal("1.50"), "Cart": UUID(int=4), "Plan": Plan.GOLD, "Size": Size.L},
+        },
+        {
+            "mparticle.user_attributes.since": "2020-01-02",
+            "mparticle.user_attributes.seen": "2020-01-02T03:04:00",
+            "mpulse.dimension.Total": "1.50",
+            "mpulse.dimension.Cart": "00000000-0000-0000-0000-000000000004",
+            "mpulse.dimension.Plan": "gold",
+            "mpulse.dimension.Size": 3,
+        },
     ),
     (
         {"consent": {"gdpr.analytics": True, "ccpa.data_sale_opt_out": False}},
@@ -89,8 +124,8 @@ def test_what_does_not_fit_is_left_out_and_said_once(
     assert next(iter(details)) in message
 
 
-def _say(site: object, part: str, fault: Exception) -> None:
-    logging.getLogger("test").warning("%s: %s", part, type(fault).__name__)
+def _say(site: object, part: str, fault: Exception, hint: str) -> None:
+    logging.getLogger("test").warning("%s: %s (%s)", part, type(fault).__name__, hint)
 
 
 def test_an_unknown_detail_names_the_nearest() -> None:

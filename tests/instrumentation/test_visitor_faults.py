@@ -5,13 +5,23 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 
-from instrumentation import VisitorMiddleware, current_visitor, set_visitor, visitor
-from instrumentation.visitor import SITE
+from instrumentation import (
+    EventHandler,
+    VisitorDetails,
+    VisitorMiddleware,
+    current_visitor,
+    set_visitor,
+    visitor,
+)
+from instrumentation.visitor_details import SITE
 from otel_vendor_exporters.attributes import MPARTICLE_USER_ATTRIBUTE_PREFIX
+from otel_vendor_exporters.sandbox import Sandbox
 
 
 class LazyMapping(Mapping[str, Any]):
@@ -139,3 +149,155 @@ def test_a_misspelt_detail_of_the_callback_is_named(
 
     (message,) = caplog.messages
     assert "failed with TypeError (a visitor has no 'user_idd': did you mean user_id?): " in message
+
+
+SOMEONE: VisitorDetails = {
+    "user_id": "u-1",
+    "anonymous_id": "a-1",
+    "page_group": "Cart",
+    "identities": {"email": "a@b.example"},
+    "user_attributes": {"plan": "gold"},
+    "consent": {"gdpr.ads": True},
+}
+ENTERED = {
+    "block": lambda told: _seen_in_block(user_id=told),
+    "anonymous": lambda told: _seen_in_block(anonymous_id=told),
+    "function": lambda told: visitor(user_id=told)(current_visitor)(),
+    "call": lambda told: visitor(lambda _: {"user_id": told})(current_visitor)(),
+    "set_visitor": lambda told: _seen_when_told(user_id=told),
+    "middleware": lambda told: _seen_by_middleware(lambda _: {"user_id": told}),
+}
+FAILING_CALLBACKS: dict[str, Callable[[Any], Any]] = {
+    "raises": lambda call: call.user.id,
+    "a list": lambda _: ["u-2"],
+    "misspelt": lambda _: {"userid": "u-2"},
+}
+
+
+def _seen_in_block(**told: Any) -> Mapping[str, object]:
+    with visitor(**told):
+        return current_visitor()
+
+
+def _seen_when_told(**told: Any) -> Mapping[str, object]:
+    with visitor():
+        set_visitor(**told)
+        return current_visitor()
+
+
+def _seen_by_middleware(of: Callable[[Any], Any]) -> Mapping[str, object]:
+    """What is known within a middleware within another, that told someone."""
+    inner = VisitorMiddleware(lambda environ, start: [current_visitor()], visitor=of)
+    (seen,) = VisitorMiddleware(inner, visitor=lambda _: SOMEONE)({}, None)
+    assert isinstance(seen, Mapping)
+    return seen
+
+
+@pytest.mark.parametrize("enter", ENTERED)
+@pytest.mark.parametrize("bad", [5.0, "", True, b"u-2", object()], ids=str)
+def test_an_id_that_cannot_be_used_is_nobodys(
+    enter: str, bad: object, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing of the visitor around goes on under it; that is said once, and afterwards all is as before."""
+    monkeypatch.setattr(SITE, "_reported", {})
+    with visitor(**SOMEONE):
+        around = current_visitor()
+        seen = [ENTERED[enter](bad) for _ in range(2)]
+        assert current_visitor() == around
+
+    assert seen == [{"mpulse.page_group": "Cart"}] * 2
+    (message,) = caplog.messages
+    assert "a text that is not empty, a whole number or a UUID" in message
+
+
+@pytest.mark.parametrize("kind", FAILING_CALLBACKS)
+def test_a_callback_that_fails_tells_nobody_rather_than_another(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever it was to tell, it was not the visitor around."""
+    monkeypatch.setattr(SITE, "_reported", {})
+    callback = FAILING_CALLBACKS[kind]
+    with visitor(**SOMEONE):
+        seen = visitor(callback, dimensions={"Plan": "gold"})(current_visitor)()
+
+    assert seen == {"mpulse.page_group": "Cart", "mpulse.dimension.Plan": "gold"}
+    assert _seen_by_middleware(callback) == {"mpulse.page_group": "Cart"}
+
+
+def test_what_is_told_with_a_bad_id_is_kept() -> None:
+    """The details told beside it are of that visitor; a good id told of the same user keeps what is known."""
+    bad: Any = 5.0
+    with visitor(**SOMEONE):
+        with visitor(user_id=bad, identities={"email": "c@d.example"}):
+            beside = current_visitor()
+        with visitor(user_id="u-1", anonymous_id=bad):
+            same = current_visitor()
+        with visitor(user_id=bad), visitor(user_id="u-2"):
+            later = current_visitor()
+
+    assert beside == {"user.email": "c@d.example", "mpulse.page_group": "Cart"}
+    assert same == {
+        "user.id": "u-1",
+        "user.email": "a@b.example",
+        "mpulse.page_group": "Cart",
+        "mparticle.user_attributes.plan": "gold",
+        "mparticle.consent.gdpr.ads": True,
+    }
+    assert later == {"user.id": "u-2", "mpulse.page_group": "Cart"}
+
+
+def test_a_session_that_cannot_be_used_is_not_the_one_around() -> None:
+    """Neither its id nor its start go on under it."""
+    bad: Any = 5.0
+    with visitor(session_id="s-1", session_start_unix_ms=5), visitor(session_id=bad):
+        assert current_visitor() == {}
+
+
+def test_of_a_mapping_only_the_bad_entry_is_left_out(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A refusal of consent stays beside a mistake; each mistake is named with its key and type, once."""
+    monkeypatch.setattr(SITE, "_reported", {})
+    told: Any = {
+        "user_attributes": {"plan": "gold", "since": timedelta(1)},
+        "consent": {"gdpr.ads": False, "gdpr.x": "yes", "gdpr.y": 1},
+        "dimensions": {"Country": "DE", 7: "x"},
+    }
+    for _ in range(2):
+        with visitor(**told):
+            known = current_visitor()
+
+    assert known == {
+        "mpulse.dimension.Country": "DE",
+        "mparticle.user_attributes.plan": "gold",
+        "mparticle.consent.gdpr.ads": False,
+    }
+    value = "a text, a number, True, False, a date, a Decimal, a UUID or a list of texts"
+    assert [message.partition(": the call went on")[0] for message in caplog.messages] == [
+        "user_attributes 'since' of 'visitor' (block) failed with TypeError (timedelta: give " + value + ")",
+        "consent 'gdpr.x' of 'visitor' (block) failed with TypeError (str: give True or False)",
+        "consent 'gdpr.y' of 'visitor' (block) failed with TypeError (int: give True or False)",
+        "dimensions of 'visitor' (block) failed with TypeError (a name of type int: give texts)",
+    ]
+
+
+def test_events_go_out_under_the_user_they_were_told_for() -> None:
+    """A job of an administrator that works for users by their UUIDs sends each event for that user."""
+    logger = logging.getLogger("tests.visitor_faults")
+    logger.setLevel(logging.INFO)
+    bad: Any = 5.0
+    with Sandbox() as sandbox:
+        exporters = {"mparticle": dict(sandbox.mparticle_settings)}
+        handler = EventHandler(exporters=exporters, records="events", visitor_attributes="all")
+        logger.addHandler(handler)
+        with visitor(user_id="admin-1", identities={"email": "a@b.example"}):
+            for user in (UUID(int=1), UUID(int=2), bad):
+                with visitor(user_id=user):
+                    logger.info("sent", extra={"event": "Mail sent"})
+        logger.removeHandler(handler)
+        handler.close()
+        users = sandbox.received.mparticle.users
+
+    assert [(user.identities, [event.name for event in user.events]) for user in users] == [
+        ({"customer_id": str(UUID(int=number))}, ["Mail sent"]) for number in (1, 2)
+    ]
