@@ -221,9 +221,17 @@ def _both(told: VisitorDetails, more: Any) -> VisitorDetails:
 
 
 def _cookie_header(scope: Scope) -> str:
-    """The Cookie headers as one: HTTP/2 lets a client send several."""
+    """
+    The Cookie headers as one: HTTP/2 lets a client send several.
+
+    ASGI lets a server give the headers as any iterable: of one that may be read only once, the callback and
+    the application get a list.
+    """
     try:
-        values = [value for name, value in scope.get("headers", ()) if name.lower() == b"cookie"]
+        headers = scope.get("headers", ())
+        if not isinstance(headers, (list, tuple)):
+            headers = scope["headers"] = list(headers)
+        values = [value for name, value in headers if name.lower() == b"cookie"]
         return b"; ".join(values).decode("latin-1")
     except Exception as fault:  # noqa: BLE001 - a server of any make
         SITE.report("cookie", fault)
