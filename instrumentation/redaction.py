@@ -134,10 +134,6 @@ class Secrets:
         """Whether a number of this name is how many secrets there are: max_tokens."""
         return self._names.meaning(name) == "count"
 
-    def told_by(self, text: str) -> bool:
-        """Whether the text of some object shows a secret among its fields."""
-        return self._hidden(text) is not None
-
     def hidden_in(self, text: str) -> str:
         """The text with what stands behind a secret's name hidden: "token=[redacted]"."""
         return self._hidden(text) or text
@@ -172,8 +168,11 @@ def cut(text: str, longest: int) -> str:
 
 def cut_front(text: str, longest: int) -> str:
     """The text, or its last whole lines with a mark: of a traceback, the end tells most."""
-    if len(text) <= longest:
-        return text
+    return text if len(text) <= longest else last_lines(text, longest)
+
+
+def last_lines(text: str, longest: int) -> str:
+    """The last whole lines of a text, behind a mark."""
     kept = text[len(CUT) - longest :]
     return CUT + kept[max(kept.find("\n"), 0) :]
 

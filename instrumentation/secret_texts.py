@@ -36,6 +36,11 @@ _BARE: Final = re.compile(
 )
 # Of an address, to the last @ of its host; and beyond, should the password hold a slash.
 _USER_INFO: Final = re.compile(r"://([^\s/?#\"'<>]*@)([^\s?#\"'<>:,;]{0,256}[^\s?#\"'<>:,;/]@)?")
+# A password that is not quoted as it should be, to its first @: with a / ? # in it, or a quote within a word.
+# Digits behind the colon are a port.
+_RAW_PASSWORD: Final = re.compile(
+    r"://[^\s/?#\"'<>:@\[]*:(?!\d{0,5}(?:[/?\"'<>]|$))(?:(?!://)[^\s\"'<>@]|[\"'<>](?=\w)){1,1024}@"
+)
 _CURL_USER: Final = re.compile(r"((?<!\S)(?:-u|--user)[ =]{0,4}[\"']?[^\s:\"']{1,64}:)[^\s\"']+")
 _OPTION: Final = re.compile(r"(?<!\S)--(?!no-)([a-z][\w-]{0,63})[ \t]{1,8}(?=[^\s-])", re.IGNORECASE)
 _ELEMENT: Final = re.compile(r"(<([\w:.-]{1,64})(?:\s[^<>]{0,256})?>)([^<>]+)(?=</)")
@@ -128,6 +133,7 @@ def _without_credentials(text: str, mark: str) -> str:
     """The text without what needs no name: user and password of an address, Bearer and Basic tokens."""
     if "://" in text and "@" in text:
         text = _USER_INFO.sub(lambda found: f"://{mark}@{_behind_user(found)}", text)
+        text = _RAW_PASSWORD.sub(lambda _: f"://{mark}@", text)
     if "curl" in text.casefold():
         text = _CURL_USER.sub(lambda found: f"{found[1]}{mark}", text)
     text = _BEARER.sub(lambda found: found[1] + (mark if _is_token(found[2]) else found[2]), text)

@@ -23,6 +23,7 @@ from instrumentation.redaction import (
     cut,
     cut_front,
     has_scheme,
+    last_lines,
 )
 
 LONGEST_MESSAGE: Final = 8192
@@ -31,6 +32,8 @@ LONGEST_TEXT: Final = 1024
 LONGEST_NAME: Final = 256
 LONGEST_OBJECT: Final = 256  # the text of an object that is neither text nor number
 MOST_NODES: Final = 1000  # of one value: elements, keys, and those within
+_BEYOND: Final = 1024  # how far behind a cut a text is searched, and before one a traceback
+_BEYOND_STACK: Final = 4096
 _DEEPEST: Final = 8
 _IDENTIFIER: Final = re.compile(r"[\w.-]{1,64}").fullmatch
 _SIGN: Final = re.compile("[=:,%<]").search
@@ -49,7 +52,7 @@ class Showing:
     def text(self, text: str, longest: int = LONGEST_TEXT) -> str:
         """A text, cut, with what stands behind a secret's name hidden: "token=[redacted]"."""
         if len(text) > longest:
-            text = cut(text, longest)
+            return self._beginning(text, longest)
         # Else no name has a value, no option either, nor is there a token without a name.
         if _SIGN(text) or (" " in text and ("--" in text or has_scheme(text))):
             for secrets in self._secrets:
@@ -58,10 +61,9 @@ class Showing:
 
     def stack(self, text: str) -> str:
         """A traceback, its end kept, with secrets hidden."""
-        text = cut_front(text, LONGEST_STACK)
-        for secrets in self._secrets:
-            text = secrets.hidden_in(text)
-        return text
+        if len(text) > LONGEST_STACK:
+            return self._ending(text, LONGEST_STACK)
+        return self._hidden_in(text)
 
     def exception(self, attributes: Mapping[str, str]) -> dict[str, str]:
         """Type, message and traceback of an exception, the latter two with secrets hidden."""
@@ -74,8 +76,32 @@ class Showing:
 
     def object_text(self, text: str) -> str:
         """The text of an object: cut, or redacted as a whole when it tells a secret."""
-        text = cut(text, LONGEST_OBJECT)
-        return REDACTED if any(secrets.told_by(text) for secrets in self._secrets) else text
+        hidden = self._hidden_in(text[: LONGEST_OBJECT + _BEYOND])
+        kept = len(text) if len(text) <= LONGEST_OBJECT else LONGEST_OBJECT - len(CUT)
+        return REDACTED if hidden[:kept] != text[:kept] else cut(text, LONGEST_OBJECT)
+
+    def _hidden_in(self, text: str) -> str:
+        for secrets in self._secrets:
+            text = secrets.hidden_in(text)
+        return text
+
+    def _beginning(self, text: str, longest: int) -> str:
+        """A text, searched beyond its cut: a secret may begin before, and be known by what ends it."""
+        window = text[: longest + _BEYOND]
+        hidden = self.text(window, len(window))
+        if len(window) == len(text):
+            return cut(hidden, longest)
+        sure = max(_end_of_last(REDACTED, hidden), len(hidden) - _BEYOND)
+        return hidden[: min(sure, longest - len(CUT))] + CUT
+
+    def _ending(self, text: str, longest: int) -> str:
+        """The same of the last lines: a value may stand behind the cut, and its name before."""
+        window = text[-longest - _BEYOND_STACK :]
+        hidden = self._hidden_in(window)
+        if len(window) == len(text):
+            return cut_front(hidden, longest)
+        found = hidden.find(REDACTED, 0, _BEYOND_STACK)
+        return last_lines(hidden[found if found >= 0 else _BEYOND_STACK :], longest)
 
     def value(self, name: str, value: object) -> Any:  # Any: OpenTelemetry's AnyValue
         """Text, numbers and bytes as they are, lists and mappings value by value, all else as text, cut."""
@@ -89,7 +115,9 @@ class Showing:
         if isinstance(value, (bool, int, float)) or value is None:
             return value
         if isinstance(value, (bytes, bytearray)):
-            return self.text(bytes(value[: LONGEST_TEXT + 1]).decode("latin-1")).encode("latin-1", "replace")
+            return self.text(bytes(value[: LONGEST_TEXT + _BEYOND + 1]).decode("latin-1")).encode(
+                "latin-1", "replace"
+            )
         if isinstance(value, Mapping):
             return self._mapping(value, depth, budget) if depth < _DEEPEST else CUT
         if isinstance(value, (list, tuple, set, frozenset)):
@@ -135,6 +163,11 @@ class Showing:
         """The first of a pair, if it is a secret's name."""
         name = value.decode("latin-1") if isinstance(value, bytes) else value
         return name if isinstance(name, str) and self.hides(name) else None
+
+
+def _end_of_last(mark: str, text: str) -> int:
+    found = text.rfind(mark)
+    return 0 if found < 0 else found + len(mark)
 
 
 class _Budget:

@@ -8,7 +8,7 @@ from time import thread_time
 import pytest
 
 from instrumentation.redaction import SECRETS, Secrets, anywhere, cut, cut_front
-from instrumentation.showing import LONGEST_MESSAGE, SHOWING, Showing
+from instrumentation.showing import LONGEST_MESSAGE, LONGEST_STACK, SHOWING, Showing
 
 HOSTILE = {
     "one long word": "pwd" * 34_000,
@@ -39,6 +39,9 @@ HOSTILE = {
     "humps": "tokenA" * 17_000 + "=",
     "other names each time": "".join(f"t{number}Token=" for number in range(10_000)),
     "passwords with slashes": "://u:p@" + "x/" * 50_000 + " ://u:p@x/" * 5_000,
+    "raw passwords": "://u:p#" * 14_000 + "@",
+    "a raw password": "://u:" + "p'" * 50_000 + "@",
+    "raw users": "://" + "u" * 90_000 + "://" * 3_000 + ":@",
     "addresses without a host": "://" + "@:" * 50_000 + " ://" * 20_000,
 }
 
@@ -99,6 +102,13 @@ TEXTS = (
     ("https://ghp_S:x-oauth-basic@host", "https://[redacted]@host"),
     ("redis://user:p@S@host:6379", "redis://[redacted]@host:6379"),
     ("postgres://:S@host/shop", "postgres://[redacted]@host/shop"),
+    ("postgres://user:p#S@db/x", "postgres://[redacted]@db/x"),
+    ("redis://:p?S@host, amqp://u:p'S@h/", "redis://[redacted]@host, amqp://[redacted]@h/"),
+    ('"https://u:p<S@h" "mysql://u:p/S@h"', '"https://[redacted]@h" "mysql://[redacted]@h"'),
+    ("http://host:8080/?mail=a@b.example", "http://host:8080/?mail=a@b.example"),
+    ("http://host:8080'a@b.example http://[::1]:80/@b", "http://host:8080'a@b.example http://[::1]:80/@b"),
+    ('{"url":"http://h:80","n":"a@b"}', '{"url":"http://h:80","n":"a@b"}'),
+    ('{"url":"chat://h:x","n":"a@b"}', '{"url":"chat://h:x","n":"a@b"}'),
     ("see https://host/@user and a@b.example", "see https://host/@user and a@b.example"),
     ("a basic understanding, the bearer certificates.", "a basic understanding, the bearer certificates."),
     ("Basic Understanding of Bearer Certificates", "Basic Understanding of Bearer Certificates"),
@@ -228,3 +238,50 @@ def test_long_texts_are_cut_with_a_mark() -> None:
     assert cut("x" * 21, 20) == "x" * 12 + "...[cut]"
     assert cut_front("first line\nsecond\nthird", 20) == "...[cut]\nthird"
     assert cut_front("one\ntwo", 20) == "one\ntwo"
+
+
+URL = "postgres://bob:hunter2secret@db/x"
+
+
+@pytest.mark.parametrize("longest", [64, LONGEST_MESSAGE])
+def test_a_secret_that_is_cut_is_hidden_first(longest: int) -> None:
+    """Wherever the cut falls, nothing of a password is shown, and what stands before it is."""
+    shown = [SHOWING.text("x" * length + " " + URL * 3, longest) for length in range(longest + 10)]
+
+    assert [text for text in shown if "hunter" in text] == []
+    assert {len(text) for text in shown} >= {longest}
+    assert shown[-1] == "x" * (longest - 8) + "...[cut]"
+
+
+def test_a_text_that_fits_without_its_secrets_is_not_cut() -> None:
+    """What is hidden takes no room, and a value without an end leaves the mark."""
+    assert SHOWING.text("token=" + "s" * 1100 + " ok") == "token=[redacted] ok"
+    assert SHOWING.text("token='" + "s " * 500_000) == "token=[redacted]...[cut]"
+
+
+def test_an_object_that_is_cut_within_a_secret_is_hidden() -> None:
+    """An object's text is hidden as a whole for what stands before the cut, and for nothing behind it."""
+
+    class Connection:
+        def __init__(self, pad: int) -> None:
+            self._pad = pad
+
+        def __repr__(self) -> str:
+            return f"Connection({'x' * self._pad} {URL})"
+
+    shown = [SHOWING.value("c", Connection(pad)) for pad in range(300)]
+
+    assert {text for text in shown if "..." not in text} == {"[redacted]"}
+    assert [text for text in shown if "hunter" in text] == []
+    assert shown[-1] == f"Connection({'x' * 237}...[cut]"
+
+
+def test_a_traceback_is_searched_before_it_is_cut() -> None:
+    """A value whose name is cut off is hidden, and the end of the traceback stays."""
+    secret = "password='" + "hunter2 " * 100 + "'"
+    shown = [SHOWING.stack(f"{'a' * 6000}\nb {secret}\n{'x' * pad}\nend") for pad in range(31_700, 32_800, 9)]
+    one_line = SHOWING.stack("Error: password=hunter2" + "x" * LONGEST_STACK)
+
+    assert [text for text in [*shown, one_line] if "hunter2" in text] == []
+    assert {text[-4:] for text in shown} == {"\nend"}
+    assert one_line == "Error: password=[redacted]"
