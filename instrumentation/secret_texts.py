@@ -31,8 +31,21 @@ _AFTER_QUOTE: Final = frozenset(" \t\r\n,;&)}]>.:\\\"'")
 _BLANKS: Final = re.compile(r"\s{0,64}")
 _NESTED: Final = re.compile(r"\"(?:[^\"\\]|\\.)*\"?|'(?:[^'\\]|\\.)*'?|[\[({]|[\])}]", re.DOTALL)
 _REST_OF_LINE: Final = re.compile(r"[^\S\r\n]*([^\r\n]*)")
+# Of a value without quotes, what ends it but a blank: what closes something before a blank or the text's end,
+# a comma or semicolon before the next name, or before the next text in quotes, `&name=`, `</`.
+_END: Final = r"""
+    [,;)}\]>"'\\]{1,16} [.:]? (?:\s|\Z)
+    | [)}\]>"'\\]{0,8} [,;] [\[({"'\\]{0,8} [\w.-]{1,64} (?: = | ["'\\]{1,4} [:=] )
+    | ["'] [)}\]]{0,8} [,;] [\[({\\]{0,8} ["']
+    | & (?:amp;)? [\w.%\[\]-]{1,64} =
+    | </
+"""
 _BARE: Final = re.compile(
-    r"(?:\d[\d-]*(?: \d[\d-]*)+|(?:bearer|basic|digest|token)\s{1,8})?[^\s,;&)}\]]*", re.IGNORECASE
+    rf"""
+    (?: \d[\d-]* (?:\ \d[\d-]*)+ | (?:bearer|basic|digest|token)\s{{1,8}} )?
+    (?: [^\s,;&)}}\]>"'\\<]+ | (?!{_END})\S )*
+    """,
+    re.IGNORECASE | re.VERBOSE,
 )
 # Of an address, to the last @ of its host; and beyond, should the password hold a slash.
 _USER_INFO: Final = re.compile(r"://([^\s/?#\"'<>]*@)([^\s?#\"'<>:,;]{0,256}[^\s?#\"'<>:,;/]@)?")
