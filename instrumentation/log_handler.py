@@ -38,7 +38,6 @@ from instrumentation.log_records import (
     Extras,
     add_code,
     captured_in,
-    event_name_of,
     exception_of,
     extras_of,
     has_exception,
@@ -212,7 +211,7 @@ class EventHandler(logging.Handler):
         if current and (current.get(_SUPPRESS_KEY) or current.get(_PLAIN_SUPPRESS_KEY)):
             return
         extras = extras_of(record)
-        event_name = event_name_of(extras) if extras else None
+        event_name = self._extras.event_name_of(extras) if extras else None
         if self._only_events and event_name is None and not has_exception(record):
             return
         captured = captured_in(record) if CAPTURED in record.__dict__ else None

@@ -17,7 +17,7 @@ from typing import Any, Final
 from opentelemetry._logs import SeverityNumber
 
 from instrumentation.captures import Site
-from instrumentation.redaction import SECRETS, Secrets, anywhere, cut
+from instrumentation.redaction import SECRETS, Secrets, anywhere
 from instrumentation.showing import LONGEST_NAME, MOST_NODES, SHOWING, Showing, exception_attributes
 from otel_vendor_exporters.attributes import VisitorFields
 
@@ -37,7 +37,7 @@ _RESERVED: Final = frozenset(
     }
 )
 _SEVERITY_TEXTS: Final = {"WARNING": "WARN", "CRITICAL": "FATAL"}
-_PLAIN_TYPES: Final = frozenset({str, bool, int, float})
+_PLAIN_TYPES: Final = frozenset({bool, int, float})
 _HIGHEST_LEVEL: Final = 53
 _MOST_REMEMBERED: Final = 4096
 _LAST_LINE: Final = re.compile(r"([A-Za-z_][\w.]*)(?:: (.*))?")
@@ -96,6 +96,7 @@ class Extras:
         more = (redact,) if isinstance(redact, str) else tuple(redact)
         self.showing = Showing(SECRETS, Secrets(*anywhere(more))) if more else SHOWING
         self._open: tuple[int, set[str]] = (0, set())
+        self._event_names: tuple[int, dict[str, str]] = (0, {})
 
     def shown(self, extras: Mapping[str, object]) -> dict[str, Any]:  # Any: OpenTelemetry's AnyValue
         """The extras as attributes; one that cannot be shown is reported and left out."""
@@ -108,17 +109,49 @@ class Extras:
         for name, value in (
             extras.items() if len(extras) <= MOST_NODES else islice(extras.items(), MOST_NODES)
         ):
-            if type(value) in _PLAIN_TYPES and name in known_as_open:
-                found[name] = shown_text(value) if type(value) is str else value
-                continue
+            if name in known_as_open:
+                if type(value) is str:
+                    found[name] = shown_text(value)
+                    continue
+                if type(value) in _PLAIN_TYPES:
+                    found[name] = value
+                    continue
             try:
                 if self._wants(name):
-                    found[name] = self.showing.value(name, value)
-                    if not self.showing.hides(name):
+                    shown_name = shown_text(name, LONGEST_NAME)
+                    found[shown_name] = self.showing.value(name, value)
+                    if shown_name == name and not self.showing.hides(name):
                         known_as_open.add(name)
             except Exception as fault:  # noqa: BLE001 - a name or a value of the application
                 self._site.report("extra", fault)
         return found
+
+    def event_name_of(self, extras: dict[str, Any]) -> str | None:  # Any: as above
+        """The event's name, taken out of the extras; None for a plain record."""
+        name = None
+        for key in EVENT_KEYS:
+            if key in extras:
+                generation, known = self._event_names
+                try:  # remembered, since a search takes longer than the rest
+                    shown = known[extras[key]] if generation == SECRETS.generation else None
+                except (KeyError, TypeError):
+                    shown = None
+                shown = shown or self._shown_event_name(extras[key])
+                if shown:
+                    name = name or shown
+                    del extras[key]
+        return name
+
+    def _shown_event_name(self, name: object) -> str | None:
+        """A name as it may be shown; None for what is none."""
+        if not isinstance(name, str) or not name:
+            return None
+        generation, known = self._event_names
+        if generation != SECRETS.generation or len(known) > _MOST_REMEMBERED:
+            known = {}
+            self._event_names = (SECRETS.generation, known)
+        shown = known[name] = self.showing.text(name, LONGEST_NAME)
+        return shown
 
     def _wants(self, name: str) -> bool:
         is_allowed = self._allowed is None or self._allowed.match(name) is not None
@@ -158,18 +191,6 @@ def severity_text_of(record: logging.LogRecord) -> str:
 def extras_of(record: logging.LogRecord) -> dict[str, Any]:
     """What the application gave as `extra=`."""
     return {name: value for name, value in record.__dict__.items() if name not in _RESERVED}
-
-
-def event_name_of(extras: dict[str, Any]) -> str | None:
-    """The event's name, taken out of the extras; None for a plain record."""
-    name = None
-    for key in EVENT_KEYS:
-        if key in extras:
-            value = extras[key]
-            if isinstance(value, str) and value:
-                name = name or (value if len(value) <= LONGEST_NAME else cut(value, LONGEST_NAME))
-                del extras[key]
-    return name
 
 
 def captured_in(record: logging.LogRecord) -> Captured | None:

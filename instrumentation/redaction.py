@@ -32,7 +32,9 @@ _USUAL: Final = (
     *("*token", "*secret", "*cookie", "cookiejar", "csrf", "xsrf"),
     *("sessionid", "jsessionid", "phpsessid"),  # and not session_id, by which telemetry is joined
     *("*api_key*", "*private_key*", "*access_key*", "*session_key*", "*secret_key*"),
-    *("card", "creditcard", "debitcard", "card_number", "cardno", "cvv", "cvc", "iban", "ssn"),
+    *("*account_key*", "*subscription_key*"),
+    *("card", "creditcard", "debitcard", "card_number", "cardno", "ccnum", "cc_number"),
+    *("cvv", "cvc", "iban", "ssn"),
 )
 _COUNTED: Final = frozenset({"cards", "cookies", "credentials", "passwords", "secrets", "tokens"})
 _HUMP: Final = re.compile("(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z]{2})(?=[A-Z][a-z])")
@@ -56,7 +58,7 @@ class _Names:
         self._meanings: dict[str, Meaning | None] = {}
 
     def may_be_in(self, folded: str) -> bool:
-        """Whether the beginning of a name is in a text in small letters: for a tenth of a search's cost."""
+        """Whether a name may be in a text in small letters: for a tenth of a search's cost."""
         if self._stems is None:
             self._stems = re.compile(_stems_of(self.names) or "(?!)")
         return self._stems.search(folded) is not None
@@ -86,14 +88,18 @@ class _Names:
 
 
 def _stems_of(names: tuple[str, ...]) -> str:
-    """A pattern of the names' first words, by their first letters, which makes it twice as fast."""
-    stems = {words_of(name).split("_")[0] for name in names} - {""}
+    """A pattern of the names however joined, by their first letters, which makes it twice as fast."""
+    stems = {words_of(name) for name in names} - {""}
     shortest = sorted(stem for stem in stems if not any(other in stem for other in stems - {stem}))
     by_letter = groupby(shortest, lambda stem: stem[0])
     return "|".join(
-        f"{re.escape(letter)}(?:{'|'.join(re.escape(stem[1:]) for stem in group)})"
+        f"{re.escape(letter)}(?:{'|'.join(_joined(stem[1:]) for stem in group)})"
         for letter, group in by_letter
     )
+
+
+def _joined(words: str) -> str:
+    return r"[\W_]*".join(map(re.escape, words.split("_")))
 
 
 def _pattern_of(name: str) -> str:

@@ -20,7 +20,7 @@ _LONGEST_NAME: Final = 64
 _NEAR: Final = 64  # how far a secret's value may stand behind what names it
 # What may stand between a name and its value: `=`, `:`, `=>`, `%3D`, or the comma in ("name", "value").
 _SEPARATOR: Final = re.compile(r"[=:]+>?|%3[ad]|(?<=[\"']),(?=\s{0,8}b?\\{0,8}[\"'])", re.IGNORECASE)
-_AFTER_KEY: Final = " \t\r\n\\\"'"
+_AFTER_KEY: Final = " \t\r\n\\\"'\u00a0"
 _KEY: Final = re.compile(r"[\w-]*")
 _PHRASE: Final = re.compile(r"[\w -]*")
 _NAME: Final = re.compile(r"\s{0,64}[bfru]{0,2}\\{0,8}[\"']?([\w.-]{1,64})")  # of a secret, as a value
@@ -59,6 +59,10 @@ _OPTION: Final = re.compile(r"(?<!\S)--(?!no-)([a-z][\w-]{0,63})[ \t]{1,8}(?=[^\
 _ELEMENT: Final = re.compile(r"(<([\w:.-]{1,64})(?:\s[^<>]{0,256})?>)([^<>]+)(?=</)")
 _BEARER: Final = re.compile(r"\b(bearer\s{1,8})([\w.~+/-]{8,}={0,2})", re.IGNORECASE)
 _BASIC: Final = re.compile(r"\b(basic\s{1,8})([a-z0-9+/]{4,}={0,2})", re.IGNORECASE)
+_PRIVATE_KEY: Final = re.compile(
+    r"(-----BEGIN [A-Z0-9 ]{0,32}PRIVATE KEY[A-Z ]{0,8}-----).*?(-----END [A-Z0-9 ]{0,32}PRIVATE KEY|\Z)",
+    re.DOTALL,
+)
 _LONGEST_QUOTE: Final = 9  # with its escapes
 _LONGEST_WORD: Final = 20  # a longer one is a token
 
@@ -80,6 +84,9 @@ def without_values(text: str, meaning_behind: MeaningBehind, mark: str) -> str |
     `meaning_behind` tells secrets' names, given the words in front of them and the name.
     `mark` stands where something was.
     """
+    whole = text
+    if "PRIVATE KEY" in text:
+        text = _PRIVATE_KEY.sub(lambda found: f"{found[1]}{mark}{found[2]}", text)
     parts: list[str] = []
     done = 0  # all before it is in the parts
     key_start = 0
@@ -107,7 +114,7 @@ def without_values(text: str, meaning_behind: MeaningBehind, mark: str) -> str |
     hidden = _without_options(hidden, meaning_behind, mark)
     hidden = _without_elements(hidden, meaning_behind, mark)
     hidden = _without_credentials(hidden, mark)
-    return None if hidden == text else hidden
+    return None if hidden == whole else hidden
 
 
 def _pair_at(text: str, start: int, meaning_behind: MeaningBehind) -> _Pair:

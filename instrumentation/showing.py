@@ -33,8 +33,11 @@ LONGEST_NAME: Final = 256
 LONGEST_OBJECT: Final = 256  # the text of an object that is neither text nor number
 MOST_NODES: Final = 1000  # of one value: elements, keys, and those within
 _BEYOND: Final = 1024  # how far behind a cut a text is searched, and before one a traceback
-_BEYOND_STACK: Final = 4096
+_BEYOND_STACK: Final = 2048
 _DEEPEST: Final = 8
+_FEW: Final = 8
+_CURL_USER: Final = ("-u", "--user")
+_CURL_USER_WITHIN: Final = ("-u", "--user=")  # and the user right behind
 _IDENTIFIER: Final = re.compile(r"[\w.-]{1,64}").fullmatch
 _SIGN: Final = re.compile("[=:,%<]").search
 
@@ -131,23 +134,38 @@ class Showing:
             if not budget.takes_one():
                 found[CUT] = CUT
                 break
-            name = cut(str(key), LONGEST_NAME)
+            name = self.text(str(key), LONGEST_NAME)
             is_hidden = is_secret and name.casefold() in VALUE_KEYS
             found[name] = REDACTED if is_hidden else self._value(name, each, depth + 1, budget)
         return found
 
     def _list(self, value: Any, depth: int, budget: _Budget) -> list[Any]:
-        if isinstance(value, (list, tuple) if depth else tuple) and len(value) == 2:
+        is_ordered = isinstance(value, (list, tuple))
+        if is_ordered and len(value) == 2:
             name = self._name_in(value[0])
             if name is not None:  # ("Authorization", "Bearer ..."), as headers are listed
-                return [name, REDACTED]
+                return [self.text(name, LONGEST_NAME), REDACTED]
         found: list[Any] = []
+        is_curl = is_ordered and any(_is_curl(each) for each in value[:_FEW])
+        before = ""
         for each in value:
             if not budget.takes_one():
                 found.append(CUT)
                 break
-            found.append(self._value("", each, depth + 1, budget))
+            argument = _argument_of(each) if is_ordered else ""
+            if argument and self._is_value_of(before, argument):  # ["--password", "hunter2"]
+                found.append(REDACTED)
+            elif is_curl and (before in _CURL_USER or argument.startswith(_CURL_USER_WITHIN)):
+                found.append(_without_password(argument))
+            else:
+                found.append(self._value("", each, depth + 1, budget))
+            before = argument
         return found
+
+    def _is_value_of(self, option: str, argument: str) -> bool:
+        """Whether a command's argument is the secret that the option before it names."""
+        is_option = option.startswith("--") and not option.startswith("--no-") and "=" not in option
+        return is_option and not argument.startswith("-") and self.hides(option)
 
     def _is_count(self, name: str, value: object) -> bool:
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
@@ -168,6 +186,23 @@ class Showing:
 def _end_of_last(mark: str, text: str) -> int:
     found = text.rfind(mark)
     return 0 if found < 0 else found + len(mark)
+
+
+def _argument_of(value: object) -> str:
+    """What a list of a command's arguments says here; nothing for what is no argument."""
+    if isinstance(value, bytes):
+        return value[:LONGEST_TEXT].decode("latin-1")
+    return value[:LONGEST_TEXT] if isinstance(value, str) else ""
+
+
+def _is_curl(value: object) -> bool:
+    return _argument_of(value).endswith(("curl", "curl.exe"))
+
+
+def _without_password(user: str) -> str:
+    """A user as curl takes it, `name:password`."""
+    name, colon, _password = user.partition(":")
+    return f"{name}:{REDACTED}" if colon else user
 
 
 class _Budget:

@@ -17,6 +17,7 @@ from uuid import UUID
 
 from instrumentation.captures import Site
 from instrumentation.redaction import cut
+from instrumentation.showing import SHOWING
 from otel_vendor_exporters import attributes as names
 from otel_vendor_exporters.attributes import VisitorFields
 
@@ -129,12 +130,21 @@ def _id(value: object) -> str:
 
 
 def _text(value: object) -> str:
+    return _whole_text(value)[:_MOST_TEXT]
+
+
+def _searched_text(value: object) -> str:
+    """For what an application makes of addresses and inputs: "/reset?token=[redacted]"."""
+    return SHOWING.text(_whole_text(value), _MOST_TEXT)
+
+
+def _whole_text(value: object) -> str:
     value = _plain(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     if not isinstance(value, str):
         raise TypeError
-    return value[:_MOST_TEXT]
+    return value
 
 
 def _count(value: object) -> int:
@@ -156,8 +166,8 @@ def _value(value: object) -> object:
     if isinstance(value, (bool, int, float)):
         return value
     if isinstance(value, (list, tuple, set, frozenset)):
-        return tuple(_text(each) for each in islice(value, _MOST_ELEMENTS))
-    return _text(value)
+        return tuple(_searched_text(each) for each in islice(value, _MOST_ELEMENTS))
+    return _searched_text(value)
 
 
 def _plain(value: object) -> object:
@@ -179,6 +189,7 @@ _TEXTS_OF: Final[Sequence[tuple[str, str, Callable[[Any], str]]]] = (  # Any: of
 )
 _ID: Final = _Kind(_id, "a text that is not empty, a whole number or a UUID")
 _TEXT: Final = _Kind(_text, "a text")
+_SEARCHED_TEXT: Final = _Kind(_searched_text, "a text")
 _COUNT: Final = _Kind(_count, "a whole number from 0 on")
 _FLAG: Final = _Kind(_flag, "True or False")
 _VALUE: Final = _Kind(_value, "a text, a number, True, False, a date, a Decimal, a UUID or a list of texts")
@@ -272,8 +283,8 @@ _DETAILS: Final[Mapping[str, tuple[str, _AttributesOf]]] = {
     "session_start_unix_ms": ("session", _one(names.MPULSE_SESSION_START_UNIX_MS, _COUNT)),
     "session_length": ("session", _one(names.MPULSE_SESSION_LENGTH, _COUNT)),
     "session_limited": ("session", _one(names.MPULSE_SESSION_LIMITED, _FLAG)),
-    "page_group": ("page_group", _one(names.MPULSE_PAGE_GROUP, _TEXT)),
-    "ab_test": ("ab_test", _one(names.MPULSE_AB_TEST, _TEXT)),
+    "page_group": ("page_group", _one(names.MPULSE_PAGE_GROUP, _SEARCHED_TEXT)),
+    "ab_test": ("ab_test", _one(names.MPULSE_AB_TEST, _SEARCHED_TEXT)),
     "dimensions": ("dimensions", _many(names.MPULSE_DIMENSION_PREFIX.__add__, _VALUE)),
     "user_attributes": (
         "user_attributes",

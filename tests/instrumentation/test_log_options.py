@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from instrumentation import EventHandler, redact
+from instrumentation import EventHandler, redact, visitor
 from instrumentation.captures import Site
 from instrumentation.log_records import Extras
 from instrumentation.redaction import SECRETS
@@ -106,6 +106,37 @@ def test_secrets_in_extras_and_exceptions_are_hidden(sink: Sink) -> None:
     assert sink.only().body == "pin: [redacted]"
 
 
+def test_secrets_in_names_and_visitors_are_hidden(sink: Sink) -> None:
+    """The event's name, names of attributes, and what the application makes of addresses for the visitor."""
+    logger = logger_to(sink)
+    with visitor(page_group="/reset?token=t-1", dimensions={"Plan": "gold"}, user_id="token=u-1"):
+        for _ in range(2):
+            logger.info("x", extra={"event": "Login token=t-1", "password=p-1": 1, "to": ["--token", "t-1"]})
+
+    for record in sink.told():
+        told = record.log_record
+        assert told.event_name == "Login token=[redacted]"
+        assert {name: value for name, value in (told.attributes or {}).items() if name not in CODE} == {
+            "password=[redacted]": "[redacted]",
+            "to": ("--token", "[redacted]"),
+            "mpulse.page_group": "/reset?token=[redacted]",
+            "mpulse.dimension.Plan": "gold",
+            "user.id": "token=u-1",  # an id is what it is
+        }
+
+
+@pytest.mark.parametrize("value", [7, "", None, ["A"], {"A": 1}], ids=str)
+def test_what_is_no_events_name_is_an_attribute(sink: Sink, value: object) -> None:
+    """Only a text that is not empty names an event; the first name counts."""
+    logger = logger_to(sink)
+    logger.info("x", extra={"event": value})
+    logger.info("x", extra={"event.name": "B", "event": "A"})
+
+    first, second = (each.log_record for each in sink.told())
+    assert (first.event_name, set(first.attributes or {}) - CODE) == (None, {"event"})
+    assert (second.event_name, set(second.attributes or {}) - CODE) == ("B", set())
+
+
 def test_what_a_call_says_is_bounded(sink: Sink) -> None:
     """Of long messages, names, texts and of many attributes, the beginning is told."""
     logger_to(sink).info("x" * 100_000, extra={"event": "E" * 1000})
@@ -121,14 +152,18 @@ def test_names_that_become_secrets_later_are_hidden(sink: Sink, monkeypatch: pyt
     """redact(...) holds for handlers that exist."""
     monkeypatch.setattr(SECRETS, "_names", SECRETS._names)
     logger = logger_to(sink)
-    logger.info("x", extra={"shoe_size": 44})
+    logger.info("x", extra={"shoe_size": 44, "event": "Bought shoe=44"})
     try:
         redact("shoe")
-        logger.info("x", extra={"shoe_size": 44})
+        logger.info("x", extra={"shoe_size": 44, "event": "Bought shoe=44"})
     finally:
         monkeypatch.undo()
         SECRETS.add()
     assert [(each.log_record.attributes or {})["shoe_size"] for each in sink.told()] == [44, "[redacted]"]
+    assert [each.log_record.event_name for each in sink.told()] == [
+        "Bought shoe=44",
+        "Bought shoe=[redacted]",
+    ]
 
 
 # How it is set up
