@@ -83,6 +83,9 @@ def _patched_target(module: ModuleType, target: Target) -> list[Patch]:
     try:
         for member in members(module, target.path):  # anew: the targets before may have replaced some
             patches += _patched_member(member, target)
+    except LookupError as wrong:
+        if not target.has_module_glob:
+            _logger.warning("%s is not instrumented: %s", target, wrong.args[0])
     except Exception:
         _logger.exception("%s is not instrumented", target)
     return patches
