@@ -109,8 +109,13 @@ IMPURE_MODULES = {
 
 # One door for each outside thing.
 DOORS = {
-    "requests": {"otel_vendor_exporters/delivery/transport.py"},
+    "requests": {
+        "otel_vendor_exporters/delivery/callers_line.py",
+        "otel_vendor_exporters/delivery/transport.py",
+    },
     "urllib3": {
+        "otel_vendor_exporters/delivery/answers.py",
+        "otel_vendor_exporters/delivery/callers_line.py",
         "otel_vendor_exporters/delivery/connection.py",
         "otel_vendor_exporters/delivery/transport.py",
     },

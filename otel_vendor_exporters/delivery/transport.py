@@ -7,11 +7,8 @@ one deadline for everything. Whatever happens comes back as a Reply.
 
 from __future__ import annotations
 
-import os
-import re
-import ssl
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from time import monotonic
 from typing import Protocol
@@ -26,26 +23,17 @@ from opentelemetry.context import (
 )
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, Retry
-from urllib3.exceptions import (
-    ClosedPoolError,
-    ConnectTimeoutError,
-    HTTPError,
-    LocationValueError,
-    NameResolutionError,
-    NewConnectionError,
-    ProxyError,
-)
-from urllib3.response import BaseHTTPResponse
-from urllib3.util import SKIP_HEADER
+from urllib3.exceptions import HTTPError
 
+from otel_vendor_exporters.delivery.answers import reply_of
+from otel_vendor_exporters.delivery.callers_line import CallersLine
 from otel_vendor_exporters.delivery.connection import PASSAGE, HangUps, Passage, verbatim
+from otel_vendor_exporters.delivery.failures import chain, is_alert, words_of
 from otel_vendor_exporters.delivery.request import Failure, Reply, Request
 from otel_vendor_exporters.errors import ConfigurationError
 
-MAX_BODY_BYTES = 1024 * 1024
 # Servers close connections they think idle, often after 5 s; a request that meets that moment is ambiguous.
 MAX_IDLE_SECONDS = 4.0
-_CHUNK_BYTES = 16 * 1024
 # Nothing this library sends is to be traced, by any instrumentation of any HTTP layer below.
 _SUPPRESSED = Context(
     {
@@ -126,7 +114,7 @@ class Transport:
 
     def __init__(self, network: Network | None = None, *, session: requests.Session | None = None) -> None:
         self._network = network or Network()
-        self._callers_line = None if session is None else _CallersLine(session)
+        self._callers_line = None if session is None else CallersLine(session)
         self._threads = threading.local()
         self._lock = threading.Lock()
         self._lines: list[_Line] = []
@@ -163,46 +151,6 @@ class Transport:
             with self._lock:
                 self._lines.append(line)
         return line
-
-
-class _CallersLine:
-    """A session that is not ours: every request goes all its way."""
-
-    def __init__(self, session: requests.Session) -> None:
-        self._session = session
-
-    def send(self, request: Request, timeout_seconds: float) -> Reply:
-        deadline = monotonic() + timeout_seconds
-        try:
-            session, url = self._session, request.url
-            # Not its own: mParticle takes a User-Agent for the visitor's, and credentials are the vendor's.
-            headers = {"User-Agent": SKIP_HEADER, **request.headers}
-            auth = _unchanged if "Authorization" in headers else None
-            prepared = session.prepare_request(
-                requests.Request(request.method, url, headers=headers, data=request.body, auth=auth)
-            )
-            way = session.merge_environment_settings(prepared.url or url, {}, True, None, None)
-            # Not Session.send: it reads the answer to a redirect, however long it is.
-            verify, cert, proxies = way["verify"], way["cert"], way["proxies"]
-            response = session.get_adapter(url).send(
-                prepared,
-                stream=True,
-                timeout=timeout_seconds,
-                verify=True if verify is None else verify,
-                cert=cert,
-                proxies=proxies,
-            )
-            return _reply(response.raw, deadline)
-        except (requests.RequestException, HTTPError, OSError, ValueError) as error:
-            not_sent = any(isinstance(one, _NOT_SENT) for one in _chain(error))
-            return Reply(failure=Failure.NOT_SENT if not_sent else Failure.NO_ANSWER, words=_words_of(error))
-
-    def close(self) -> None:
-        self._session.close()
-
-
-def _unchanged(prepared: requests.PreparedRequest) -> requests.PreparedRequest:
-    return prepared
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,11 +212,11 @@ class _Line:
                 preload_content=False,
                 timeout=max(passage.deadline - monotonic(), 0.001),
             )
-            return _reply(response, passage.deadline), None
+            return reply_of(response, passage.deadline), None
         except (requests.RequestException, HTTPError, OSError, ValueError) as error:
-            sent = passage.begun and not any(map(_is_alert, _chain(error)))
+            sent = passage.begun and not any(map(is_alert, chain(error)))
             failure = Failure.NO_ANSWER if sent else Failure.NOT_SENT
-            return Reply(failure=failure, words=_words_of(error)), error
+            return Reply(failure=failure, words=words_of(error)), error
 
     def close(self) -> None:
         self._origins = {}
@@ -298,94 +246,10 @@ class _Line:
         return found
 
 
-_NO_CONTENT = Reply(status=204)
 _NEVER_AGAIN = Retry(total=False, redirect=False)  # made once: it is the same for every request
-
-
-def _reply(response: BaseHTTPResponse, deadline: float) -> Reply:
-    if response.status == 204:  # what mPulse says to every beacon: nothing of it is ever read
-        if not response.closed:
-            response.drain_conn()
-        response.release_conn()
-        return _NO_CONTENT
-    headers = {name.lower(): value for name, value in response.headers.items()}
-    body, whole = _body(response, deadline)
-    return Reply(status=response.status, headers=headers, body=body, truncated=not whole)
-
-
-def _body(response: BaseHTTPResponse, deadline: float) -> tuple[bytes, bool]:
-    """The body up to the bound and the deadline, and whether that was all. A break in it is an end."""
-    body = bytearray()
-    read = getattr(response, "read1", response.read)  # what is there, not what would fill a chunk
-    try:
-        while chunk := read(_CHUNK_BYTES, decode_content=True):
-            body += chunk
-            if len(body) > MAX_BODY_BYTES or monotonic() > deadline:
-                response.close()
-                return bytes(body[:MAX_BODY_BYTES]), False
-    except (HTTPError, OSError):
-        response.close()
-        return bytes(body), False
-    response.release_conn()
-    return bytes(body), True
-
-
-# With a caller's session: nothing has reached the vendor when these come.
-_NOT_SENT = (
-    NewConnectionError,
-    NameResolutionError,
-    ConnectTimeoutError,
-    ClosedPoolError,
-    ProxyError,
-    LocationValueError,
-    requests.exceptions.ConnectTimeout,
-    requests.exceptions.ProxyError,
-    ssl.SSLCertVerificationError,
-    ValueError,  # an address or a header that cannot be
-    FileNotFoundError,  # a certificate file
-)
 
 
 def _is_hang_up(passage: Passage, error: Exception) -> bool:
     """Whether a connection that was kept was closed when the request met it, before any byte of an answer."""
     kept = passage.reused and not passage.heard
-    return kept and any(isinstance(one, ConnectionError) for one in _chain(error))
-
-
-def _is_alert(error: BaseException) -> bool:
-    """TLS 1.3 says only after the first bytes that a client's certificate is not good enough."""
-    return isinstance(error, ssl.SSLError) and "ALERT" in (error.reason or "")
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The error and those that led to it."""
-    seen: set[int] = set()
-    waiting: list[object] = [error]
-    while waiting:
-        one = waiting.pop()
-        if isinstance(one, BaseException) and id(one) not in seen:
-            seen.add(id(one))
-            yield one
-            waiting += [*one.args, getattr(one, "reason", None), one.__cause__, one.__context__]
-
-
-_NO_TUNNEL = re.compile(r"Tunnel connection failed: (\d{3})")  # http.client's words for it
-
-
-def _words_of(error: Exception) -> str:
-    """The failure in a few words: only types, since messages hold URLs, and URLs hold keys."""
-    names = [type(error).__name__]
-    cause: object = error
-    while isinstance(cause, BaseException) and cause.args and isinstance(cause.args[-1], BaseException):
-        cause = cause.args[-1]
-    if cause is error and error.__cause__ is not None:
-        cause = error.__cause__
-    if cause is not error:
-        names.append(type(cause).__name__)
-    if isinstance(cause, ssl.SSLError):
-        names.append((cause.reason or "").replace("_", " ").lower() or "no reason given")
-    elif isinstance(cause, OSError) and cause.errno is not None and cause.errno > 0:
-        names.append(os.strerror(cause.errno))
-    elif tunnel := _NO_TUNNEL.match(str(cause)):
-        names.append(f"answered {tunnel[1]}")
-    return ": ".join(names)
+    return kept and any(isinstance(one, ConnectionError) for one in chain(error))

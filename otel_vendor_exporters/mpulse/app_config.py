@@ -19,8 +19,8 @@ from email.utils import parsedate_to_datetime
 from urllib.parse import quote, urlsplit
 
 from otel_vendor_exporters.addresses import LOOPBACK_HOSTS
+from otel_vendor_exporters.delivery.answers import MAX_BODY_BYTES
 from otel_vendor_exporters.delivery.request import Reply, Request
-from otel_vendor_exporters.delivery.transport import MAX_BODY_BYTES
 from otel_vendor_exporters.mpulse.definitions import Definitions, read_definitions
 from otel_vendor_exporters.mpulse.outside import one_line, text_of
 from otel_vendor_exporters.mpulse.settings import (

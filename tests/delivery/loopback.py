@@ -113,6 +113,11 @@ class Loopback:
         """The address with its scheme, without a slash at the end."""
         return f"{'https' if self.tls else 'http'}://{self.address}"
 
+    def stop_listening(self) -> None:
+        """Refuse new connections; those that are open go on."""
+        _shut(self._listener)
+        self._listener.close()
+
     def close(self) -> None:
         """End all connections and threads."""
         self._closing.set()

@@ -9,8 +9,9 @@ from collections.abc import Callable
 
 import pytest
 
+from otel_vendor_exporters.delivery.answers import MAX_BODY_BYTES
 from otel_vendor_exporters.delivery.request import Failure, Reply, Request
-from otel_vendor_exporters.delivery.transport import MAX_BODY_BYTES, Transport
+from otel_vendor_exporters.delivery.transport import Transport
 from tests.delivery.exchanges import drips, posted, raw, serve
 from tests.delivery.loopback import HANG, RESET, Answer, Line, Loopback, Received, http
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from otel_vendor_exporters.delivery.answers import MAX_BODY_BYTES
 from otel_vendor_exporters.delivery.request import Failure, Reply
-from otel_vendor_exporters.delivery.transport import MAX_BODY_BYTES
 from otel_vendor_exporters.mpulse.app_config import AppConfig, Problem, read_answer, retry_seconds
 from otel_vendor_exporters.mpulse.definitions import Definitions
 from tests.mpulse.example import (

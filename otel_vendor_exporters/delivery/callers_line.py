@@ -1,0 +1,164 @@
+"""
+Caller's line: requests on a session that is not ours. Part of the door to `requests`, under `transport`.
+
+Every request goes all the way of the session, whose adapters may be anybody's code. What it raises is no
+answer, whatever it is; where it was raised tells whether anything had left.
+"""
+
+from __future__ import annotations
+
+import ssl
+import sys
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from time import monotonic
+
+import requests
+from urllib3.exceptions import (
+    ClosedPoolError,
+    ConnectTimeoutError,
+    HTTPError,
+    LocationValueError,
+    NameResolutionError,
+    NewConnectionError,
+    ProxyError,
+)
+from urllib3.response import BaseHTTPResponse
+from urllib3.util import SKIP_HEADER, Retry
+
+from otel_vendor_exporters.delivery.answers import reply_of
+from otel_vendor_exporters.delivery.failures import chain, frames_of, is_alert, words_of
+from otel_vendor_exporters.delivery.request import Failure, Reply, Request
+
+
+class CallersLine:
+    """One for all threads."""
+
+    def __init__(self, session: requests.Session) -> None:
+        self._session = session
+
+    def send(self, request: Request, timeout_seconds: float) -> Reply:
+        """As the transport's."""
+        deadline = monotonic() + timeout_seconds
+        before = sys.exc_info()[1]  # of the application, which may be in the middle of one
+        prepared = None
+        try:
+            prepared = _prepared(self._session, request)
+            response = _sent(self._session, request.url, prepared, timeout_seconds)
+            return reply_of(response, deadline)
+        except BaseException as error:  # anybody's: gevent's Timeout is one, and an adapter may exit
+            if isinstance(error, KeyboardInterrupt) and _is_main_thread():
+                raise
+            return _no_answer(error, before, prepared=prepared is not None)
+
+    def close(self) -> None:
+        """Close the connections of a fork's child, which are the parent's."""
+        self._session.close()
+
+
+_USUAL = (requests.RequestException, HTTPError, OSError, ValueError)
+
+
+def _prepared(session: requests.Session, request: Request) -> requests.PreparedRequest:
+    # Not its own: mParticle takes a User-Agent for the visitor's, and credentials are the vendor's.
+    headers = {"User-Agent": SKIP_HEADER, **request.headers}
+    auth = _unchanged if "Authorization" in headers else None
+    return session.prepare_request(
+        requests.Request(request.method, request.url, headers=headers, data=request.body, auth=auth)
+    )
+
+
+def _unchanged(prepared: requests.PreparedRequest) -> requests.PreparedRequest:
+    return prepared
+
+
+def _sent(
+    session: requests.Session, url: str, prepared: requests.PreparedRequest, timeout_seconds: float
+) -> BaseHTTPResponse:
+    way = session.merge_environment_settings(prepared.url or url, {}, True, None, None)
+    verify = way["verify"]
+    # Not Session.send: it reads the answer to a redirect, however long it is.
+    response = session.get_adapter(url).send(
+        prepared,
+        stream=True,
+        timeout=timeout_seconds,
+        verify=True if verify is None else verify,
+        cert=way["cert"],
+        proxies=way["proxies"],
+    )
+    raw: BaseHTTPResponse = response.raw
+    return raw
+
+
+def _is_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
+def _no_answer(error: BaseException, before: BaseException | None, *, prepared: bool) -> Reply:
+    failure = _failure_of(tuple(chain(error, without=before))) if prepared else Failure.NOT_SENT
+    by_whom = "" if isinstance(error, _USUAL) else "http_session raised "
+    return Reply(failure=failure, words=by_whom + words_of(error))
+
+
+# Where a request is, by the functions of the libraries below. In the first nothing of it has left yet.
+_LIBRARIES = ("urllib3.", "http.client", "requests.adapters")
+_BEFORE = frozenset(
+    {
+        *("cert_verify", "get_connection_with_tls_context", "request_url", "add_headers"),
+        *("_get_conn", "_prepare_proxy", "_validate_conn", "connect", "_new_conn", "_tunnel"),
+        *("putrequest", "putheader"),
+    }
+)
+_SENDERS = ("urllib3.", "http.client")  # an adapter's own `send` is more than sending
+_AFTER = frozenset({"endheaders", "send", "getresponse"})
+# What an adapter of another make says when nothing has left.
+_NOT_SENT = (
+    NewConnectionError,
+    NameResolutionError,
+    ConnectTimeoutError,
+    ClosedPoolError,
+    ProxyError,
+    LocationValueError,
+    requests.exceptions.ConnectTimeout,
+    requests.exceptions.ProxyError,
+    requests.exceptions.InvalidURL,
+    requests.exceptions.InvalidSchema,
+    ssl.SSLCertVerificationError,
+)
+
+
+def _failure_of(errors: Sequence[BaseException]) -> Failure:
+    """
+    Whether anything may have left before these errors: the last, and those that led to it.
+
+    One attempt of several that got as far as sending is enough.
+    """
+    errors = [*errors, *_of_earlier_attempts(errors)]
+    stages = {_stage_of(error) for error in errors}
+    for stage in (Failure.NO_ANSWER, Failure.NOT_SENT):
+        if stage in stages:
+            return stage
+    return Failure.NOT_SENT if any(isinstance(one, _NOT_SENT) for one in errors) else Failure.NO_ANSWER
+
+
+def _of_earlier_attempts(errors: Iterable[BaseException]) -> Iterator[BaseException]:
+    """What urllib3 met before it tried again, where the caller's adapter has it do that."""
+    for frame in (frame for error in errors for frame in frames_of(error)):
+        retries = frame.f_locals.get("retries") if frame.f_code.co_name == "urlopen" else None
+        for attempt in retries.history if isinstance(retries, Retry) else ():
+            yield from chain(attempt.error or _Answered())
+
+
+class _Answered(Exception):  # noqa: N818  it is no error
+    """An earlier attempt had an answer."""
+
+
+def _stage_of(error: BaseException) -> Failure | None:
+    """What was being done when it was raised; None if that is not to be seen."""
+    if is_alert(error):
+        return Failure.NOT_SENT
+    places = [(str(frame.f_globals.get("__name__")), frame.f_code.co_name) for frame in frames_of(error)]
+    if any(name in _BEFORE and module.startswith(_LIBRARIES) for module, name in places):
+        return Failure.NOT_SENT
+    after = any(name in _AFTER and module.startswith(_SENDERS) for module, name in places)
+    return Failure.NO_ANSWER if after or isinstance(error, _Answered) else None

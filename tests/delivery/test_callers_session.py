@@ -1,0 +1,190 @@
+"""A caller's own session on real sockets: whatever it raises is no answer, and where tells what was sent."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+
+import pytest
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3 import Retry
+
+from otel_vendor_exporters.delivery.request import Failure, Reply
+from otel_vendor_exporters.delivery.transport import Transport
+from otel_vendor_exporters.mparticle_analytics import AnalyticsClient, AnalyticsEvent
+from tests.delivery.exchanges import posted, raw, serve
+from tests.delivery.loopback import RESET, Answer, Line, Loopback
+
+
+def sent_to(server: Loopback, session: requests.Session, *, scheme: str = "http") -> Reply:
+    with server, session:
+        return Transport(session=session).send(posted(f"{scheme}://{server.address}"), 2)
+
+
+def test_a_port_that_speaks_no_tls_was_sent_nothing() -> None:
+    """A proxy or server without TLS answers the handshake in plain words: nothing has left."""
+
+    def handle(line: Line) -> None:
+        line.connection.recv(100)
+        line.send(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    reply = sent_to(Loopback(handle), requests.Session(), scheme="https")
+
+    assert reply == Reply(failure=Failure.NOT_SENT, words="SSLError: SSLError: wrong version number")
+
+
+def reset(line: Line) -> None:
+    line.connection.recv(100)
+    line.reset()
+
+
+def say_nothing(line: Line) -> None:
+    line.hang()
+
+
+@pytest.mark.parametrize("handle", [reset, say_nothing])
+def test_a_handshake_that_breaks_off_was_sent_nothing(handle: Callable[[Line], None]) -> None:
+    """TLS that ends or stalls before it begins has let nothing through."""
+    with Loopback(handle) as server, requests.Session() as session:
+        reply = Transport(session=session).send(posted(f"https://{server.address}"), 0.5)
+
+    assert reply.failure is Failure.NOT_SENT
+
+
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 abc OK\r\n\r\n", b"", b"SSH-2.0-OpenSSH_9.6\r\n"])
+def test_an_answer_that_is_none_is_ambiguous(answer: bytes) -> None:
+    """The request has arrived, whatever was said to it: sending it again could count it twice."""
+    reply = sent_to(raw(answer), requests.Session())
+
+    assert reply.failure is Failure.NO_ANSWER
+
+
+def test_a_certificate_file_that_is_not_there_lets_nothing_leave() -> None:
+    """The session's adapter raises before it connects."""
+    session = requests.Session()
+    session.verify = "/nowhere/ca.pem"
+
+    reply = sent_to(serve(Answer(204)), session, scheme="https")
+
+    assert reply.failure is Failure.NOT_SENT
+
+
+# What is the caller's
+
+
+class Ended(BaseException):
+    """As gevent's Timeout: no Exception."""
+
+
+class Faulty(HTTPAdapter):
+    """Raises the first time."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self.errors = [error]
+
+    def send(self, *args: object, **options: object) -> requests.Response:
+        if self.errors:
+            raise self.errors.pop()
+        return super().send(*args, **options)  # type: ignore[arg-type]  # as they came
+
+
+def session_with(adapter: HTTPAdapter) -> requests.Session:
+    session = requests.Session()
+    session.mount("http://", adapter)
+    return session
+
+
+FOREIGN = [KeyError("s3cret"), MemoryError(), Ended(), SystemExit(1), KeyboardInterrupt()]
+
+
+@pytest.mark.parametrize("error", FOREIGN[:4], ids=lambda error: type(error).__name__)
+def test_what_an_adapter_raises_is_no_answer(error: BaseException) -> None:
+    """Nobody knows what it had done by then; its type is told, its words are not."""
+    reply = sent_to(serve(Answer(204)), session_with(Faulty(error)))
+
+    words = f"http_session raised {type(error).__name__}"
+    assert reply == Reply(failure=Failure.NO_ANSWER, words=words)
+
+
+def test_an_interrupt_from_the_terminal_goes_through() -> None:
+    """It is the user's, who wants the program to end."""
+    with pytest.raises(KeyboardInterrupt):
+        sent_to(serve(Answer(204)), session_with(Faulty(KeyboardInterrupt())))
+
+
+@pytest.mark.parametrize("error", FOREIGN, ids=lambda error: type(error).__name__)
+def test_the_sender_goes_on_after_an_adapters_fault(
+    error: BaseException, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What was under way is decided by `duplicates`, what follows is sent, and the fault is said once."""
+    with serve(Answer(200, body=b"{}")) as server, session_with(Faulty(error)) as session:
+        settings = {"api_key": "k", "base_url": server.url, "duplicates": "avoid"}
+        with AnalyticsClient(**settings, http_session=session) as client:
+            receipts = [client.track(AnalyticsEvent("Bought", user), timeout_seconds=5) for user in "ab"]
+
+    assert [(one.delivered, dict(one.dropped)) for one in receipts] == [(0, {"ambiguous": 1}), (1, {})]
+    assert caplog.text.count(f"not delivering (http_session raised {type(error).__name__})") == 1
+
+
+def test_a_request_that_the_session_cannot_prepare_was_not_sent() -> None:
+    """Its own way to sign requests comes before anything leaves."""
+
+    def refuse(prepared: requests.PreparedRequest) -> requests.PreparedRequest:
+        raise LookupError
+
+    session = requests.Session()
+    session.auth = refuse
+
+    assert sent_to(serve(Answer(204)), session).failure is Failure.NOT_SENT
+
+
+def test_an_error_of_the_application_is_not_the_sessions() -> None:
+    """A call in the middle of handling an error is judged by its own alone."""
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        address = nobody.getsockname()[1]
+
+    try:
+        requests.get(f"http://127.0.0.1:{address}", timeout=1)
+    except requests.ConnectionError:
+        reply = sent_to(serve(Answer(204)), session_with(Faulty(KeyError())))
+
+    assert reply.failure is Failure.NO_ANSWER
+
+
+@pytest.mark.parametrize(
+    ("first", "failure"),
+    [(RESET, Failure.NO_ANSWER), (Answer(503), Failure.NO_ANSWER), (None, Failure.NOT_SENT)],
+    ids=["reset", "answered", "refused"],
+)
+def test_a_session_that_tries_again_is_judged_by_all_its_attempts(
+    first: Answer | None, failure: Failure
+) -> None:
+    """A last attempt that was refused does not undo a first one that arrived."""
+    retry = Retry(total=1, allowed_methods=None, status_forcelist=[503], backoff_factor=0)
+    adapter = HTTPAdapter(max_retries=retry)
+
+    with serve(Answer(204)) as server:
+        url = server.url
+    if first is None:
+        reply = Transport(session=session_with(adapter)).send(posted(url), 2)
+    else:
+        reply = sent_to(once(first), session_with(adapter))
+
+    assert reply.failure is failure
+
+
+def once(answer: Answer) -> Loopback:
+    """Answers one request; by then nobody listens any more."""
+
+    def handle(line: Line) -> None:
+        line.request()
+        server.stop_listening()
+        if answer.reset:
+            line.reset()
+        else:
+            line.answer(Answer(answer.status, {"Connection": "close"}))
+
+    server = Loopback(handle)
+    return server
