@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from time import monotonic
 
 import requests
+from urllib3.connection import HTTPConnection
 from urllib3.exceptions import (
     ClosedPoolError,
     ConnectTimeoutError,
@@ -27,6 +28,7 @@ from urllib3.response import BaseHTTPResponse
 from urllib3.util import SKIP_HEADER, Retry
 
 from otel_vendor_exporters.delivery.answers import reply_of
+from otel_vendor_exporters.delivery.connection import HangUps
 from otel_vendor_exporters.delivery.failures import chain, frames_of, is_alert, words_of
 from otel_vendor_exporters.delivery.request import Failure, Reply, Request
 
@@ -36,6 +38,8 @@ class CallersLine:
 
     def __init__(self, session: requests.Session) -> None:
         self._session = session
+        self._hang_ups = HangUps()
+        self._kept: set[str] = set()  # origins to which a connection may be open
 
     def send(self, request: Request, timeout_seconds: float) -> Reply:
         """As the transport's."""
@@ -45,15 +49,39 @@ class CallersLine:
         try:
             prepared = _prepared(self._session, request)
             response = _sent(self._session, request.url, prepared, timeout_seconds)
-            return reply_of(response, deadline)
+            return self._reply(request, response, deadline)
         except BaseException as error:  # anybody's: gevent's Timeout is one, and an adapter may exit
             if isinstance(error, KeyboardInterrupt) and _is_main_thread():
                 raise
-            return _no_answer(error, before, prepared=prepared is not None)
+            return self._no_answer(request, error, before, prepared=prepared is not None)
 
     def close(self) -> None:
         """Close the connections of a fork's child, which are the parent's."""
         self._session.close()
+
+    def _reply(self, request: Request, response: BaseHTTPResponse, deadline: float) -> Reply:
+        origin = _origin_of(request.url)
+        if self._hang_ups.are_likely(origin):
+            _keep_no_longer(response)
+        else:
+            self._kept.add(origin)
+        return reply_of(response, deadline)
+
+    def _no_answer(
+        self, request: Request, error: BaseException, before: BaseException | None, *, prepared: bool
+    ) -> Reply:
+        errors = tuple(chain(error, without=before))
+        failure = _failure_of(errors) if prepared else Failure.NOT_SENT
+        if failure is Failure.NO_ANSWER:
+            self._note(_origin_of(request.url), errors)
+        by_whom = "" if isinstance(error, _USUAL) else "http_session raised "
+        return Reply(failure=failure, words=by_whom + words_of(error))
+
+    def _note(self, origin: str, errors: Iterable[BaseException]) -> None:
+        """Which connection it was the session does not say; that of a first request is no kept one."""
+        if origin in self._kept and any(isinstance(one, ConnectionError) for one in errors):
+            self._kept.discard(origin)
+            self._hang_ups.note(origin)
 
 
 _USUAL = (requests.RequestException, HTTPError, OSError, ValueError)
@@ -90,14 +118,20 @@ def _sent(
     return raw
 
 
+def _origin_of(url: str) -> str:
+    return url[: url.find("/", url.find("//") + 2)]
+
+
 def _is_main_thread() -> bool:
     return threading.current_thread() is threading.main_thread()
 
 
-def _no_answer(error: BaseException, before: BaseException | None, *, prepared: bool) -> Reply:
-    failure = _failure_of(tuple(chain(error, without=before))) if prepared else Failure.NOT_SENT
-    by_whom = "" if isinstance(error, _USUAL) else "http_session raised "
-    return Reply(failure=failure, words=by_whom + words_of(error))
+def _keep_no_longer(response: BaseHTTPResponse) -> None:
+    """Let the connection end with this answer, which is read yet: the socket stays open for it."""
+    connection = response.connection
+    if isinstance(connection, HTTPConnection) and connection.sock is not None:
+        sock, connection.sock = connection.sock, None  # as its own `close` does
+        sock.close()
 
 
 # Where a request is, by the functions of the libraries below. In the first nothing of it has left yet.

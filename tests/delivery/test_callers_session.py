@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import requests
@@ -14,7 +16,8 @@ from otel_vendor_exporters.delivery.request import Failure, Reply
 from otel_vendor_exporters.delivery.transport import Transport
 from otel_vendor_exporters.mparticle_analytics import AnalyticsClient, AnalyticsEvent
 from tests.delivery.exchanges import posted, raw, serve
-from tests.delivery.loopback import RESET, Answer, Line, Loopback
+from tests.delivery.loopback import RESET, Answer, Line, Loopback, http
+from tests.delivery.test_kept_connections import hangs_up_on_the_second
 
 
 def sent_to(server: Loopback, session: requests.Session, *, scheme: str = "http") -> Reply:
@@ -188,3 +191,47 @@ def once(answer: Answer) -> Loopback:
 
     server = Loopback(handle)
     return server
+
+
+# Connections that are kept
+
+
+def test_a_server_that_hangs_up_costs_a_session_one_request() -> None:
+    """Once it has closed a kept connection under a request, each has one of its own, as without a session."""
+    with hangs_up_on_the_second([], lambda line: None) as server, requests.Session() as session:
+        transport = Transport(session=session)
+        statuses = [transport.send(posted(server.url, b"%d" % number), 5).status for number in range(8)]
+
+    assert (statuses, server.connections) == ([200, 0, 200, 200, 200, 200, 200, 200], 7)
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_connection_that_is_not_kept_gives_its_whole_answer(
+    scheme: str, tls: ssl.SSLContext, certificate: Path
+) -> None:
+    """Its last answer is read to the end, however long, and nothing stays open."""
+    body = b"x" * 300_000
+    answers = iter([Answer(200), RESET, *[Answer(200, body=body)] * 2, Answer(204), Answer(200)])
+
+    with (
+        Loopback(http(lambda request: next(answers)), tls=tls if scheme == "https" else None) as server,
+        requests.Session() as session,
+    ):
+        session.verify, session.trust_env = str(certificate), False
+        transport = Transport(session=session)
+        replies = [transport.send(posted(server.url), 5) for _ in range(6)]
+
+    assert [reply.status for reply in replies] == [200, 0, 200, 200, 204, 200]
+    assert [reply.body for reply in replies[2:4]] == [body, body]
+    assert server.connections == 5
+
+
+def test_a_first_request_that_is_reset_is_no_reason_to_keep_none() -> None:
+    """Only a connection that was open before can have been closed as idle."""
+    answers = iter([RESET, Answer(200), Answer(200), Answer(200)])
+
+    with Loopback(http(lambda request: next(answers))) as server, requests.Session() as session:
+        transport = Transport(session=session)
+        statuses = [transport.send(posted(server.url), 5).status for _ in range(4)]
+
+    assert (statuses, server.connections) == ([0, 200, 200, 200], 2)
