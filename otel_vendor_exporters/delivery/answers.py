@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from http.client import SWITCHING_PROTOCOLS
 from time import monotonic
 
 from urllib3.exceptions import HTTPError
 from urllib3.response import BaseHTTPResponse
 
-from otel_vendor_exporters.delivery.request import Reply
+from otel_vendor_exporters.delivery.request import Failure, Reply
 
 MAX_BODY_BYTES = 1024 * 1024
 _CHUNK_BYTES = 16 * 1024
@@ -21,9 +22,19 @@ def reply_of(response: BaseHTTPResponse, deadline: float) -> Reply:
             response.drain_conn()
         response.release_conn()
         return _NO_CONTENT
+    if response.status < 200:
+        return _without_end(response)
     headers = {name.lower(): value for name, value in response.headers.items()}
     body, whole = _body(response, deadline)
     return Reply(status=response.status, headers=headers, body=body, truncated=not whole)
+
+
+def _without_end(response: BaseHTTPResponse) -> Reply:
+    """What is said in advance is no answer; the answer is not to be taken for that to the next request."""
+    response.close()
+    if response.status == SWITCHING_PROTOCOLS:  # an end of HTTP, which nobody asked for
+        return Reply(status=response.status)
+    return Reply(failure=Failure.NO_ANSWER, words=f"HTTP {response.status} in place of an answer")
 
 
 def _body(response: BaseHTTPResponse, deadline: float) -> tuple[bytes, bool]:

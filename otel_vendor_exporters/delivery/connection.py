@@ -12,7 +12,7 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
-from http.client import HTTPMessage, HTTPResponse
+from http.client import CONTINUE, SWITCHING_PROTOCOLS, HTTPMessage, HTTPResponse
 from time import monotonic
 from typing import Any
 
@@ -177,6 +177,12 @@ class _Answer(HTTPResponse):
         self.headers = self.msg = HTTPMessage()
         self.chunked, self.length, self.will_close = False, 0, False
         self.close()  # there is no body
+
+    def _read_status(self) -> tuple[str, int, str]:
+        """Whatever a server says in advance ("103 Early Hints") is passed over, as `begin` does with 100."""
+        version, status, reason = super()._read_status()  # type: ignore[misc]  # typeshed has it not
+        in_advance = CONTINUE < status < 200 and status != SWITCHING_PROTOCOLS
+        return version, CONTINUE if in_advance else status, reason
 
 
 def _is_plain_204(head: bytes) -> bool:

@@ -18,6 +18,7 @@ from otel_vendor_exporters.mparticle_analytics import AnalyticsClient, Analytics
 from tests.delivery.exchanges import posted, raw, serve
 from tests.delivery.loopback import RESET, Answer, Line, Loopback, http
 from tests.delivery.test_kept_connections import hangs_up_on_the_second
+from tests.delivery.test_transport import EARLY, says_in_advance
 
 
 def sent_to(server: Loopback, session: requests.Session, *, scheme: str = "http") -> Reply:
@@ -71,6 +72,16 @@ def test_a_certificate_file_that_is_not_there_lets_nothing_leave() -> None:
     reply = sent_to(serve(Answer(204)), session, scheme="https")
 
     assert reply.failure is Failure.NOT_SENT
+
+
+def test_what_is_said_in_advance_is_no_answer() -> None:
+    """urllib3 takes it for one: the true one would be read as that to the next request."""
+    with says_in_advance(EARLY) as server, requests.Session() as session:
+        transport = Transport(session=session)
+        replies = [transport.send(posted(server.url, body), 5) for body in (b"1", b"2")]
+
+    words = "HTTP 103 in place of an answer"
+    assert (replies, server.connections) == ([Reply(failure=Failure.NO_ANSWER, words=words)] * 2, 2)
 
 
 # What is the caller's

@@ -13,7 +13,7 @@ from opentelemetry.context import _SUPPRESS_HTTP_INSTRUMENTATION_KEY, _SUPPRESS_
 
 from otel_vendor_exporters.delivery.request import Failure, Reply, Request
 from otel_vendor_exporters.delivery.transport import Transport
-from tests.delivery.exchanges import posted, raw, serve
+from tests.delivery.exchanges import drips, posted, raw, serve
 from tests.delivery.loopback import HANG, RESET, Answer, Line, Loopback, Received, http
 
 # Forking with threads, which newer versions of Python warn of, is what these tests are about.
@@ -65,6 +65,8 @@ NO_CONTENT = b"HTTP/1.1 204 No Content\r\nDate: Sat, 21 Nov 2026 10:00:00 GMT\r\
         ((NO_CONTENT[:7], NO_CONTENT[7:]), 1),
         ((NO_CONTENT[:-2], NO_CONTENT[-2:]), 1),
         ((b"HTTP/1.1 100 Continue\r\n\r\n" + NO_CONTENT,), 1),
+        ((b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", NO_CONTENT), 1),
+        ((b"HTTP/1.1 102 Processing\r\n\r\n" * 3, b"HTTP/1.1 100 Continue\r\n\r\n", NO_CONTENT), 1),
         ((NO_CONTENT[:-2] + b"connection: Keep-Alive\r\n\r\n",), 1),
         ((NO_CONTENT[:-2] + b"Content-Length: 0\r\n\r\n",), 1),
         ((NO_CONTENT[:-2] + b"Connection: close\r\n\r\n",), 2),
@@ -85,6 +87,48 @@ def test_every_form_of_204_is_one(transport: Transport, pieces: tuple[bytes, ...
         replies = [transport.send(posted(server.url), 5) for _ in range(2)]
 
     assert (replies, server.connections) == ([Reply(status=204)] * 2, connections)
+
+
+EARLY = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+
+
+def says_in_advance(words: bytes) -> Loopback:
+    """Says them, then answers with the request's own body."""
+
+    def handle(line: Line) -> None:
+        while (request := line.request()) is not None:
+            line.send(words)
+            time.sleep(0.02)  # so that it travels alone
+            line.answer(Answer(200, body=request.body))
+
+    return Loopback(handle)
+
+
+def test_what_is_said_in_advance_is_not_the_answer(transport: Transport) -> None:
+    """The answer to a request is the one that ends it, and none is left over for the next."""
+    with says_in_advance(EARLY) as server:
+        replies = [transport.send(posted(server.url, body), 5) for body in (b"1", b"2")]
+
+    assert [(reply.status, reply.body) for reply in replies] == [(200, b"1"), (200, b"2")]
+    assert server.connections == 1
+
+
+def test_words_in_advance_without_end_have_the_one_deadline(transport: Transport) -> None:
+    """They are no answer, however many."""
+    with drips(b"", EARLY) as server:
+        began = time.monotonic()
+        reply = transport.send(posted(server.url), 0.3)
+        took = time.monotonic() - began
+
+    assert (reply.failure, took < 0.6) == (Failure.NO_ANSWER, True)
+
+
+def test_a_protocol_nobody_asked_for_ends_its_connection(transport: Transport) -> None:
+    """After a 101 the connection speaks something else: the next request has another one."""
+    with serve(Answer(101)) as server:
+        statuses = [transport.send(posted(server.url), 5).status for _ in range(2)]
+
+    assert (statuses, server.connections) == ([101, 101], 2)
 
 
 def test_each_thread_has_its_connection_until_closed(transport: Transport) -> None:
