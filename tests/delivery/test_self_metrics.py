@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from opentelemetry.metrics import _internal as metrics_global
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import HistogramDataPoint, InMemoryMetricReader
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SpanExportResult
 
 from otel_vendor_exporters.delivery.self_metrics import SelfMetrics
+from otel_vendor_exporters.mpulse import MPulseSpanExporter
+from otel_vendor_exporters.sandbox import Sandbox
 
 
 @pytest.fixture
@@ -97,3 +103,55 @@ def test_is_silent_by_default(
     metrics.end(metrics.begin(1), 1, "error")
 
     assert reported(reader) == {}
+
+
+class Failing:
+    """A meter provider of which `get_meter`, or what its instruments do, raises."""
+
+    def __init__(self, works: tuple[str, ...] = ()) -> None:
+        self._works = works
+
+    def __getattr__(self, name: str) -> Any:
+        def call(*args: object, **options: object) -> Failing:
+            if name not in self._works and not name.startswith("create_"):
+                raise RuntimeError("words of a foreign package")
+            return self
+
+        return call
+
+
+@pytest.mark.parametrize("works", [(), ("get_meter",)], ids=["get_meter", "instruments"])
+def test_a_meter_provider_that_fails_costs_no_record(
+    works: tuple[str, ...], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The export goes on, and what fails is said once, by its type."""
+    with Sandbox() as sandbox:
+        provider = Failing(works)
+        exporter = MPulseSpanExporter(**sandbox.mpulse_settings, meter_provider=provider)  # type: ignore[arg-type]  # as far as it goes
+        spans = [ReadableSpan("Checkout", context=None, start_time=1, end_time=2)]
+        results = [exporter.export(spans) for _ in range(2)]
+        exporter.shutdown()
+
+    counts = exporter.ledger()
+    assert (results, counts.seen, counts.balanced) == ([SpanExportResult.SUCCESS] * 2, 2, True)
+    said = [record.message for record in caplog.records if "meter provider" in record.message]
+    assert [line.split(": ", 1)[1] for line in said] == [
+        "the meter provider fails (RuntimeError); otel.sdk.exporter.* metrics are missing"
+    ]
+
+
+def test_an_instrument_that_fails_leaves_the_others_right(
+    provider: MeterProvider, reader: InMemoryMetricReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was never counted as in flight is not taken from what is."""
+    metrics = SelfMetrics("test_exporter", "span", provider, enabled=False)
+    with monkeypatch.context() as broken:
+        broken.setattr(type(metrics._inflight), "add", Failing().add)
+        begun = metrics.begin(5)
+
+    metrics.end(begun, 5, None)
+
+    assert reported(reader) == {
+        ("otel.sdk.exporter.span.exported", "{span}", None): 5,
+        ("otel.sdk.exporter.operation.duration", "s", None): 1,
+    }
