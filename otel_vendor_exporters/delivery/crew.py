@@ -10,6 +10,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+from otel_vendor_exporters.delivery import reentry
+
 
 class Crew:
     """The owner holds `lock` when it calls anything here."""
@@ -19,6 +21,7 @@ class Crew:
         self._work = work
         self._name = name
         self._threads: list[threading.Thread] = []
+        self._begun: set[threading.Thread] = set()
 
     def __len__(self) -> int:
         return len(self._threads)
@@ -36,14 +39,30 @@ class Crew:
 
     def _start(self) -> bool:
         """Whether one more could be started."""
-        thread = threading.Thread(target=self._work, name=self._name, daemon=True)
+        thread = threading.Thread(target=self._run, name=self._name, daemon=True)
         self._threads.append(thread)
+        is_starting = False
         self._lock.release()
         try:
             thread.start()
+            is_starting = True
         except RuntimeError:  # the interpreter is going down
-            self._threads.remove(thread)
             return False
         finally:
             self._lock.acquire()
+            if not is_starting and thread not in self._begun:
+                self._threads.remove(thread)
         return True
+
+    def _run(self) -> None:
+        """
+        The work of one thread, which is of the crew in any case now.
+
+        A signal handler that raises while `threading` starts a thread may leave one that never gets here.
+        """
+        thread = threading.current_thread()
+        with reentry.scope, self._lock:
+            self._begun.add(thread)
+            if thread not in self._threads:
+                self._threads.append(thread)
+        self._work()
