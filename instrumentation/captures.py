@@ -26,6 +26,7 @@ from instrumentation.guarded_logger import GuardedLogger
 from instrumentation.redaction import REDACTED, cut
 from instrumentation.showing import LONGEST_NAME, MOST_NODES, SHOWING, type_name
 from otel_vendor_exporters.attributes import DECORATORS_SCOPE
+from otel_vendor_exporters.interrupts import let_through
 
 SCOPE: Final = DECORATORS_SCOPE
 RESULT: Final = "result"
@@ -108,8 +109,10 @@ class Site:
         """
         Say once that a part of the instrumentation failed here, and count it every time.
 
-        The message names the type only, and our own hint: the fault's own words may hold user data.
+        The message names the type only, and our own hint: the fault's own words may hold user data. What a
+        signal handler of the application raised is none of ours, and raised again.
         """
+        let_through(fault)
         with Working():  # logging and counting call the application's handlers and readers
             self._report(part, type_name(fault), hint)
 

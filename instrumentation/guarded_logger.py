@@ -11,6 +11,8 @@ import logging
 import sys
 from contextlib import suppress
 
+from otel_vendor_exporters.interrupts import let_through
+
 _OUR_FRAMES = 3  # between the line that says something and logging itself
 
 
@@ -45,6 +47,7 @@ class GuardedLogger:
 
     def _tell(self, fault: Exception) -> None:
         """Say so once, where logging itself tells of its handlers' errors."""
+        let_through(fault)
         if self._is_fault_told or not logging.raiseExceptions:
             return
         self._is_fault_told = True

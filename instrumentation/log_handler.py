@@ -46,6 +46,7 @@ from instrumentation.log_records import (
 )
 from instrumentation.showing import LONGEST_MESSAGE
 from otel_vendor_exporters.attributes import VISITOR, VisitorScope, visitor_fields
+from otel_vendor_exporters.interrupts import let_through
 
 Records = Literal["all", "events"]
 Exporters: TypeAlias = (
@@ -129,7 +130,8 @@ class EventHandler(logging.Handler):
         """Tell the record if the filters let it through. No lock: an exporter may be a slow one."""
         try:
             kept = self.filter(record)
-        except Exception:  # noqa: BLE001 - a filter of the application
+        except Exception as fault:  # noqa: BLE001 - a filter of the application
+            let_through(fault)
             self.handleError(record)
             return False
         if kept:
@@ -147,6 +149,7 @@ class EventHandler(logging.Handler):
             if logger is not None and not (record.name in self._common and _is_of_sending(record)):
                 self._tell(logger, record)
         except Exception as fault:  # noqa: BLE001 - a message, an argument, a provider: anybody's code
+            let_through(fault)
             _depth.now = _DEEPEST
             with suppress(Exception):  # printing where no stack is left fails, too
                 self.handleError(record)

@@ -25,6 +25,7 @@ from instrumentation.redaction import (
     has_scheme,
     last_lines,
 )
+from otel_vendor_exporters.interrupts import let_through
 
 LONGEST_MESSAGE: Final = 8192
 LONGEST_STACK: Final = 32_768
@@ -240,5 +241,6 @@ def words_of(error: BaseException) -> str:
     """What the exception says; nothing if that fails."""
     try:
         return str(error)
-    except Exception:  # noqa: BLE001 - an exception of the application, with a __str__ of its own
+    except Exception as fault:  # noqa: BLE001 - an exception of the application, with a __str__ of its own
+        let_through(fault)
         return ""

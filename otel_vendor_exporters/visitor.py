@@ -24,6 +24,7 @@ from opentelemetry.sdk._logs import LogRecordProcessor
 from opentelemetry.sdk.trace import SpanProcessor
 
 from otel_vendor_exporters.attributes import VISITOR, visitor_fields
+from otel_vendor_exporters.interrupts import let_through
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -113,6 +114,7 @@ class _Faults:
         self._said = False
 
     def say(self, fault: Exception) -> None:
+        let_through(fault)
         if not self._said:
             self._said = True
             with suppress(Exception):  # a filter of the application may raise, and has been heard of then

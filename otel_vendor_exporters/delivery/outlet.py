@@ -8,7 +8,7 @@ nothing touches a socket. Any thread may call anything, at any time, also during
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Protocol
 
@@ -16,9 +16,10 @@ from opentelemetry.metrics import MeterProvider
 
 from otel_vendor_exporters.delivery import reentry
 from otel_vendor_exporters.delivery.clock import is_duration
-from otel_vendor_exporters.delivery.ledger import Counts
+from otel_vendor_exporters.delivery.ledger import Counts, Ledger
 from otel_vendor_exporters.delivery.self_metrics import SelfMetrics
 from otel_vendor_exporters.delivery.sender import Delivery
+from otel_vendor_exporters.interrupts import is_interrupt
 
 
 class Destination(Protocol):
@@ -29,6 +30,19 @@ class Destination(Protocol):
 
     def release(self, timeout_seconds: float) -> None:
         """Leave: send what waits within the deadline; the last user ends the destination."""
+
+
+class Seen:
+    """What an export has told the ledger of its records. For one thread."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self.records = 0
+
+    def __call__(self, mapped: int, ignored: Mapping[str, int], left_out: Mapping[str, int]) -> None:
+        """As `Ledger.saw`."""
+        self._ledger.saw(mapped, ignored, left_out)
+        self.records += mapped + sum(ignored.values())
 
 
 class Outlet:
@@ -55,8 +69,12 @@ class Outlet:
         self._leaves = reentry.Once()
         self._tells_end = reentry.Once()
 
-    def export(self, records: int, keep: Callable[[], bool]) -> bool:
-        """Map and keep so many records by calling `keep`; whether everything that could be mapped is kept."""
+    def export(self, records: int, keep: Callable[[Seen], bool]) -> bool:
+        """
+        Map and keep so many records by calling `keep`; whether everything that could be mapped is kept.
+
+        `keep` tells what it is given what became of the records.
+        """
         if reentry.is_inside():
             reentry.do_later(partial(self._export, records, keep))
             return True
@@ -67,20 +85,31 @@ class Outlet:
             reentry.come_out()
             raise
 
-    def _export(self, records: int, keep: Callable[[], bool]) -> bool:
+    def _export(self, records: int, keep: Callable[[Seen], bool]) -> bool:
         if not self._open:
             return self._too_late(records)
-        began = self._metrics.begin(records)
+        begun = self._metrics.begin(records)
+        seen = Seen(self._destination.delivery.ledger)
         error: str | None = None
         try:
-            if not keep():
+            if not keep(seen):
                 error = "already_shutdown"
-        except Exception as fault:  # telemetry never hurts the application, whatever is wrong with us
-            self._logger.exception("%s: a fault in this library; %d records ignored", self._vendor, records)
-            self._destination.delivery.ledger.saw(0, {"internal_error": records})
+        except BaseException as fault:  # noqa: BLE001  raised again if it is not ours
             error = type(fault).__qualname__
-        self._metrics.end(began, records, error)
+            self._miss(fault, records - seen.records)
+        finally:
+            self._metrics.end(begun, records, error)
         return error is None
+
+    def _miss(self, fault: BaseException, records: int) -> None:
+        """A fault of ours never hurts the application; what interrupts it is its own, and raised again."""
+        ledger = self._destination.delivery.ledger
+        if not isinstance(fault, Exception) or is_interrupt(fault):
+            ledger.saw(0, {"interrupted": records})
+            raise fault
+        text = "%s: a fault in this library; %d records ignored"
+        self._logger.error(text, self._vendor, records, exc_info=fault)
+        ledger.saw(0, {"internal_error": records})
 
     def _too_late(self, records: int) -> bool:
         self._destination.delivery.ledger.saw(0, {"already_shutdown": records})

@@ -19,6 +19,7 @@ from functools import partial
 from typing import TypeVar
 
 from otel_vendor_exporters.delivery.lifetime import no_fork
+from otel_vendor_exporters.interrupts import let_through
 
 R = TypeVar("R")
 _logger = logging.getLogger("otel_vendor_exporters")
@@ -117,5 +118,6 @@ def within(action: Callable[[], R]) -> R:
 def _told(action: Callable[[], object]) -> None:
     try:
         action()
-    except Exception:
+    except Exception as fault:
+        let_through(fault)
         _logger.exception("a call from a signal handler or finalizer came to nothing")

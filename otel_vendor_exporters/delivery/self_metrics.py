@@ -20,6 +20,7 @@ from opentelemetry.metrics import MeterProvider, get_meter_provider
 
 from otel_vendor_exporters import __version__
 from otel_vendor_exporters.errors import ConfigurationError
+from otel_vendor_exporters.interrupts import let_through
 
 _UNITS = {"span": "{span}", "log": "{log_record}", "metric_data_point": "{data_point}"}
 _logger = logging.getLogger("otel_vendor_exporters")
@@ -88,6 +89,7 @@ class SelfMetrics:
         try:
             report()
         except Exception as fault:  # noqa: BLE001  anybody's meter provider
+            let_through(fault)
             if not self._said:
                 self._said = True
                 text = "%s: the meter provider fails (%s); otel.sdk.exporter.* metrics are missing"

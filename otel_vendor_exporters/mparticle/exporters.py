@@ -15,7 +15,7 @@ from opentelemetry.sdk._logs.export import LogRecordExporter, LogRecordExportRes
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-from otel_vendor_exporters.delivery.outlet import Outlet, ThroughOutlet
+from otel_vendor_exporters.delivery.outlet import Outlet, Seen, ThroughOutlet
 from otel_vendor_exporters.delivery.self_metrics import check_meter_provider
 from otel_vendor_exporters.mparticle.batching import Sealed, seal
 from otel_vendor_exporters.mparticle.client import destination_for
@@ -78,13 +78,12 @@ class _Feeder:
 
     def export(self, records: int, mapped: Callable[[], Mapped]) -> bool:
         """Whether everything that could be mapped is kept."""
-        return self.outlet.export(records, lambda: self._keep(mapped()))
+        return self.outlet.export(records, lambda seen: self._keep(mapped(), seen))
 
-    def _keep(self, mapped: Mapped) -> bool:
+    def _keep(self, mapped: Mapped, seen: Seen) -> bool:
         sealed = self._sealed(mapped)
         left = mapped.without(sealed.lost)
-        ledger = self._destination.delivery.ledger
-        ledger.saw(left.records, left.ignored, left.left_out + sealed.left_out)
+        seen(left.records, left.ignored, left.left_out + sealed.left_out)
         return not sealed.batches or self._destination.keep(sealed.batches)
 
     def _sealed(self, mapped: Mapped) -> Sealed:

@@ -19,6 +19,7 @@ from opentelemetry.trace import SpanKind
 from otel_vendor_exporters import attributes as names
 from otel_vendor_exporters.delivery.echoes import IS_ECHO, is_echo
 from otel_vendor_exporters.errors import EncodingError
+from otel_vendor_exporters.interrupts import let_through
 from otel_vendor_exporters.mparticle.composing import Composer, by_glob
 from otel_vendor_exporters.mparticle.ids import is_uuid, span_uuid, uuids_from
 from otel_vendor_exporters.mparticle.kinds import CONTEXT, CRASH, CUSTOM, NETWORK, SESSION_START, Kind, Told
@@ -259,9 +260,10 @@ class EventMapping:
 
 def _reason(error: Exception) -> str:
     """Why a record is ignored: a field that did not fit, or something nobody foresaw."""
-    return (
-        f"unfit:{error.field}" if isinstance(error, EncodingError) else f"unreadable:{type(error).__name__}"
-    )
+    if isinstance(error, EncodingError):
+        return f"unfit:{error.field}"
+    let_through(error)
+    return f"unreadable:{type(error).__name__}"
 
 
 def _own_id(own: dict[str, object], ids: Iterator[str]) -> str:

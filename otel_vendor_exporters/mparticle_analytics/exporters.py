@@ -15,7 +15,7 @@ from opentelemetry.sdk._logs.export import LogRecordExporter, LogRecordExportRes
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-from otel_vendor_exporters.delivery.outlet import Outlet, ThroughOutlet
+from otel_vendor_exporters.delivery.outlet import Outlet, Seen, ThroughOutlet
 from otel_vendor_exporters.delivery.self_metrics import check_meter_provider
 from otel_vendor_exporters.mparticle_analytics.client import Destination, destination_for
 from otel_vendor_exporters.mparticle_analytics.mapping import EventMapping, Mapped
@@ -37,7 +37,9 @@ class MParticleAnalyticsLogExporter(ThroughOutlet, LogRecordExporter):
 
     def export(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:
         """Keep the records that are events; SUCCESS when all of them are kept."""
-        kept = self._outlet.export(len(batch), lambda: _keep(self._destination, self._mapped(batch)))
+        kept = self._outlet.export(
+            len(batch), lambda seen: _keep(self._destination, self._mapped(batch), seen)
+        )
         return LogRecordExportResult.SUCCESS if kept else LogRecordExportResult.FAILURE
 
     def _mapped(self, records: Sequence[ReadableLogRecord]) -> Mapped:
@@ -58,7 +60,9 @@ class MParticleAnalyticsSpanExporter(ThroughOutlet, SpanExporter):
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Keep the events of the spans; SUCCESS when all of them are kept."""
-        kept = self._outlet.export(len(spans), lambda: _keep(self._destination, self._mapped(spans)))
+        kept = self._outlet.export(
+            len(spans), lambda seen: _keep(self._destination, self._mapped(spans), seen)
+        )
         return SpanExportResult.SUCCESS if kept else SpanExportResult.FAILURE
 
     def _mapped(self, spans: Sequence[ReadableSpan]) -> Mapped:
@@ -83,7 +87,7 @@ def _outlet(
     )
 
 
-def _keep(destination: Destination, mapped: Mapped) -> bool:
+def _keep(destination: Destination, mapped: Mapped, seen: Seen) -> bool:
     destination.project.tell_of_ids(mapped.ignored["unusable_user_id"])
-    destination.delivery.ledger.saw(mapped.records, mapped.ignored, mapped.left_out)
+    seen(mapped.records, mapped.ignored, mapped.left_out)
     return not mapped.units or destination.keep(mapped.units)

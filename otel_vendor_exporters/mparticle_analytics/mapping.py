@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from otel_vendor_exporters import attributes as names
 from otel_vendor_exporters.delivery.echoes import IS_ECHO, is_echo
+from otel_vendor_exporters.interrupts import let_through
 from otel_vendor_exporters.mparticle_analytics.context import Context
 from otel_vendor_exporters.mparticle_analytics.properties import Properties
 from otel_vendor_exporters.mparticle_analytics.settings import AnalyticsSettings
@@ -259,6 +260,7 @@ class EventMapping:
 
 
 def _unfit(fault: Exception) -> str:
+    let_through(fault)
     return f"unfit:{type(fault).__name__}"
 
 

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from math import isfinite
 
+from otel_vendor_exporters.interrupts import let_through
+
 MOST_CHARACTERS = 255  # of ids, names and values; UTF-16 units, which is what a Java server counts
 MOST_PROPERTIES = 200  # not documented
 SURELY_SHORT = MOST_CHARACTERS // 2  # no character takes more than two units
@@ -184,7 +186,8 @@ def _text_of_other(value: object, left_out: Counter[str], shown: Shown | None) -
     """What the application's own classes say of themselves, if they can."""
     try:
         text = str(value)
-    except Exception:  # noqa: BLE001  it is the application's code, and telemetry never hurts it
+    except Exception as fault:  # noqa: BLE001  it is the application's code, and telemetry never hurts it
+        let_through(fault)
         return _none("no_text", left_out)
     return _cut(text if shown is None else shown(text), "value_cut", left_out)
 

@@ -32,6 +32,7 @@ from otel_vendor_exporters.delivery.spool import MemorySpool, Spool
 from otel_vendor_exporters.delivery.spool_writing import Disk
 from otel_vendor_exporters.delivery.transport import transport_for
 from otel_vendor_exporters.errors import EncodingError
+from otel_vendor_exporters.interrupts import let_through
 from otel_vendor_exporters.mpulse import budget
 from otel_vendor_exporters.mpulse.app import App
 from otel_vendor_exporters.mpulse.budget import SAMPLED_OUT
@@ -250,7 +251,8 @@ def _attributes_of(
         return {}
     try:
         pairs = dict(dimensions.items())  # type: ignore[attr-defined]  # whatever it is
-    except Exception:  # noqa: BLE001  it is none, or raises when it is looked at
+    except Exception as error:  # noqa: BLE001  it is none, or raises when it is looked at
+        let_through(error)
         left_out["dimension"] += 1
         return {}
     if definitions is not None and not definitions.sends_undefined:

@@ -26,7 +26,7 @@ from opentelemetry.sdk.metrics.export import (
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-from otel_vendor_exporters.delivery.outlet import Outlet, ThroughOutlet
+from otel_vendor_exporters.delivery.outlet import Outlet, Seen, ThroughOutlet
 from otel_vendor_exporters.delivery.self_metrics import check_meter_provider
 from otel_vendor_exporters.mpulse.client import Destination, destination_for
 from otel_vendor_exporters.mpulse.contexts import Contexts
@@ -60,7 +60,9 @@ class MPulseSpanExporter(ThroughOutlet, SpanExporter):
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Keep the spans that are timers; SUCCESS when all of them are kept."""
-        kept = self._outlet.export(len(spans), lambda: _keep(self._destination, self._mapped(spans), "timer"))
+        kept = self._outlet.export(
+            len(spans), lambda seen: _keep(self._destination, self._mapped(spans), "timer", seen)
+        )
         return SpanExportResult.SUCCESS if kept else SpanExportResult.FAILURE
 
     def _mapped(self, spans: Sequence[ReadableSpan]) -> Mapped:
@@ -93,7 +95,7 @@ class MPulseMetricExporter(ThroughOutlet, MetricExporter):
         """Keep the readings of metrics the app defines; SUCCESS when all of them are kept."""
         kept = self._outlet.export(
             _count_points(metrics_data),
-            lambda: _keep(self._destination, self._mapped(metrics_data), "metric"),
+            lambda seen: _keep(self._destination, self._mapped(metrics_data), "metric", seen),
         )
         return MetricExportResult.SUCCESS if kept else MetricExportResult.FAILURE
 
@@ -120,7 +122,7 @@ def _outlet(
     )
 
 
-def _keep(destination: Destination, mapped: Mapped, kind: str) -> bool:
+def _keep(destination: Destination, mapped: Mapped, kind: str, seen: Seen) -> bool:
     """Count what was mapped and keep its units; `kind` is what mPulse calls one in its definitions."""
     app, ledger = destination.app, destination.delivery.ledger
     if mapped.undefined:
@@ -128,7 +130,7 @@ def _keep(destination: Destination, mapped: Mapped, kind: str) -> bool:
         app.tell_undefined(mapped.undefined.keys() - mapped.either, kind)
         app.tell_undefined(mapped.either, "metric or timer")
     app.tell_unfit(mapped.unfit, mapped.no_timings)
-    ledger.saw(mapped.records, mapped.ignored, mapped.left_out)
+    seen(mapped.records, mapped.ignored, mapped.left_out)
     if mapped.session_limited:
         ledger.accept(mapped.session_limited)
         ledger.drop("session_limited", mapped.session_limited)

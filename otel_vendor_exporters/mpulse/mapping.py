@@ -15,6 +15,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, TypeAlias
 
 from otel_vendor_exporters import attributes as names
+from otel_vendor_exporters.interrupts import let_through
 from otel_vendor_exporters.mpulse.budget import SAMPLED_OUT
 from otel_vendor_exporters.mpulse.contexts import Contexts
 from otel_vendor_exporters.mpulse.definitions import Definitions
@@ -84,7 +85,8 @@ def timings_from(
     given = (definitions, timers, contexts, process_session, keeps)
     try:
         _add_timings(mapped, spans, *given)
-    except Exception:  # noqa: BLE001  one span is malformed: each by itself, so that the others are sent
+    except Exception as error:  # noqa: BLE001  one span is malformed: each by itself, so that the others are sent
+        let_through(error)
         mapped = Mapped()
         for span in spans:
             _add_span(mapped, span, given)

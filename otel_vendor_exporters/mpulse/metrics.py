@@ -23,6 +23,7 @@ from opentelemetry.sdk.metrics.export import (
 from opentelemetry.sdk.resources import Resource
 
 from otel_vendor_exporters.attributes import DECORATORS_SCOPE
+from otel_vendor_exporters.interrupts import let_through
 from otel_vendor_exporters.mpulse.contexts import Contexts
 from otel_vendor_exporters.mpulse.definitions import Definitions
 from otel_vendor_exporters.mpulse.increments import Increments
@@ -172,8 +173,8 @@ class MetricMapping:
                 series = stream, told(point.attributes)
                 if wrong_with(point) is None and self._increments.has_room_for(series):
                     self._new_in(metric, point, series)
-            except Exception:  # noqa: BLE001, PERF203, S112  it is counted as undefined, whatever it is
-                continue
+            except Exception as error:  # noqa: BLE001, PERF203  it is counted as undefined, whatever it is
+                let_through(error)
 
     def _stream(self, metric: Metric, given: str, resource: Resource, scope: object) -> object:
         """Whose points they are, as a key."""

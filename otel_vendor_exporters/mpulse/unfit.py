@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from otel_vendor_exporters.interrupts import let_through
 from otel_vendor_exporters.mpulse.definitions import Definitions
 from otel_vendor_exporters.mpulse.told_once import ToldOnce
 from otel_vendor_exporters.mpulse.wire import MOST_DIGITS, MOST_MILLISECONDS
@@ -73,12 +74,14 @@ def attribute_of(thing: object, name: str) -> object:
     """An attribute of what may be anything; None if asking for it raises, too."""
     try:
         return getattr(thing, name, None)
-    except Exception:  # noqa: BLE001  the caller counts the thing as unreadable
+    except Exception as error:  # noqa: BLE001  the caller counts the thing as unreadable
+        let_through(error)
         return None
 
 
 def unreadable(error: Exception) -> str:
     """The ledger's reason for what raised that."""
+    let_through(error)
     return f"{UNREADABLE}:{type(error).__name__}"
 
 
