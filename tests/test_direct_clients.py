@@ -69,6 +69,22 @@ def test_any_number_is_a_time(sandbox: Sandbox, vendor: str, seconds: float, wai
 
 
 @pytest.mark.parametrize("vendor", CLIENTS)
+def test_every_client_can_be_flushed(sandbox: Sandbox, vendor: str) -> None:
+    """What was sent without waiting has arrived when that returns True; False says it took too long."""
+    client_class, settings, send = CLIENTS[vendor]
+
+    with client_class(**settings(sandbox), timeout=5) as client:
+        send(client, timeout_seconds=0)
+        all_sent, delivered = client.flush(), client.ledger().delivered
+        sandbox.become(vendor, "503")
+        send(client, timeout_seconds=0)
+        in_time = client.flush(timeout_seconds=0.2)
+        sandbox.become(vendor, "well")
+
+    assert (all_sent, delivered, in_time) == (True, 1, False)
+
+
+@pytest.mark.parametrize("vendor", CLIENTS)
 def test_closing_takes_no_exception_either(sandbox: Sandbox, vendor: str) -> None:
     """A client that is closed with what is no time has sent what waited."""
     client_class, settings, send = CLIENTS[vendor]

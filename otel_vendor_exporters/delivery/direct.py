@@ -41,6 +41,16 @@ class DirectClient(Generic[D]):
         self._tells_no_time = reentry.Once()
         atexit.register(self.close)
 
+    def flush(self, timeout_seconds: float | None = None) -> bool:
+        """
+        Wait until nothing waits, at most `timeout` (or `timeout_seconds`); True when so.
+
+        False at once when the vendor is not to be asked again in time, and for a signal handler or finalizer
+        that comes in during another call.
+        """
+        flush = partial(self._destination.delivery.flush, self._seconds(timeout_seconds))
+        return reentry.call(flush, later=bool, meanwhile=False)
+
     def ledger(self) -> Counts:
         """What became of everything sent to this account by this process."""
         return reentry.within(self._destination.delivery.ledger.counts)

@@ -174,11 +174,6 @@ class AnalyticsClient(DirectClient[Destination]):
         """Have Analytics delete this user's data for ever; else as `suppress`."""
         return self._remove(user_id, Delete(user_id).unit(), timeout_seconds)
 
-    def flush(self, timeout_seconds: float | None = None) -> bool:
-        """Wait until nothing waits; False when the deadline came first."""
-        flush = partial(self._destination.delivery.flush, self._seconds(timeout_seconds))
-        return reentry.call(flush, later=bool, meanwhile=False)
-
     def _remove(self, user_id: str, unit: Unit, timeout_seconds: float | None) -> Removal:
         def removal(timeout_seconds: float | None) -> Removal:
             removed = self._destination.silence(user_id)
