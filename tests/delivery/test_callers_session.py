@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from urllib3 import Retry
 from otel_vendor_exporters.delivery.request import Failure, Reply
 from otel_vendor_exporters.delivery.transport import Transport
 from otel_vendor_exporters.mparticle_analytics import AnalyticsClient, AnalyticsEvent
-from tests.delivery.exchanges import posted, raw, serve
+from tests.delivery.exchanges import drips, posted, raw, serve
 from tests.delivery.loopback import RESET, Answer, Line, Loopback, http
 from tests.delivery.test_kept_connections import hangs_up_on_the_second
 from tests.delivery.test_transport import EARLY, says_in_advance
@@ -202,6 +203,39 @@ def once(answer: Answer) -> Loopback:
 
     server = Loopback(handle)
     return server
+
+
+# Certificates
+
+
+@pytest.mark.parametrize(("trust_env", "failure"), [(True, Failure.NOT_SENT), (False, None)])
+def test_the_environments_certificates_go_before_a_sessions_own(
+    trust_env: bool,
+    failure: Failure | None,
+    tls: ssl.SSLContext,
+    certificate: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """That is the rule of requests, unless the session does without the environment."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", requests.utils.DEFAULT_CA_BUNDLE_PATH)
+    session = requests.Session()
+    session.verify, session.trust_env = str(certificate), trust_env
+
+    reply = sent_to(Loopback(http(lambda request: Answer(204)), tls=tls), session, scheme="https")
+
+    assert reply.failure is failure
+
+
+def test_a_server_that_drips_its_head_holds_up_no_shutdown() -> None:
+    """A session's request goes on as long as the server likes; nobody waits for it longer than asked."""
+    with drips(b"HTTP/1.1 200 OK\r\n", b"X: y\r\n") as server, requests.Session() as session:
+        client = AnalyticsClient(api_key="k", base_url=server.url, http_session=session, timeout=1)
+        began = time.monotonic()
+        receipt = client.track(AnalyticsEvent("Bought", "u"), timeout_seconds=0.3)
+        client.close(0.3)
+        took, in_flight = time.monotonic() - began, client.ledger().in_flight
+
+    assert (receipt.waiting, in_flight, took < 1.5) == (1, 1, True)
 
 
 # Connections that are kept
