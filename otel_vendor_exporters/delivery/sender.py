@@ -8,27 +8,25 @@ Rule: whatever a reply, a fault or a signal does, every item ends in exactly one
 
 from __future__ import annotations
 
-import logging
-import random
 import threading
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Generic
 
-from otel_vendor_exporters.delivery import lifetime, policy, reentry
+from otel_vendor_exporters.delivery import lifetime, reentry
 from otel_vendor_exporters.delivery.backlog import Backlog
 from otel_vendor_exporters.delivery.clock import AgeClock, Clock
 from otel_vendor_exporters.delivery.crew import Crew
+from otel_vendor_exporters.delivery.deciding import Deciding
 from otel_vendor_exporters.delivery.ledger import Ledger
 from otel_vendor_exporters.delivery.notices import Notices
 from otel_vendor_exporters.delivery.pace import REPACK_AFTER_SECONDS, Pace
 from otel_vendor_exporters.delivery.rate import Rate
 from otel_vendor_exporters.delivery.ready import Ready
-from otel_vendor_exporters.delivery.request import Item, Outcome, Parcel, Reply, Request, Ticket, U, Verdict
+from otel_vendor_exporters.delivery.request import Item, Parcel, Reply, Request, Ticket, U
 from otel_vendor_exporters.delivery.spool import Spool
 from otel_vendor_exporters.delivery.transport import Transport
-from otel_vendor_exporters.delivery.vendor import Callbacks, Packed, Vendor, is_divisible
+from otel_vendor_exporters.delivery.vendor import Callbacks, Packed, Vendor
 
 __all__ = ["Delivery", "Packed", "Vendor"]
 
@@ -79,6 +77,9 @@ class Delivery(Generic[U]):
         self._news = threading.Condition(self._lock)  # callers of flush, wait_for and shutdown wait here
         self._backlog = Backlog(self._vendor.name, self._make_spool(), self.ledger, self._notices)
         self._ready: Ready[U] = Ready()
+        self._deciding = Deciding(
+            self._vendor.name, self._backlog, self._ready, self._pace, self._notices, self._clock
+        )
         self._crew = Crew(self._lock, self._work, f"{self._vendor.name}-sender")
         self._packing = False
         self._nudged = False
@@ -107,7 +108,7 @@ class Delivery(Generic[U]):
     def take_out(self, subjects: Collection[str], reason: str) -> int:
         """Give up all that waits and is about one of these subjects; how many items that were."""
         with self._lock:
-            self._unpack()
+            self._deciding.unpack()
             taken_out = self._backlog.take_out(subjects, reason)
             self._news.notify_all()
         self._notices.tell()
@@ -217,7 +218,7 @@ class Delivery(Generic[U]):
         self._notices.tell()
 
     def _drop_rest(self) -> None:
-        self._unpack()
+        self._deciding.unpack()
         self._backlog.end("shutdown")
 
     # The sender's threads. Jobs run without the lock and take it to change anything.
@@ -253,7 +254,7 @@ class Delivery(Generic[U]):
         if now < self._pace.paused_until or self._sending >= self._pace.lanes:
             return None
         if self._is_passed_over(now):
-            self._unpack()
+            self._deciding.unpack()
         if len(self._ready):
             return self._departure(now)
         if self._packing or self._ready.is_held:
@@ -280,7 +281,7 @@ class Delivery(Generic[U]):
             return None
         wait = self._pace.wait_for_rate(parcel.cost, now)
         if wait > REPACK_AFTER_SECONDS:
-            self._unpack()
+            self._deciding.unpack()
             self._pace.pause(wait, now)
         if wait > 0:
             return None
@@ -308,7 +309,7 @@ class Delivery(Generic[U]):
         with self._lock:
             self._packing = self._nudged = False
             self._pace.packed(wait, self._clock.monotonic())
-            self._load(packed)
+            self._deciding.load(packed)
             self._after_job()
         self._notices.tell()
 
@@ -320,9 +321,9 @@ class Delivery(Generic[U]):
             self._pace.over(parcel.cost, self._clock.monotonic())
             self._ready.return_of(parcel)
             for verdict in verdicts:
-                self._apply(verdict, failed=could_be_sent)
+                self._deciding.apply(verdict, failed=could_be_sent)
             for packed in reversed(repacked):
-                self._load(packed, in_front=True)
+                self._deciding.load(packed, in_front=True)
             if not could_be_sent:
                 self._pace.pause(NOT_READY_PAUSE_SECONDS, self._clock.monotonic())
             self._after_job(news=any(item.ticket is not None for item in parcel.items))
@@ -346,52 +347,6 @@ class Delivery(Generic[U]):
         if self._closing_at is None:
             return self._timeout_seconds
         return min(self._timeout_seconds, max(self._closing_at - self._clock.monotonic(), 0.05))
-
-    # Deciding. The caller holds the lock.
-
-    def _load(self, packed: Packed[U], *, in_front: bool = False) -> None:
-        self._ready.add(packed.parcels, in_front=in_front)
-        for verdict in packed.verdicts:
-            self._backlog.leave(verdict.items)
-            self._apply(verdict)
-
-    def _apply(self, verdict: Verdict[U], *, failed: bool = True) -> None:
-        outcome, items = verdict.outcome, verdict.items
-        if outcome is Outcome.DELIVERED:
-            self._backlog.deliver(items, erase=verdict.erase)
-            if self._pace.recover():
-                self._notices.note_over("outage", "%s: delivering again", self._vendor.name)
-        elif is_divisible(verdict):
-            self._backlog.divide(items)
-        elif outcome is Outcome.DIVIDE and verdict.parts:
-            self._unpack()  # before what comes back, which is older
-            self._backlog.replace(items[0], verdict.parts)
-        elif outcome is Outcome.DIVIDE:
-            self._backlog.lose(replace(verdict, outcome=Outcome.REFUSED, reason="too_large"))
-        elif outcome in (Outcome.LATER, Outcome.LATER_SLOWLY):
-            self._unpack()  # before what comes back, which is older
-            self._backlog.come_back(items, verdict.words if outcome is Outcome.LATER_SLOWLY else "")
-            if failed:
-                self._fail(verdict)
-        else:
-            self._backlog.lose(verdict)
-            if verdict.reason == policy.AMBIGUOUS:  # no answer: what is not under way yet is not to follow it
-                self._unpack()
-                self._fail(verdict)
-
-    def _fail(self, verdict: Verdict[U]) -> None:
-        slowly = verdict.outcome is Outcome.LATER_SLOWLY
-        chance = random.random()  # noqa: S311  jitter needs no secrecy
-        now = self._clock.monotonic()
-        if self._pace.fail(now, chance, slowly=slowly, wait_seconds=verdict.wait_seconds):
-            level = logging.ERROR if slowly else logging.WARNING
-            text = "%s: not delivering (%s); what waits is kept and tried again"
-            self._notices.note("outage", level, text, self._vendor.name, verdict.words)
-
-    def _unpack(self) -> None:
-        """Let everything that is packed but not under way wait in the queue again."""
-        for parcel in self._ready.empty():
-            self._backlog.put_back(parcel.items)
 
 
 def _leave_and_come_back() -> None:
