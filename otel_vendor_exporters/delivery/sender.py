@@ -33,6 +33,7 @@ __all__ = ["Delivery", "Packed", "Vendor"]
 MOST_PACKED_AT_ONCE = 2048
 NOT_READY_PAUSE_SECONDS = 0.05  # a request that could not be made: nothing failed, but nothing must spin
 LEAST_SECONDS_TO_TRY_AGAIN = 0.5  # at a shutdown; with less, the answer may come too late to be of use
+LEAST_SECONDS_BETWEEN_CLAIMS = 1.0  # whatever the spool says: a fault must not spin
 _FOREVER_SECONDS = 3600.0  # some platforms refuse to wait for longer
 
 
@@ -40,8 +41,9 @@ class Delivery(Generic[U]):
     """
     The way of items to one destination.
 
-    Any thread may call anything. After a fork the child has an empty queue, fresh locks and no connections;
-    what waited stays with the parent.
+    With a durable spool it looks for what dead processes left from its first moment on, on its own thread,
+    though nothing is kept yet. Any thread may call anything. After a fork the child has an empty queue, fresh
+    locks and no connections; what waited stays with the parent.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Delivery(Generic[U]):
         self._stopped = False
         self._reset()
         lifetime.register(self)
+        self.restart_after_fork()
 
     def _reset(self) -> None:
         self._lock = threading.Lock()
@@ -82,6 +85,7 @@ class Delivery(Generic[U]):
         )
         self._crew = Crew(self._lock, self._work, f"{self._vendor.name}-sender")
         self._packing = False
+        self._claim_not_before = 0.0
         self._nudged = False
         self._sending = 0
         self._pace.renew()
@@ -116,12 +120,13 @@ class Delivery(Generic[U]):
 
     def flush(self, timeout_seconds: float) -> bool:
         """
-        Wait until nothing waits; True when so.
+        Wait until nothing waits, and what dead processes left was looked for; True when so.
 
         Returns early, False, when the vendor is not to be asked again before the deadline.
         """
         deadline = lifetime.deadline(timeout_seconds, self._clock.monotonic())
-        return self._wait(deadline, done=self._is_idle, hopeless=lambda: self._pace.paused_until > deadline)
+        hopeless = partial(self._is_paused_until, deadline)
+        return self._wait(deadline, done=lambda: not self._has_work(), hopeless=hopeless)
 
     def wait_for(self, ticket: Ticket, timeout_seconds: float) -> None:
         """Wait until the items of `ticket` are settled, as long as `flush` would."""
@@ -130,7 +135,7 @@ class Delivery(Generic[U]):
         def settled() -> bool:
             return ticket.settled >= ticket.expected
 
-        self._wait(deadline, done=settled, hopeless=lambda: self._pace.paused_until > deadline)
+        self._wait(deadline, done=settled, hopeless=partial(self._is_paused_until, deadline))
 
     def shutdown(self, timeout_seconds: float) -> None:
         """
@@ -164,6 +169,11 @@ class Delivery(Generic[U]):
         self._stopped = self._closing_at is not None
         self._reset()
         self._vendor.renew_after_fork()
+
+    def restart_after_fork(self) -> None:
+        """Have somebody look for what dead processes left."""
+        with self._lock:
+            self._call_worker()
 
     def end_at_exit(self) -> None:
         """What waits has one request's time. Stays open: older providers have their turn later."""
@@ -200,6 +210,12 @@ class Delivery(Generic[U]):
             self._lock.acquire()
         return True
 
+    def _is_paused_until(self, deadline: float) -> bool:
+        return self._pace.paused_until > deadline
+
+    def _has_work(self) -> bool:
+        return not self._is_idle() or self._is_claim_due(self._clock.monotonic())
+
     def _is_idle(self) -> bool:
         return not (self._packing or len(self._ready) or self._sending or len(self._backlog))
 
@@ -225,7 +241,7 @@ class Delivery(Generic[U]):
 
     def _call_worker(self) -> bool:
         """Make sure somebody does what there is to do; whether the lock, which the caller holds, was free."""
-        if self._stopped or (self._is_idle() and not self._nudged):
+        if self._stopped or not (self._nudged or self._has_work()):
             return False
         let_go = self._crew.grow_to(min(self._pace.lanes, max(len(self._ready) + self._sending, 1)))
         self._work_to_do.notify()
@@ -251,6 +267,9 @@ class Delivery(Generic[U]):
 
     def _job(self, now: float) -> Callable[[], None] | None:
         """What may be done now."""
+        if self._is_claim_due(now) and not (self._packing or len(self._ready) or self._ready.is_held):
+            self._packing = True  # what is found goes before what is packed
+            return self._adopt
         if now < self._pace.paused_until or self._sending >= self._pace.lanes:
             return None
         if self._is_passed_over(now):
@@ -259,13 +278,15 @@ class Delivery(Generic[U]):
             return self._departure(now)
         if self._packing or self._ready.is_held:
             return None
-        if len(self._backlog) or self._nudged or self._is_claim_due(now):
+        if len(self._backlog) or self._nudged:
             self._packing = True
             return self._pack
         return None
 
     def _is_claim_due(self, now: float) -> bool:
-        return self._closing_at is None and self._backlog.seconds_until_claim(now) == 0
+        if self._closing_at is not None or now < self._claim_not_before:
+            return False
+        return self._backlog.seconds_until_claim(now) == 0
 
     def _is_passed_over(self, now: float) -> bool:
         """Whether items that go first wait behind parcels without any, which were packed before they came."""
@@ -291,15 +312,21 @@ class Delivery(Generic[U]):
         return partial(self._send, parcel)
 
     def _seconds_to_wait(self, now: float) -> float:
-        """Until the pause or the rate lets something go. The caller holds the lock."""
+        """Until pause and rate let something go, or dead processes are to be looked for."""
         parcel = self._ready.next()
-        wait = self._pace.seconds_until_go(parcel.cost if parcel is not None else None, now)
-        return wait or self._backlog.seconds_until_claim(now) or _FOREVER_SECONDS
+        go = self._pace.seconds_until_go(parcel.cost if parcel is not None else None, now)
+        return min(go or _FOREVER_SECONDS, self._backlog.seconds_until_claim(now) or _FOREVER_SECONDS)
+
+    def _adopt(self) -> None:
+        self._backlog.adopt(self._lock)
+        with self._lock:
+            self._packing = False
+            self._claim_not_before = self._clock.monotonic() + LEAST_SECONDS_BETWEEN_CLAIMS
+            self._after_job()
+        self._notices.tell()
 
     def _pack(self) -> None:
         packed: Packed[U] = Packed(())
-        if self._is_claim_due(self._clock.monotonic()):
-            self._backlog.adopt(self._lock)
         hurry = self._closing_at is not None
         wait = self._callbacks.prepare(self._seconds_for_request(), hurry=hurry)
         if wait <= 0:

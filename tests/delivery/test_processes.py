@@ -18,8 +18,10 @@ import pytest
 
 from otel_vendor_exporters.delivery import lifetime
 from otel_vendor_exporters.delivery.disk_errors import disk_errors
+from otel_vendor_exporters.delivery.disk_spool import SCAN_SECONDS
 from otel_vendor_exporters.delivery.file_lock import FileLock
 from otel_vendor_exporters.delivery.request import Item
+from tests.conftest import ForwardClock
 from tests.delivery.fakes import FastClock, NumbersCodec, NumbersServer, Ways
 from tests.delivery.loopback import GUARD_SECONDS, HANG, Answer
 
@@ -63,8 +65,10 @@ def test_a_child_starts_from_nothing_and_sends(ways: Ways) -> None:
 @pytest.mark.parametrize("before", [False, True], ids=["nothing kept", "kept before"])
 def test_a_child_has_a_spool_file_of_its_own(ways: Ways, tmp_path: Path, before: bool) -> None:
     """Parent and child each write down their own; when the child is killed the parent sends both."""
+    clock = ForwardClock()
     with NumbersServer() as server:
-        way = ways(server.url, spool_dir=tmp_path)
+        way = ways(server.url, spool_dir=tmp_path, clock=clock)
+        assert way.delivery.flush(5)  # it has looked into the folder
         if before:
             way.keep([1])
             way.delivery.flush(5)
@@ -79,12 +83,15 @@ def test_a_child_has_a_spool_file_of_its_own(ways: Ways, tmp_path: Path, before:
         way.vendor.use(prepare=lambda timeout_seconds, hurry: 0.0)
         way.keep([2])
         flushed = way.delivery.flush(5)
+        left = [path.name for path in tmp_path.glob("numbers-*.spool") if str(os.getpid()) not in path.name]
+        clock.forward(SCAN_SECONDS)
+        flushed_again = way.delivery.flush(5)
         way.delivery.shutdown(5)
 
-    assert (killed, flushed) == (True, True)
-    assert sorted(server.numbers) == [*([1] if before else []), 2, *([] if before else [10, 11])]
-    left = [path.name for path in tmp_path.glob("*.spool")]
-    assert len(left) == (1 if before else 0)  # the next look into the folder is half a minute away
+    assert (killed, flushed, flushed_again) == (True, True, True)
+    assert len(left) == 1  # the next look into the folder was half a minute away
+    assert sorted(server.numbers) == [*([1] if before else []), 2, 10, 11]
+    assert list(tmp_path.glob("*.spool")) == []
 
 
 def test_a_fork_while_everything_is_busy(ways: Ways) -> None:
