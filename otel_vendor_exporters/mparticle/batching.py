@@ -10,6 +10,7 @@ Rule: every event that comes in goes out once, or is counted. Events of one user
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -135,15 +136,20 @@ def halves(batch: SealedBatch) -> tuple[SealedBatch, ...]:
     return tuple(_batch(_Part(owner, part), next_id()) for part in (events[:middle], events[middle:]))
 
 
-def request_groups(batches: Iterable[SealedBatch]) -> Iterator[tuple[SealedBatch, ...]]:
-    """The batches in order, in groups that one bulk request takes."""
+def request_groups(
+    batches: Iterable[SealedBatch], per_second: float | None = None
+) -> Iterator[tuple[SealedBatch, ...]]:
+    """The batches in order, in groups that one bulk request takes; of a rate, in parts that add up to it."""
+    second = math.inf if per_second is None else max(int(per_second), 1)
     group: list[SealedBatch] = []
-    size, events = len("[]"), 0
+    size, events, left = len("[]"), 0, second
     for batch in batches:
         grown = size + len(batch.body) + len(",")
-        full = len(group) == MOST_BATCHES or events + batch.events > MOST_EVENTS or grown > MOST_REQUEST_BYTES
+        most = min(MOST_BATCHES, left)
+        full = len(group) >= most or events + batch.events > MOST_EVENTS or grown > MOST_REQUEST_BYTES
         if group and full:
             yield tuple(group)
+            left = left - len(group) or second
             group, size, events = [], len("[]"), 0
         group.append(batch)
         size += len(batch.body) + len(",")

@@ -21,7 +21,7 @@ from otel_vendor_exporters.delivery.direct import DirectClient
 from otel_vendor_exporters.delivery.disk_spool import DiskSpool
 from otel_vendor_exporters.delivery.journal import Label
 from otel_vendor_exporters.delivery.notices import Notices
-from otel_vendor_exporters.delivery.policy import TokenBucket
+from otel_vendor_exporters.delivery.rate import EvenRate
 from otel_vendor_exporters.delivery.request import Receipt, Ticket
 from otel_vendor_exporters.delivery.sender import Delivery, Vendor
 from otel_vendor_exporters.delivery.shared import SharedDestinations
@@ -222,7 +222,7 @@ def _destination(settings: MParticleSettings, way: str, clock: Clock) -> Destina
         notices=notices,
         timeout_seconds=settings.timeout,
         connections=settings.connections,
-        rate=TokenBucket(per_second, per_second) if per_second else None,
+        rate=None if per_second is None else EvenRate(per_second),
     )
     return Destination(delivery, settings, clock, way)
 

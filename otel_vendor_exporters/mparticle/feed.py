@@ -43,6 +43,7 @@ class Feed:
     def __init__(self, settings: MParticleSettings, notices: Notices, *, historical: bool = False) -> None:
         self._url = settings.resolved_base_url + "/v2/bulkevents" + ("/historical" if historical else "")
         self._notices = notices
+        self._per_second = settings.batches_per_second_here
         assert settings.api_secret is not None  # checked when the settings were made
         credentials = f"{settings.api_key}:{settings.api_secret.reveal()}".encode()
         self._headers = {
@@ -59,7 +60,7 @@ class Feed:
     def pack(self, items: Sequence[Item[SealedBatch]]) -> Packed[SealedBatch]:
         """As many batches to a request as mParticle takes, in order."""
         waiting = iter(items)
-        groups = request_groups(item.unit for item in items)
+        groups = request_groups((item.unit for item in items), self._per_second)
         return Packed([_parcel(list(islice(waiting, len(group)))) for group in groups])
 
     def request(self, parcel: Parcel[SealedBatch]) -> Request:

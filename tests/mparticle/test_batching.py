@@ -105,6 +105,26 @@ def test_T02_requests_hold_at_most_100_batches() -> None:
     assert [one for group in groups for one in group] == batches
 
 
+@pytest.mark.parametrize(
+    ("per_second", "sizes"),
+    [
+        (None, [100, 100, 100]),
+        (270.0, [100, 100, 70, 30]),
+        (120.0, [100, 20, 100, 20, 60]),
+        (90.5, [90, 90, 90, 30]),
+        (0.5, [1] * 300),
+    ],
+)
+def test_requests_are_parts_of_a_seconds_worth(per_second: float | None, sizes: list[int]) -> None:
+    """So that a whole second's worth may leave in each second, and no request alone is more than that."""
+    batches = [sealed_of_size(1, 10)._replace(source_request_id=str(n)) for n in range(300)]
+
+    groups = list(request_groups(batches, per_second))
+
+    assert [len(group) for group in groups] == sizes
+    assert [one for group in groups for one in group] == batches
+
+
 def test_T03_batches_and_requests_hold_at_most_100_events(new_id: NewId) -> None:
     """101 events of one user are two batches, and two requests."""
     batches = seal([owned("a", str(n)) for n in range(101)], new_id).batches
