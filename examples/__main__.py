@@ -31,7 +31,7 @@ def _server(command: str) -> Callable[[Sandbox], int]:
 
 def _vendor_down(sandbox: Sandbox) -> int:
     """mPulse is overloaded when the first beacon comes, and asks for some rest."""
-    sandbox.answer_next(503, on="beacon", headers={"Retry-After": "20"})
+    sandbox.answer_next(503, on="beacon", headers={"Retry-After": "2"})
     return run(sandbox, "python examples/vendor_down.py")
 
 

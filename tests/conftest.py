@@ -11,6 +11,8 @@ import hypothesis
 import pytest
 
 from otel_vendor_exporters.delivery.clock import Clock
+from otel_vendor_exporters.mparticle import client as mparticle
+from otel_vendor_exporters.mparticle_analytics import client as mparticle_analytics
 from otel_vendor_exporters.mpulse.client import lasting_apps
 from otel_vendor_exporters.sandbox import MPulseApp, Sandbox
 
@@ -32,8 +34,9 @@ def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def nothing_lasts() -> None:
-    """Each test has a budget and a session of its own, whatever port its sandbox has."""
-    lasting_apps.forget()
+    """Each test has limits, pauses and a session of its own, whatever port its sandbox has."""
+    for known in (lasting_apps, mparticle.standings, mparticle_analytics.standings):
+        known.forget()
 
 
 @pytest.fixture

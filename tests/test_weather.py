@@ -166,7 +166,7 @@ class Logs:
 
 
 class MParticle(Logs):
-    clock = ("otel_vendor_exporters.mparticle.client.Clock", FastClock)
+    clock = ("otel_vendor_exporters.mparticle.client._CLOCK", FastClock())
 
     def __init__(self, relay: Relay, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
@@ -177,7 +177,7 @@ class MParticle(Logs):
 
 
 class Analytics(Logs):
-    clock = ("otel_vendor_exporters.mparticle_analytics.client.Clock", FastClock)
+    clock = ("otel_vendor_exporters.mparticle_analytics.client._CLOCK", FastClock())
 
     def __init__(self, relay: Relay, sandbox: Sandbox) -> None:
         self._sandbox = sandbox

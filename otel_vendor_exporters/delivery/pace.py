@@ -9,6 +9,7 @@ follow.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 from otel_vendor_exporters.delivery import policy
 from otel_vendor_exporters.delivery.rate import Rate
@@ -20,23 +21,42 @@ FAST_ANSWER_SECONDS = 0.002
 REPACK_AFTER_SECONDS = 1.0
 
 
+@dataclass(slots=True)
+class Outage:
+    """What is known of a vendor that cannot be sent to; outlives who learned it. Times are monotonic."""
+
+    failures: int = 0
+    until: float = 0.0
+    asked_until: float = 0.0  # by the vendor itself: Retry-After
+
+    def forget(self) -> None:
+        """It is over, or somebody else's."""
+        self.failures, self.until, self.asked_until = 0, 0.0, 0.0
+
+
 class Pace:
     """Pauses, probes, connections and rate of one destination."""
 
-    def __init__(self, connections: int, rate: Rate | None) -> None:
+    def __init__(self, connections: int, rate: Rate | None, outage: Outage | None = None) -> None:
+        """Goes on with an `outage` that others came to know."""
         self._connections = connections
         self._rate = rate
-        self.renew()
+        self._outage = outage or Outage()
+        self._begin()
 
-    def renew(self) -> None:
-        """Forget pauses and failures; the rate stays what it was."""
-        self.failures = 0
-        self.paused_until = 0.0
+    def _begin(self) -> None:
+        self.failures = self._outage.failures
+        self.paused_until = self._outage.until
         self._packed_at = -math.inf
         self._told_until = (
             0.0  # failures before belong to one that was counted: the requests were sent together
         )
         self._answer_seconds: float | None = None  # how long an answer takes, smoothed
+
+    def renew_after_fork(self) -> None:
+        """Forget pauses and failures; the rate stays what it was."""
+        self._outage.forget()
+        self._begin()
         if self._rate is not None:
             self._rate.renew_after_fork()
 
@@ -84,11 +104,11 @@ class Pace:
             self.paused_until = max(self.paused_until, now + seconds)
 
     def resume(self) -> None:
-        """End the pause; failures stay counted."""
-        self.paused_until = self._told_until = 0.0
+        """End the pause, but for what the vendor itself has asked for; failures stay counted."""
+        self.paused_until, self._told_until = self._outage.asked_until, 0.0
 
     def end(self) -> None:
-        """The last sending: no pause, and what the rate held back for it."""
+        """The last sending: no pause of our own, and what the rate held back for it."""
         self.resume()
         if self._rate is not None:
             self._rate.open_reserve()
@@ -102,10 +122,15 @@ class Pace:
             wait = max(wait, policy.backoff_seconds(self.failures, chance, slowly=slowly))
         self._told_until = max(self._told_until, now + wait)
         self.pause(wait, now)
+        outage = self._outage
+        outage.failures, outage.until = self.failures, max(outage.until, now + wait)
+        outage.asked_until = max(outage.asked_until, now + (wait_seconds or 0.0))
         return first
 
     def recover(self) -> bool:
         """A request succeeded; True when that ends an outage."""
         had_failed = self.failures > 0
         self.failures = 0
+        if had_failed:
+            self._outage.forget()
         return had_failed

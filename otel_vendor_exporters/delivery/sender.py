@@ -20,7 +20,7 @@ from otel_vendor_exporters.delivery.crew import Crew
 from otel_vendor_exporters.delivery.deciding import Deciding
 from otel_vendor_exporters.delivery.ledger import Ledger
 from otel_vendor_exporters.delivery.notices import Notices
-from otel_vendor_exporters.delivery.pace import REPACK_AFTER_SECONDS, Pace
+from otel_vendor_exporters.delivery.pace import REPACK_AFTER_SECONDS, Outage, Pace
 from otel_vendor_exporters.delivery.rate import Rate
 from otel_vendor_exporters.delivery.ready import Ready
 from otel_vendor_exporters.delivery.request import Item, Parcel, Reply, Request, Ticket, U
@@ -57,6 +57,7 @@ class Delivery(Generic[U]):
         timeout_seconds: float,
         connections: int,
         rate: Rate | None = None,
+        outage: Outage | None = None,
     ) -> None:
         self.ledger = Ledger()
         self._vendor = vendor
@@ -66,7 +67,7 @@ class Delivery(Generic[U]):
         self._clock = clock
         self._notices = notices
         self._timeout_seconds = timeout_seconds
-        self._pace = Pace(connections, rate)
+        self._pace = Pace(connections, rate, outage)
         self._age_clock = AgeClock(clock)
         self._closing_at: float | None = None  # monotonic deadline of the shutdown
         self._stopped = False
@@ -88,7 +89,6 @@ class Delivery(Generic[U]):
         self._claim_not_before = 0.0
         self._nudged = False
         self._sending = 0
-        self._pace.renew()
 
     # What other threads call
 
@@ -141,7 +141,8 @@ class Delivery(Generic[U]):
         """
         Stop accepting, send what waits within the deadline, count what is left as dropped. Idempotent.
 
-        During an outage there is one last try: a vendor that is down does not hold up the application.
+        During an outage there is one last try: a vendor that is down does not hold up the application. None
+        is made when the vendor itself has asked to be left alone for longer.
         """
         deadline = lifetime.deadline(timeout_seconds, self._clock.monotonic())
         with self._lock:
@@ -167,6 +168,7 @@ class Delivery(Generic[U]):
         self._transport.renew_after_fork()
         self._backlog.abandon()
         self._stopped = self._closing_at is not None
+        self._pace.renew_after_fork()
         self._reset()
         self._vendor.renew_after_fork()
 

@@ -21,7 +21,7 @@ from otel_vendor_exporters.delivery.direct import DirectClient
 from otel_vendor_exporters.delivery.disk_spool import DiskSpool
 from otel_vendor_exporters.delivery.journal import Label
 from otel_vendor_exporters.delivery.notices import Notices
-from otel_vendor_exporters.delivery.rate import EvenRate
+from otel_vendor_exporters.delivery.remembered import Standings
 from otel_vendor_exporters.delivery.request import Receipt, Ticket
 from otel_vendor_exporters.delivery.sender import Delivery, Vendor
 from otel_vendor_exporters.delivery.shared import SharedDestinations
@@ -68,7 +68,7 @@ class Destination:
 def destination_for(settings: MParticleSettings, way: str, clock: Clock | None = None) -> Destination:
     """The destination for these settings, shared in this process. Does not connect."""
     return _destinations.acquire(
-        _fingerprint(settings, way), settings, lambda: _destination(settings, way, clock or Clock())
+        _fingerprint(settings, way), settings, lambda: _destination(settings, way, clock or _CLOCK)
     )
 
 
@@ -182,6 +182,7 @@ class PixelClient(_Client):
 
 
 # What a receipt says of what was not even tried, by its reason.
+_CLOCK = Clock()  # one, so that what lasts in this process has one time
 _WORDS = {
     "no_batch": "upload takes Batch values",
     "not_historical": "the historical path takes batches with events, each of a time 72 hours ago or before",
@@ -206,6 +207,7 @@ def _destination(settings: MParticleSettings, way: str, clock: Clock) -> Destina
     else:
         vendor = Feed(settings, notices, historical=way == "historical")
     per_second = settings.batches_per_second_here
+    standing = standings.of(_fingerprint(settings, way), settings, clock, per_second)
 
     def spool() -> Spool[SealedBatch]:
         memory: MemorySpool[SealedBatch] = MemorySpool(
@@ -222,7 +224,8 @@ def _destination(settings: MParticleSettings, way: str, clock: Clock) -> Destina
         notices=notices,
         timeout_seconds=settings.timeout,
         connections=settings.connections,
-        rate=None if per_second is None else EvenRate(per_second),
+        rate=standing.rate,
+        outage=standing.outage,
     )
     return Destination(delivery, settings, clock, way)
 
@@ -244,6 +247,7 @@ def disk_for(settings: MParticleSettings, way: str) -> Disk[SealedBatch] | None:
 _destinations: SharedDestinations[MParticleSettings, Destination] = SharedDestinations(
     MParticleSettings.conflict_with
 )
+standings = Standings()
 
 
 def _fingerprint(settings: MParticleSettings, way: str) -> tuple[str | None, str, str]:

@@ -20,8 +20,8 @@ from otel_vendor_exporters.delivery.direct import CLOSED, DirectClient
 from otel_vendor_exporters.delivery.disk_spool import DiskSpool
 from otel_vendor_exporters.delivery.journal import Label
 from otel_vendor_exporters.delivery.notices import Notices
-from otel_vendor_exporters.delivery.rate import EvenRate
 from otel_vendor_exporters.delivery.register import Register
+from otel_vendor_exporters.delivery.remembered import Standings
 from otel_vendor_exporters.delivery.request import Item, Receipt, Ticket
 from otel_vendor_exporters.delivery.sender import Delivery
 from otel_vendor_exporters.delivery.shared import SharedDestinations
@@ -39,6 +39,7 @@ from otel_vendor_exporters.mparticle_analytics.wire import Alias, AnalyticsEvent
 SUPPRESSED = "suppressed"  # the ledger's word for what is not sent because its user is not to be told of
 _VENDOR = "mparticle_analytics"
 _CODEC = UnitCodec()
+_CLOCK = Clock()  # one, so that what lasts in this process has one time
 _ITEM_BYTES = 300  # about what an item takes in memory beside its content
 
 
@@ -79,7 +80,7 @@ class Destination:
 def destination_for(settings: AnalyticsSettings, clock: Clock | None = None) -> Destination:
     """The destination for these settings, shared in this process. Does not connect."""
     return _destinations.acquire(
-        _fingerprint(settings), settings, lambda: _destination(settings, clock or Clock())
+        _fingerprint(settings), settings, lambda: _destination(settings, clock or _CLOCK)
     )
 
 
@@ -243,7 +244,7 @@ def _destination(settings: AnalyticsSettings, clock: Clock) -> Destination:
     users = Users(suppressed, clock=clock)
     merges = Merges(merged_by(settings, notices))
     project = Project(settings, users, suppressed, merges, notices, clock)
-    most_per_second = settings.most_per_second
+    standing = standings.of(_fingerprint(settings), settings, clock, settings.most_per_second)
 
     def spool() -> Spool[Unit]:
         memory: MemorySpool[Unit] = MemorySpool(
@@ -260,7 +261,8 @@ def _destination(settings: AnalyticsSettings, clock: Clock) -> Destination:
         notices=notices,
         timeout_seconds=settings.timeout,
         connections=settings.connections,
-        rate=None if most_per_second is None else EvenRate(most_per_second),
+        rate=standing.rate,
+        outage=standing.outage,
     )
     return Destination(project, delivery, users, settings, clock)
 
@@ -296,6 +298,7 @@ def disk_for(settings: AnalyticsSettings) -> Disk[Unit] | None:
 _destinations: SharedDestinations[AnalyticsSettings, Destination] = SharedDestinations(
     AnalyticsSettings.conflict_with
 )
+standings = Standings()
 
 
 def _fingerprint(settings: AnalyticsSettings) -> tuple[str, str]:

@@ -305,6 +305,7 @@ def _destination(settings: MPulseSettings, clock: Clock) -> Destination:
         timeout_seconds=settings.timeout,
         connections=settings.connections,
         rate=lasting.rate(),
+        outage=lasting.outage,
     )
     return Destination(app, delivery, settings, clock, notices)
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections import OrderedDict
 from collections.abc import Hashable
 
-from otel_vendor_exporters.delivery import lifetime
 from otel_vendor_exporters.delivery.clock import Clock
+from otel_vendor_exporters.delivery.pace import Outage
 from otel_vendor_exporters.delivery.policy import TokenBucket
+from otel_vendor_exporters.delivery.remembered import Remembered
 from otel_vendor_exporters.mpulse import budget
 from otel_vendor_exporters.mpulse.app_config import AppConfig
 from otel_vendor_exporters.mpulse.carried import Carried
@@ -24,7 +24,6 @@ from otel_vendor_exporters.mpulse.settings import MPulseSettings
 from otel_vendor_exporters.mpulse.undefined import UndefinedNames
 from otel_vendor_exporters.mpulse.unfit import UnfitNames
 
-_MOST_APPS = 64  # bounded memory: past it the one that was opened longest ago is forgotten
 _logger = logging.getLogger("otel_vendor_exporters.mpulse.app")
 
 
@@ -33,6 +32,7 @@ class Lasting:
 
     def __init__(self, settings: MPulseSettings, clock: Clock) -> None:
         self.clock = clock
+        self.outage = Outage()
         self._settings = settings
         self._bucket = _bucket(settings)
         self.renew_after_fork()
@@ -44,6 +44,7 @@ class Lasting:
         self.undefined = UndefinedNames(_logger)
         self.unfit = UnfitNames(_logger)
         self.sampler = _sampler(self._settings, self.clock)
+        self.outage.forget()
         self.forget_config()
         if self._bucket is not None:
             self._bucket.renew_after_fork()
@@ -56,6 +57,8 @@ class Lasting:
     def pass_on(self, settings: MPulseSettings) -> None:
         """Be the next user's; what was settled otherwise before begins anew."""
         before, self._settings = self._settings, settings
+        if settings != before:  # which may be what was wrong
+            self.outage.forget()
         if settings.beacons_per_hour != before.beacons_per_hour:
             self._bucket = _bucket(settings)
         if (settings.beacons_per_hour, settings.max_age) != (before.beacons_per_hour, before.max_age):
@@ -69,36 +72,19 @@ class Lasting:
         return None if self._bucket is None else self._bucket.for_another()
 
 
-class LastingApps:
-    """Those of a process, by the fingerprint of their destination. One thread at a time."""
-
-    def __init__(self) -> None:
-        self._apps: OrderedDict[Hashable, Lasting] = OrderedDict()
-        lifetime.register(self)
+class LastingApps(Remembered[Lasting]):
+    """Those of a process, by the fingerprint of their destination."""
 
     def of(self, fingerprint: Hashable, settings: MPulseSettings, clock: Clock) -> Lasting:
         """What lasts of this app, for a new destination of these settings. Times are of one clock."""
-        known = self._apps.pop(fingerprint, None)
-        if known is None or known.clock is not clock:
-            known = Lasting(settings, clock)
-        else:
+
+        def following(known: Lasting | None) -> Lasting:
+            if known is None or known.clock is not clock:
+                return Lasting(settings, clock)
             known.pass_on(settings)
-        self._apps[fingerprint] = known
-        if len(self._apps) > _MOST_APPS:
-            self._apps.popitem(last=False)
-        return known
+            return known
 
-    def forget(self) -> None:
-        """Let every app begin anew with its next user."""
-        self._apps.clear()
-
-    def renew_after_fork(self) -> None:
-        """A child process has its own sessions."""
-        for app in self._apps.values():
-            app.renew_after_fork()
-
-    def end_at_exit(self) -> None:
-        """Nothing: what lasts ends with the process."""
+        return self.next_of(fingerprint, following)
 
 
 def _bucket(settings: MPulseSettings) -> TokenBucket | None:

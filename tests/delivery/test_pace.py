@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from otel_vendor_exporters.delivery.pace import FAST_ANSWER_SECONDS, Pace
+from otel_vendor_exporters.delivery.pace import FAST_ANSWER_SECONDS, Outage, Pace
 from otel_vendor_exporters.delivery.policy import TokenBucket
 
 
@@ -97,7 +97,7 @@ def test_failures_while_the_rate_holds_back_count() -> None:
 def test_resuming_ends_a_pause_but_remembers_the_failures() -> None:
     """The last try of a shutdown goes at once, and when it fails it counts."""
     pace = Pace(2, None)
-    failing(pace, 100.0, wait_seconds=300.0)
+    pace.fail(100.0, 0.5, slowly=True, wait_seconds=None)
 
     pace.resume()
     wait = pace.seconds_until_go(None, 100.0)
@@ -106,13 +106,38 @@ def test_resuming_ends_a_pause_but_remembers_the_failures() -> None:
     assert (wait, again, pace.failures, pace.paused_until) == (None, True, 2, 102.0)
 
 
+def test_resuming_does_not_end_what_the_vendor_has_asked_for() -> None:
+    """Whoever ends does not ask once more inside a Retry-After."""
+    pace = Pace(2, None)
+    failing(pace, 100.0, wait_seconds=300.0)
+
+    pace.resume()
+
+    assert (pace.failures, pace.paused_until) == (1, 400.0)
+
+
+def test_an_outage_outlives_who_learned_of_it() -> None:
+    """The next one waits as long, and doubles; once a request succeeds, nobody knows of it any more."""
+    outage = Outage()
+    failing(Pace(2, None, outage), 100.0, wait_seconds=300.0)
+
+    following = Pace(2, None, outage)
+    found = (following.failures, following.paused_until, following.lanes)
+    failing(following, 400.0)
+    after = (following.failures, following.paused_until)
+    following.recover()
+
+    assert (found, after) == ((1, 400.0, 1), (2, 401.0))
+    assert outage == Outage()
+
+
 def test_renewing_forgets_failures_but_not_the_rate() -> None:
     """A child starts without the parent's outage; what was spent of the rate stays spent."""
     pace = Pace(3, TokenBucket(1.0, 2.0))
     pace.wait_for_rate(2.0, 100.0)
     failing(pace, 100.0)
 
-    pace.renew()
+    pace.renew_after_fork()
 
     assert (pace.failures, pace.paused_until, pace.lanes, pace.wait_for_rate(1.0, 100.0)) == (0, 0.0, 3, 1.0)
 

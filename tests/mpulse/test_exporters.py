@@ -338,7 +338,7 @@ def test_no_secret_and_no_crumb_in_any_log_line(sandbox: Sandbox, caplog: pytest
     caplog.set_level(logging.DEBUG)
     settings = sandbox.mpulse_settings
     settings["config_url"] = sandbox.signed_config_url
-    exporter = MPulseSpanExporter(rest_secret=sandbox.mpulse.rest_secret, **settings, timeout=0.5)
+    exporter = MPulseSpanExporter(rest_secret=sandbox.mpulse.rest_secret, **settings, timeout=3)
     sandbox.answer_next(on="beacon", status=503, headers={"Retry-After": "1"})
 
     exporter.export(finished_spans("Checkout", "undefined"))

@@ -60,12 +60,13 @@ class Vendor(Loopback):
     def __init__(self, tls: ssl.SSLContext) -> None:
         self.configs = 0
         self.beacons = 0
+        self.answer_to_beacons = Answer()
         super().__init__(http(self._answer), tls=tls)
 
     def _answer(self, request: Received) -> Answer:
         if not request.target.startswith("/config.json"):
             self.beacons += 1
-            return Answer()
+            return self.answer_to_beacons
         self.configs += 1
         now_unix_ms = time.time_ns() // 1_000_000
         body = answer(h_t=now_unix_ms, beacon_url=f"//{self.address}/beacons/")
@@ -96,6 +97,24 @@ def test_clients_one_after_the_other_ask_for_the_configuration_once(vendor: Vend
             receipts.append(client.send_timer("MyTimer", 5).delivered)
 
     assert (receipts, vendor.beacons, vendor.configs) == ([1] * 5, 5, 1)
+
+
+def test_clients_one_after_the_other_wait_as_mpulse_asked(vendor: Vendor, tmp_path: Path) -> None:
+    """The first one is told to come back in ten minutes, and none of the others asks before."""
+    vendor.answer_to_beacons = Answer(429, {"Retry-After": "600"})
+    read = {
+        "api_key": settings().api_key,
+        "domain": settings().domain,
+        "config_url": f"{vendor.url}/config.json",
+        "ca_file": str(tmp_path / "ca.pem"),
+    }
+    dropped = []
+    for _ in range(3):
+        with MPulseClient(**read) as client:
+            client.send_timer("MyTimer", 5)
+        dropped.append(dict(client.ledger().dropped))
+
+    assert (dropped, vendor.beacons) == ([{"shutdown": 1}] * 3, 1)
 
 
 def lasting(**keywords: object) -> Lasting:
