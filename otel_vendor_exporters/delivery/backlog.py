@@ -14,6 +14,7 @@ from typing import Any, Generic
 
 from otel_vendor_exporters.delivery.estate import Estate
 from otel_vendor_exporters.delivery.ledger import NO_LOSS, Ledger
+from otel_vendor_exporters.delivery.losses import Losses
 from otel_vendor_exporters.delivery.notices import Notices
 from otel_vendor_exporters.delivery.request import Item, Outcome, U, Verdict
 from otel_vendor_exporters.delivery.spool import Inherited, Put, Spool
@@ -27,6 +28,7 @@ class Backlog(Generic[U]):
         self._spool = spool
         self._ledger = ledger
         self._notices = notices
+        self._losses = Losses(name, notices)
 
     def __len__(self) -> int:
         """How many items wait in the spool."""
@@ -118,8 +120,17 @@ class Backlog(Generic[U]):
         self._ledger.hand_over(ended.handed_over)
         self._count_dropped(ended.lost, reason, was="waiting")
 
+    def seconds_until_loss_is_over(self, now: float) -> float | None:
+        """Until `note_losses` has an end to tell; None while nothing is lost."""
+        return self._losses.seconds_until_over(now)
+
+    def note_losses(self, now: float) -> None:
+        """Tell which losses are over."""
+        self._losses.end(now)
+
     def note_end(self, end: str, rest: str) -> None:
         """Tell the losses, if there are any; `end` is how it ends, `rest` what the others are."""
+        self._losses.end()
         counts = self._ledger.counts()
         left = counts.waiting + counts.in_flight
         if counts.lost or left:
@@ -205,15 +216,5 @@ class Backlog(Generic[U]):
         self._say("dropped", reason, len(items), words)
 
     def _say(self, done: str, reason: str, count: int, words: str) -> None:
-        if reason in NO_LOSS:
-            return
-        text = "%s: %d items %s: %s"
-        self._notices.note(
-            f"{done} {reason}",
-            logging.WARNING,
-            text,
-            self._name,
-            count,
-            done,
-            words or reason.replace("_", " "),
-        )
+        if reason not in NO_LOSS:
+            self._losses.add(done, reason, count, words)

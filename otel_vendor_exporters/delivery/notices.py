@@ -42,7 +42,7 @@ class Notices:
 
     def __init__(self, logger: logging.Logger, clock: Clock) -> None:
         self._logger = logger
-        self._clock = clock
+        self.clock = clock
         self.renew_after_fork()
 
     def renew_after_fork(self) -> None:
@@ -72,7 +72,7 @@ class Notices:
     ) -> None:
         """As `say`, but logged by the next `tell`: for those who hold a lock."""
         with self._lock:
-            now = self._clock.monotonic()
+            now = self.clock.monotonic()
             problem = self._problems.get(key)
             if problem is not None and now - problem.said_at < INTERVAL_SECONDS:
                 problem.unsaid += 1
@@ -84,6 +84,10 @@ class Notices:
                 self._problems.pop(next(iter(self._problems)))
             self._problems[key] = _Problem(now)
             self._lines.append(_Line(level, message, args, error))
+
+    def note_line(self, level: int, message: str, *args: object) -> None:
+        """Whatever was told before: who calls this counts by itself."""
+        self._lines.append(_Line(level, message, args))
 
     def note_over(self, key: str, message: str, *args: object) -> None:
         """As `over`, but logged by the next `tell`."""

@@ -8,6 +8,7 @@ Rule: whatever a reply, a fault or a signal does, every item ends in exactly one
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
@@ -179,10 +180,13 @@ class Delivery(Generic[U]):
 
     def end_at_exit(self) -> None:
         """What waits has one request's time. Stays open: older providers have their turn later."""
-        if not self.flush(self._timeout_seconds) and self._closing_at is None:
-            with self._lock:
+        all_sent = self.flush(self._timeout_seconds)
+        with self._lock:
+            if all_sent:
+                self._backlog.note_losses(math.inf)
+            elif self._closing_at is None:
                 self._backlog.note_end("exit", "waiting")
-            self._notices.tell()
+        self._notices.tell()
 
     # Waiting and stopping
 
@@ -232,7 +236,7 @@ class Delivery(Generic[U]):
         self._transport.close()
         with self._lock:
             self._backlog.close()
-        self._backlog.note_end("shut down", "in flight")
+            self._backlog.note_end("shut down", "in flight")
         self._notices.tell()
 
     def _drop_rest(self) -> None:
@@ -269,6 +273,8 @@ class Delivery(Generic[U]):
 
     def _job(self, now: float) -> Callable[[], None] | None:
         """What may be done now."""
+        if self._backlog.seconds_until_loss_is_over(now) == 0:
+            return self._tell_losses
         if self._is_claim_due(now) and not (self._packing or len(self._ready) or self._ready.is_held):
             self._packing = True  # what is found goes before what is packed
             return self._adopt
@@ -317,7 +323,14 @@ class Delivery(Generic[U]):
         """Until pause and rate let something go, or dead processes are to be looked for."""
         parcel = self._ready.next()
         go = self._pace.seconds_until_go(parcel.cost if parcel is not None else None, now)
-        return min(go or _FOREVER_SECONDS, self._backlog.seconds_until_claim(now) or _FOREVER_SECONDS)
+        backlog = self._backlog
+        waits = (go, backlog.seconds_until_claim(now), backlog.seconds_until_loss_is_over(now))
+        return min(wait or _FOREVER_SECONDS for wait in waits)
+
+    def _tell_losses(self) -> None:
+        with self._lock:
+            self._backlog.note_losses(self._clock.monotonic())
+        self._notices.tell()
 
     def _adopt(self) -> None:
         self._backlog.adopt(self._lock)
