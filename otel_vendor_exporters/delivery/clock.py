@@ -6,6 +6,8 @@ import threading
 import time
 from math import isfinite
 
+LEAST_JUMP_MS = 1000.0  # of a wall clock; less is its being adjusted, or the time between two readings
+
 
 class Clock:
     """Real time. Tests pass one that they move by hand."""
@@ -30,20 +32,42 @@ class Clock:
 
 class AgeClock:
     """
-    What is too old by which time: no wall clock that jumps ahead and comes back makes anything older.
+    What is too old by which time: no wall clock that jumps ahead makes older what was kept before.
 
-    A wall clock that is set back is followed: records are dated by it.
+    It lags behind by the jump as long as anything kept before can matter, and goes by the wall clock again
+    from then on: what was kept since expires by that. A clock that comes back ends the lag; one that is set
+    back beyond it is followed, as records are dated by it. Not thread-safe: `Delivery` holds its lock.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, max_age_seconds: float) -> None:
         self._clock = clock
-        self._began_unix_ms = clock.unix_ms()
-        self._began = clock.lasting()
+        self._max_age_seconds = max_age_seconds
+        self._ahead_ms = self._ahead(clock.lasting(), clock.unix_ms())
+        self._jumps: list[tuple[float, float]] = []  # when each ceases to matter, and its milliseconds
 
     def unix_ms(self) -> float:
         """Milliseconds since the epoch."""
-        passed_ms = (self._clock.lasting() - self._began) * 1000
-        return min(self._clock.unix_ms(), self._began_unix_ms + passed_ms)
+        now, wall_ms = self._clock.lasting(), self._clock.unix_ms()
+        last_ms, self._ahead_ms = self._ahead_ms, self._ahead(now, wall_ms)
+        jump_ms = self._ahead_ms - last_ms
+        self._jumps = [jump for jump in self._jumps if jump[0] > now]
+        if jump_ms >= LEAST_JUMP_MS:
+            self._jumps.append((now + self._max_age_seconds, jump_ms))
+        while self._jumps and jump_ms < 0:
+            jump_ms = self._take_back(jump_ms)
+        return wall_ms - sum(lag_ms for _, lag_ms in self._jumps)
+
+    def _take_back(self, jump_ms: float) -> float:
+        """Lessen the last jump by one back; what is left of that."""
+        ends_at, lag_ms = self._jumps.pop()
+        if lag_ms + jump_ms > 0:
+            self._jumps.append((ends_at, lag_ms + jump_ms))
+        return min(lag_ms + jump_ms, 0.0)
+
+    @staticmethod
+    def _ahead(now: float, wall_ms: int) -> float:
+        """The wall clock ahead of the time that passes; changes only when it is set."""
+        return wall_ms - now * 1000
 
 
 def is_duration(given: object) -> bool:

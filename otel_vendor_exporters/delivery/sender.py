@@ -57,6 +57,7 @@ class Delivery(Generic[U]):
         notices: Notices,
         timeout_seconds: float,
         connections: int,
+        max_age_seconds: float = math.inf,
         rate: Rate | None = None,
         outage: Outage | None = None,
     ) -> None:
@@ -69,7 +70,7 @@ class Delivery(Generic[U]):
         self._notices = notices
         self._timeout_seconds = timeout_seconds
         self._pace = Pace(connections, rate, outage)
-        self._age_clock = AgeClock(clock)
+        self._age_clock = AgeClock(clock, max_age_seconds)
         self._closing_at: float | None = None  # monotonic deadline of the shutdown
         self._stopped = False
         self._reset()
@@ -98,6 +99,7 @@ class Delivery(Generic[U]):
         with self._lock:
             if self._closing_at is not None:
                 return False
+            self._age_clock.unix_ms()  # a jump is seen before what is dated after it
             self._backlog.add(items)
             self._call_worker()
         self._notices.tell()

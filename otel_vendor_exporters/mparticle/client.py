@@ -224,6 +224,7 @@ def _destination(settings: MParticleSettings, way: str, clock: Clock) -> Destina
         notices=notices,
         timeout_seconds=settings.timeout,
         connections=settings.connections,
+        max_age_seconds=settings.max_age,
         rate=standing.rate,
         outage=standing.outage,
     )

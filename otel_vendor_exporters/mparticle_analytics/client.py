@@ -261,6 +261,7 @@ def _destination(settings: AnalyticsSettings, clock: Clock) -> Destination:
         notices=notices,
         timeout_seconds=settings.timeout,
         connections=settings.connections,
+        max_age_seconds=settings.max_age,
         rate=standing.rate,
         outage=standing.outage,
     )

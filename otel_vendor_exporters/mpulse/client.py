@@ -304,6 +304,7 @@ def _destination(settings: MPulseSettings, clock: Clock) -> Destination:
         notices=notices,
         timeout_seconds=settings.timeout,
         connections=settings.connections,
+        max_age_seconds=settings.max_age,
         rate=lasting.rate(),
         outage=lasting.outage,
     )

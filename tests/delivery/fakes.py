@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import random
 import threading
 import time
@@ -248,6 +249,7 @@ class Ways:
         max_items: int = 100_000,
         rate: policy.TokenBucket | None = None,
         spool_dir: Path | None = None,
+        max_age_seconds: float = math.inf,
     ) -> Way:
         vendor = NumbersVendor(url, per_parcel=per_parcel, again=again)
         transport = Transport()
@@ -271,6 +273,7 @@ class Ways:
             notices=notices,
             timeout_seconds=timeout_seconds,
             connections=connections,
+            max_age_seconds=max_age_seconds,
             rate=rate,
         )
         self.made.append(Way(delivery, vendor, transport))

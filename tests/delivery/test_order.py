@@ -10,7 +10,6 @@ from dataclasses import replace
 
 import pytest
 
-from otel_vendor_exporters.delivery.clock import AgeClock, Clock
 from otel_vendor_exporters.delivery.ready import Ready
 from otel_vendor_exporters.delivery.request import Item, Outcome, Parcel, Reply, Ticket, Verdict
 from otel_vendor_exporters.delivery.sender import Packed
@@ -188,28 +187,3 @@ def test_a_vendor_that_answers_nothing_gets_no_more_until_a_probe_arrives(
         way.delivery.shutdown(30.0)
 
     assert way.counts() == {"accepted": 10, "delivered": 9, "dropped": {"ambiguous": 1}}
-
-
-def test_a_wall_clock_that_jumps_and_comes_back_makes_nothing_older() -> None:
-    clock = JumpingClock()
-    ages = AgeClock(clock)
-    began = ages.unix_ms()
-
-    clock.wall_ms += 3 * 86_400_000
-    clock.passed += 2.5
-    assert ages.unix_ms() == began + 2500
-    clock.wall_ms -= 4 * 86_400_000
-    assert ages.unix_ms() == clock.wall_ms
-
-
-class JumpingClock(Clock):
-    """The wall clock and the time that passes, apart."""
-
-    wall_ms = 1_800_000_000_000
-    passed = 100.0
-
-    def lasting(self) -> float:
-        return self.passed
-
-    def unix_ms(self) -> int:
-        return self.wall_ms
