@@ -156,9 +156,14 @@ class Backlog(Generic[U]):
         """
         Let what dead processes left wait here, as far as there is room, before what is our own.
 
+        First let the disk have what it has missed.
+
         Called without the owner's lock; never raises.
         """
         try:
+            with lock:
+                if not self._spool.catch_up():
+                    return
             while (estate := self._spool.claim()) is not None:
                 try:
                     self._adopt(estate, lock)

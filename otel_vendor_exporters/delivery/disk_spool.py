@@ -103,6 +103,9 @@ class DiskSpool(SpoolWriting[U]):
 
     def end(self) -> Ended[U]:
         """Give out everything that waits: what stands on disk is for another process, the rest is lost."""
+        if self._open_at is not None and self._was_busy and not self._closed:
+            self._open_at = self._clock.monotonic()  # there is no later
+            self._can_write()
         items = self._memory.end().lost
         lost = [item for item in items if not self._is_in_file(item)]
         return Ended(len(items) - len(lost), lost)
@@ -129,8 +132,19 @@ class DiskSpool(SpoolWriting[U]):
     # Files of dead processes
 
     def seconds_until_claim(self, now: float) -> float | None:
-        """Until the folder should be looked through for files of dead processes."""
-        return None if self._closed else max(self._scan_at - now, 0.0)
+        """Until dead processes' files should be looked for, or our own be tried again."""
+        if self._closed:
+            return None
+        at = self._scan_at
+        if self._open_at is not None and not self._memory.is_empty:
+            at = min(at, self._open_at)
+        return max(at - now, 0.0)
+
+    def catch_up(self) -> bool:
+        """Write what the disk has missed; whether dead processes are to be looked for now."""
+        if not self._memory.is_empty:
+            self._can_write()
+        return self._clock.monotonic() >= self._scan_at
 
     def claim(self) -> Estate | None:
         """The file of a dead process, now under our lock. Called without the owner's lock."""

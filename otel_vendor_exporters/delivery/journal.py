@@ -43,8 +43,9 @@ MARKS = ".marks"
 MOST_IN_A_SEGMENT = 512
 _MOST_BETWEEN = 4096  # places between two marks, for which one writing costs less than two
 _MOST_BLOCKS = 1 << 39  # times 512 that is the largest place there is, 2^48
-_MOST_WAIT_MS = 1_000  # for another process that has the file under its lock
-_MOST_WAIT_FOR_READERS_MS = 100
+# For another process that has a file under its lock: ours, while an application's thread waits; and others'.
+_MOST_WAIT_MS = 100
+_MOST_WAIT_TO_READ_MS = 1_000
 _CHECKPOINT_PAGES = 1000  # 16 MB of log; only then the disk itself is waited for
 
 _SCHEMA = (
@@ -206,11 +207,7 @@ class Journal:
     def truncate_log(self) -> bool:
         """Write the log to the file and empty it; False while somebody else reads it. Raises SpoolError."""
         with disk_errors():
-            self._connection.execute(f"PRAGMA busy_timeout = {_MOST_WAIT_FOR_READERS_MS}")
-            try:
-                (busy, *_) = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            finally:
-                self._connection.execute(f"PRAGMA busy_timeout = {_MOST_WAIT_MS}")
+            (busy, *_) = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         return not busy
 
     def close(self) -> None:
@@ -265,7 +262,7 @@ def read(path: Path, label: Label) -> Content | str | None:
 
 
 def _read(path: Path, label: Label) -> Content | str | None:
-    with disk_errors(), closing(_connect(path)) as connection:
+    with disk_errors(), closing(_connect(path, _MOST_WAIT_TO_READ_MS)) as connection:
         application = connection.execute("PRAGMA application_id").fetchone()[0]
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         if application != APPLICATION_ID:
@@ -355,7 +352,7 @@ def _new_name(folder: Path, label: Label) -> tuple[Path, FileLock]:
 
 def _prepared(path: Path, label: Label) -> sqlite3.Connection:
     """A connection to an empty file, with its tables and label."""
-    connection = _connect(path)
+    connection = _connect(path, _MOST_WAIT_MS)
     try:
         connection.execute("PRAGMA page_size = 16384")  # a segment is some ten thousand bytes
         connection.execute("PRAGMA journal_mode = WAL")
@@ -375,13 +372,13 @@ def _prepared(path: Path, label: Label) -> sqlite3.Connection:
     return connection
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def _connect(path: Path, most_wait_ms: int) -> sqlite3.Connection:
     return sqlite3.connect(
         f"{path.absolute().as_uri()}?mode=rw",
         uri=True,
         isolation_level=None,
         check_same_thread=False,
-        timeout=_MOST_WAIT_MS / 1_000,
+        timeout=most_wait_ms / 1_000,
     )
 
 

@@ -294,9 +294,11 @@ class Delivery(Generic[U]):
         return None
 
     def _is_claim_due(self, now: float) -> bool:
-        if self._closing_at is not None or now < self._claim_not_before:
-            return False
-        return self._backlog.seconds_until_claim(now) == 0
+        return self._closing_at is None and self._seconds_until_claim(now) == 0
+
+    def _seconds_until_claim(self, now: float) -> float | None:
+        wait = self._backlog.seconds_until_claim(now)
+        return None if wait is None else max(wait, self._claim_not_before - now)
 
     def _is_passed_over(self, now: float) -> bool:
         """Whether items that go first wait behind parcels without any, which were packed before they came."""
@@ -325,8 +327,7 @@ class Delivery(Generic[U]):
         """Until pause and rate let something go, or dead processes are to be looked for."""
         parcel = self._ready.next()
         go = self._pace.seconds_until_go(parcel.cost if parcel is not None else None, now)
-        backlog = self._backlog
-        waits = (go, backlog.seconds_until_claim(now), backlog.seconds_until_loss_is_over(now))
+        waits = (go, self._seconds_until_claim(now), self._backlog.seconds_until_loss_is_over(now))
         return min(wait or _FOREVER_SECONDS for wait in waits)
 
     def _tell_losses(self) -> None:

@@ -2,7 +2,8 @@
 Spool writing: how the file of a durable spool follows its memory.
 
 One transaction for each change. When the disk fails, what stands in the file stays there, and what is new is
-in memory only; a minute later the file is tried again, with all that it missed.
+in memory only; a minute later, or a second if another process held the file, it is tried again, with all that
+it missed.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Generic
 
 from otel_vendor_exporters.delivery.clock import Clock
 from otel_vendor_exporters.delivery.codec import Codec
-from otel_vendor_exporters.delivery.disk_errors import DamagedError
+from otel_vendor_exporters.delivery.disk_errors import BusyError, DamagedError
 from otel_vendor_exporters.delivery.journal import (
     MOST_IN_A_SEGMENT,
     Changes,
@@ -30,7 +31,8 @@ from otel_vendor_exporters.delivery.segments import Segment, joined
 from otel_vendor_exporters.delivery.spool import MemorySpool, Put
 from otel_vendor_exporters.errors import SpoolError
 
-RETRY_SECONDS = 60.0  # after the disk failed
+RETRY_SECONDS = 60.0  # after the disk failed,
+BUSY_RETRY_SECONDS = 1.0  # and after another process had the file under its lock
 LOOK_SECONDS = 1.0  # between two looks whether our file is still there
 ERASE_AGAIN_SECONDS = 1.0  # after somebody else's reading kept the log from being emptied
 _GONE_AT_ONCE = 64  # segments deleted in one transaction, once all their items are settled
@@ -85,6 +87,7 @@ class SpoolWriting(Generic[U]):
         self._journal: Journal | None = None
         self._scan_at = clock.monotonic()
         self._open_at: float | None = self._scan_at  # when to try the disk; None while it works
+        self._was_busy = False  # when the disk failed last
         self._look_at = 0.0
         self._settled_at_once = _SENT_TWICE_AT_MOST if disk.again else _SETTLED_AT_ONCE
         self._closed = False
@@ -359,7 +362,9 @@ class SpoolWriting(Generic[U]):
         """What stands in the file stays there; what is new is in memory only, until the disk works again."""
         if isinstance(error, DamagedError):
             self._give_up()
-        self._open_at = self._clock.monotonic() + RETRY_SECONDS
+        self._was_busy = isinstance(error, BusyError)
+        wait = BUSY_RETRY_SECONDS if self._was_busy else RETRY_SECONDS
+        self._open_at = self._clock.monotonic() + wait
         text = "%s: the spool folder cannot be written (%s): what is new waits in memory only"
         self._notices.note("spool", logging.ERROR, text, self._disk.label.vendor, error)
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import resource
 import shutil
+import sqlite3
+import time
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,10 +17,11 @@ from otel_vendor_exporters.delivery import journal
 from otel_vendor_exporters.delivery.disk_errors import disk_errors
 from otel_vendor_exporters.delivery.journal import Journal
 from otel_vendor_exporters.delivery.request import Item
-from otel_vendor_exporters.delivery.spool_writing import RETRY_SECONDS
-from tests.delivery.fakes import Log
+from otel_vendor_exporters.delivery.spool_writing import BUSY_RETRY_SECONDS, RETRY_SECONDS
+from tests.conftest import ForwardClock
+from tests.delivery.fakes import FakeClock, Log, Ways
 from tests.delivery.spool_host import Host, TextCodec, adopt, content_of, firsts, items, names, refusing
-from tests.delivery.test_processes import in_a_child
+from tests.delivery.test_processes import in_a_child, wait_until
 
 # Forking with threads, which newer versions of Python warn of, is what these tests are about.
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
@@ -284,3 +288,68 @@ def test_without_file_locks_the_memory_goes_on(
 
     assert names(spool.take(9)) == ["a", "b", "c"]
     assert "no file locks" in caplog.text
+
+
+@pytest.mark.parametrize("keeps", [False, True], ids=["nothing new", "something new"])
+def test_another_process_that_holds_the_file_costs_a_moment(
+    ways: Ways, tmp_path: Path, keeps: bool, caplog: Log
+) -> None:
+    """export() waits a tenth of a second; a second after the lock is gone all that waits is written."""
+    clock = ForwardClock()
+    way = ways("http://127.0.0.1:9", spool_dir=tmp_path, clock=clock)
+    way.vendor.use(prepare=lambda timeout_seconds, hurry: 60.0)
+    way.keep([1])
+    (path,) = tmp_path.glob("*.spool")
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        began = time.monotonic()
+        way.keep([2])
+        took = time.monotonic() - began
+    clock.forward(BUSY_RETRY_SECONDS)
+    if keeps:
+        way.keep([3])
+    wait_until(lambda: "numbers: what waits is written to the disk again" in caplog.messages)
+    way.delivery.shutdown(0)
+
+    assert took < 0.5
+    assert way.delivery.ledger.counts().handed_over == 2 + keeps
+    assert caplog.messages[0].startswith("numbers: the spool folder cannot be written (database is locked): ")
+
+
+def test_a_file_that_is_held_for_longer_is_tried_again_and_again(ways: Ways, tmp_path: Path) -> None:
+    """Though nothing new is kept: two tries fail, and the third brings the disk what it has missed."""
+    way = ways("http://127.0.0.1:9", spool_dir=tmp_path)
+    way.vendor.use(prepare=lambda timeout_seconds, hurry: 60.0)
+    way.keep([1])
+    (path,) = tmp_path.glob("*.spool")
+    tries: list[float] = []
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        catch_up = way.delivery._backlog._spool.catch_up
+
+        def counted() -> bool:
+            tries.append(time.monotonic())
+            return catch_up()
+
+        way.delivery._backlog._spool.catch_up = counted  # type: ignore[method-assign]
+        way.keep([2])
+        wait_until(lambda: len(tries) == 2)
+    wait_until(lambda: len(tries) == 3)
+
+    assert 0.9 < tries[1] - tries[0] < 3
+
+
+def test_a_lock_that_is_gone_at_the_shutdown_costs_nothing(ways: Ways, tmp_path: Path) -> None:
+    """There is no later: what waits is written at once."""
+    way = ways("http://127.0.0.1:9", spool_dir=tmp_path, clock=FakeClock())
+    way.vendor.use(prepare=lambda timeout_seconds, hurry: 60.0)
+    way.keep([1])
+    (path,) = tmp_path.glob("*.spool")
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        way.keep([2])
+
+    way.delivery.shutdown(0)
+
+    counts = way.delivery.ledger.counts()
+    assert (counts.handed_over, dict(counts.dropped)) == (2, {})
