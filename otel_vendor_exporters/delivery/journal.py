@@ -135,7 +135,7 @@ class Journal:
                 and _beside(self.path, "-wal").exists()
                 and self._lock.is_there()
             )
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return False
         except OSError:  # it cannot be told now
             return True

@@ -17,7 +17,7 @@ from otel_vendor_exporters.delivery import journal
 from otel_vendor_exporters.delivery.disk_errors import disk_errors
 from otel_vendor_exporters.delivery.journal import Journal
 from otel_vendor_exporters.delivery.request import Item
-from otel_vendor_exporters.delivery.spool_writing import BUSY_RETRY_SECONDS, RETRY_SECONDS
+from otel_vendor_exporters.delivery.spool_writing import BUSY_RETRY_SECONDS, LOOK_SECONDS, RETRY_SECONDS
 from tests.conftest import ForwardClock
 from tests.delivery.fakes import FakeClock, Log, Ways
 from tests.delivery.spool_host import Host, TextCodec, adopt, content_of, firsts, items, names, refusing
@@ -353,3 +353,25 @@ def test_a_lock_that_is_gone_at_the_shutdown_costs_nothing(ways: Ways, tmp_path:
 
     counts = way.delivery.ledger.counts()
     assert (counts.handed_over, dict(counts.dropped)) == (2, {})
+
+
+def test_a_folder_that_has_become_a_file(host: Host, caplog: Log) -> None:
+    """That is said, as of files that were removed; once there is a folder again all that waits is written."""
+    spool = host.process()
+    spool.put(items("ab"))
+    host.clock.advance(LOOK_SECONDS)
+    shutil.rmtree(host.folder)
+    host.folder.write_bytes(b"")
+    spool.put(items("c"))
+    host.notices.tell()
+    told = list(caplog.messages)
+    host.folder.unlink()
+    host.clock.advance(RETRY_SECONDS)
+    spool.put(items("d"))
+    host.die(spool)
+    second = host.process()
+    adopt(second)
+
+    assert names(second.take(99)) == ["a", "b", "c", "d"]
+    assert told[0].startswith("shop: somebody has removed files from the spool folder")
+    assert told[1].startswith("shop: the spool folder cannot be written (")
