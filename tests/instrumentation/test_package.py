@@ -14,7 +14,7 @@ def test_works_on_wrapt_in_pure_python() -> None:
     """All these tests hold when wrapt has no C extension."""
     environment = {**os.environ, "WRAPT_DISABLE_EXTENSIONS": "1"}
     itself = f"{Path(__file__).relative_to(REPOSITORY)}::test_works_on_wrapt_in_pure_python"
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--deselect", itself]
+    command = [sys.executable, "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", "--deselect", itself]
     command.append(str(Path(__file__).parent))
 
     run = subprocess.run(
