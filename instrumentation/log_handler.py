@@ -34,6 +34,8 @@ from opentelemetry.trace import (
 from instrumentation.captures import Site
 from instrumentation.log_records import (
     CAPTURED,
+    SEVERITIES,
+    SEVERITY_TEXTS,
     Captured,
     Extras,
     add_code,
@@ -41,8 +43,6 @@ from instrumentation.log_records import (
     exception_of,
     extras_of,
     has_exception,
-    severity_of,
-    severity_text_of,
 )
 from instrumentation.showing import LONGEST_MESSAGE
 from otel_vendor_exporters.attributes import VISITOR, VisitorScope, visitor_fields
@@ -187,7 +187,7 @@ class EventHandler(logging.Handler):
 
     def _logger_for(self, name: str) -> Logger | None:
         """The logger to tell records of this name to; None for those that are not told."""
-        provider = self._provider_now()
+        provider = self._provider if self._provider is not None else _logs_global._LOGGER_PROVIDER
         if provider is None:
             return None
         known = self._known
@@ -222,8 +222,8 @@ class EventHandler(logging.Handler):
         told = LogRecord(
             timestamp=int(record.created * 1e9),
             context=current if captured is None else _context_of(captured),
-            severity_number=severity_of(record.levelno),
-            severity_text=severity_text_of(record),
+            severity_number=SEVERITIES[record.levelno],
+            severity_text=SEVERITY_TEXTS.get(record.levelname, record.levelname),
             body=self._body(record, captured),
             attributes=self._attributes(record, extras, captured, visitor),
             event_name=event_name,
@@ -256,7 +256,7 @@ class EventHandler(logging.Handler):
         if self._code:
             add_code(record, self._extras.showing, to=found)
         if captured is not None or record.exc_info or record.exc_text:
-            found.update(self._extras.showing.exception(exception_of(record, captured)))
+            self._extras.showing.add_exception(exception_of(record, captured), to=found)
         return found
 
 

@@ -36,7 +36,7 @@ _RESERVED: Final = frozenset(
         ),  # put there by OpenTelemetry itself
     }
 )
-_SEVERITY_TEXTS: Final = {"WARNING": "WARN", "CRITICAL": "FATAL"}
+SEVERITY_TEXTS: Final = {"WARNING": "WARN", "CRITICAL": "FATAL"}  # the others are the level names
 _PLAIN_TYPES: Final = frozenset({bool, int, float})
 _HIGHEST_LEVEL: Final = 53
 _MOST_REMEMBERED: Final = 4096
@@ -163,29 +163,23 @@ def _any_of(globs: Iterable[str]) -> re.Pattern[str]:
     return re.compile("|".join(map(translate, wanted)) or "(?!)")
 
 
-def severity_of(level: object) -> SeverityNumber:
-    """The severity of a level; levels between the standard ones count as the steps between."""
-    known = _SEVERITIES.get(level)
-    if known is not None:
-        return known
-    is_beyond = isinstance(level, int) and level > _HIGHEST_LEVEL
-    return SeverityNumber.FATAL4 if is_beyond else SeverityNumber.UNSPECIFIED
+class _Severities(dict[object, SeverityNumber]):
+    """Severities by level; asked without a call, for each record."""
+
+    def __missing__(self, level: object) -> SeverityNumber:
+        is_beyond = isinstance(level, int) and level > _HIGHEST_LEVEL
+        return SeverityNumber.FATAL4 if is_beyond else SeverityNumber.UNSPECIFIED
 
 
-def _severities() -> dict[object, SeverityNumber]:
+def _severities() -> _Severities:
     """TRACE below 10; each ten from there on is a name, its first four levels are its four steps."""
-    found: dict[object, SeverityNumber] = dict.fromkeys(range(1, 10), SeverityNumber.TRACE)
+    found = _Severities(dict.fromkeys(range(1, 10), SeverityNumber.TRACE))
     for level in range(10, _HIGHEST_LEVEL + 1):
         found[level] = SeverityNumber(1 + 4 * (level // 10) + min(level % 10, 3))
     return found
 
 
-_SEVERITIES: Final = _severities()
-
-
-def severity_text_of(record: logging.LogRecord) -> str:
-    """OpenTelemetry's word for the level."""
-    return _SEVERITY_TEXTS.get(record.levelname, record.levelname)
+SEVERITIES: Final = _severities()
 
 
 def extras_of(record: logging.LogRecord) -> dict[str, Any]:

@@ -105,6 +105,7 @@ class SpanProbe:
         self._capture = Capture(site, attributes)
         self._template = Template(site) if site.function is not None and "{" in site.name else None
         self._needs_arguments = self._capture.needs_arguments or self._template is not None
+        self._needs_end = self._capture.needs_end
         if site.has_given_name and site.function is not None:
             # Only then: an attribute costs a tenth of a span, and the default name tells the function anyway.
             self._capture.constants["code.function.name"] = site.code_name
@@ -129,7 +130,7 @@ class SpanProbe:
                 arguments = self._site.arguments(args, kwargs)
                 name = self._name if self._template is None else self._template.filled(arguments)
                 attributes = self._capture.of_start(arguments)
-                if not self._capture.needs_end:
+                if not self._needs_end:
                     arguments = NO_ARGUMENTS  # not to be kept while the call lasts
             scope = SpanScope()
             scope.arguments = arguments
@@ -159,7 +160,7 @@ class SpanProbe:
             AT_WORK.add(thread)
             try:
                 scope.leave()
-                if error is not None or self._capture.needs_end:
+                if error is not None or self._needs_end:
                     self._complete(scope, result, error)
             finally:
                 scope.span.end()
@@ -173,7 +174,7 @@ class SpanProbe:
         """Put on the span what only the end of the call tells."""
         if is_failure(error):
             _mark_failed(scope.span, error)
-        if self._capture.needs_end:
+        if self._needs_end:
             scope.span.set_attributes(self._capture.of_end(Call(scope.arguments, result, error)))
 
 
@@ -208,4 +209,6 @@ def _mark_failed(span: Span, error: Exception) -> None:
         words = words_of(error)
         if words:
             span.set_status(StatusCode.ERROR, SHOWING.text(words, LONGEST_MESSAGE))
-        span.add_event("exception", SHOWING.exception(exception_attributes(error, error.__traceback__)))
+        told: dict[str, str] = {}
+        SHOWING.add_exception(exception_attributes(error, error.__traceback__), to=told)
+        span.add_event("exception", told)

@@ -142,10 +142,6 @@ class Secrets:
 
     def hidden_in(self, text: str) -> str:
         """The text with what stands behind a secret's name hidden: "token=[redacted]"."""
-        return self._hidden(text) or text
-
-    def _hidden(self, text: str) -> str | None:
-        """None when there is nothing to hide."""
         folded = text.casefold()
         if (
             ("://" in text and "@" in text)
@@ -153,8 +149,8 @@ class Secrets:
             or (" -u" in text and "curl" in folded)
             or self._names.may_be_in(folded)
         ):
-            return self._searched(text)
-        return None
+            return self._searched(text) or text
+        return text
 
     def _searched(self, text: str) -> str | None:
         from instrumentation.secret_texts import without_values  # only here: most texts hold no secret

@@ -69,14 +69,13 @@ class Showing:
             return self._ending(text, LONGEST_STACK)
         return self._hidden_in(text)
 
-    def exception(self, attributes: Mapping[str, str]) -> dict[str, str]:
-        """Type, message and traceback of an exception, the latter two with secrets hidden."""
-        found = dict(attributes)
-        if "exception.stacktrace" in found:
-            found["exception.stacktrace"] = self.stack(found["exception.stacktrace"])
-        if "exception.message" in found:
-            found["exception.message"] = self.text(found["exception.message"], LONGEST_MESSAGE)
-        return found
+    def add_exception(self, attributes: Mapping[str, str], to: dict[str, Any]) -> None:  # Any: as in `value`
+        """Add type, message and traceback of an exception, the latter two with secrets hidden."""
+        for name, text in attributes.items():
+            if name == "exception.stacktrace":
+                to[name] = self.stack(text)
+            else:
+                to[name] = self.text(text, LONGEST_MESSAGE) if name == "exception.message" else text
 
     def object_text(self, text: str) -> str:
         """The text of an object: cut, or redacted as a whole when it tells a secret."""

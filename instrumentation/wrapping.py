@@ -43,20 +43,21 @@ class Instrumented(wrapt.CallableObjectProxy):  # type: ignore[type-arg]  # wrap
         super().__init__(function)
         make_body = _body_of(function)
         body = None if make_body is None else make_body(function, probe)
-        self._self_call = body, probe.start, probe.stop  # in one: a proxy's attribute is slow to be read
+        # In one: a proxy's attribute is slow to be read, and of all `__wrapped__`.
+        self._self_call = body, function, probe.start, probe.stop
         self._self_decorate = decorate
         self._self_is_plain = _is_plain(function)
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
-        body, start, stop = self._self_call
+        body, function, start, stop = self._self_call
         if body is not None:
             return body(*args, **kwargs)
         # Here and not in a body of its own: each frame less lets a decorated function recurse deeper.
         scope = start(args, kwargs)
         if scope is None:
-            return self.__wrapped__(*args, **kwargs)
+            return function(*args, **kwargs)
         try:
-            result = self.__wrapped__(*args, **kwargs)
+            result = function(*args, **kwargs)
         except BaseException as error:
             stop(scope, None, error)
             raise
@@ -105,8 +106,8 @@ def decorator_of(function: Instrumented) -> Any:
 
 def silence(function: Instrumented) -> None:
     """Record no more calls of it, wherever it is still held."""
-    _, start, stop = function._self_call
-    function._self_call = function.__wrapped__, start, stop
+    _, inner, start, stop = function._self_call
+    function._self_call = inner, inner, start, stop
 
 
 def _is_plain(function: Function) -> bool:

@@ -172,11 +172,15 @@ class Journal:
 
     def mark(self, places: Collection[int], mark: Mark) -> None:
         """Say what became of the items at these places: block times 512 and the place in it."""
-        states, value = self._states, int(mark)
+        states = self._states
         for place in places:
-            states[place] = value
-        for start, stop in _ranges(sorted(places)):
+            states[place] = mark
+        start, stop = min(places), max(places) + 1
+        if stop - start <= _MOST_BETWEEN:
             self._write_marks(start, stop)
+        else:
+            for start, stop in _ranges(sorted(places)):
+                self._write_marks(start, stop)
 
     def _write_marks(self, start: int, stop: int) -> None:
         try:
