@@ -22,7 +22,7 @@ from typing import Any, Final, Literal, TypeAlias, get_args
 from opentelemetry import _logs, context
 from opentelemetry._logs import Logger, LoggerProvider, LogRecord, NoOpLogger
 from opentelemetry._logs import _internal as _logs_global
-from opentelemetry.context import Context, get_current
+from opentelemetry.context import Context
 from opentelemetry.trace import (
     NonRecordingSpan,
     SpanContext,
@@ -210,7 +210,7 @@ class EventHandler(logging.Handler):
         return not self._loggers or _is_within(name, self._loggers)
 
     def _tell(self, logger: Logger, record: logging.LogRecord) -> None:
-        current = get_current()
+        current = context._RUNTIME_CONTEXT.get_current()  # as in `probes`
         if current and (current.get(_SUPPRESS_KEY) or current.get(_PLAIN_SUPPRESS_KEY)):
             return
         extras = extras_of(record)
@@ -219,12 +219,15 @@ class EventHandler(logging.Handler):
             return
         captured = captured_in(record) if CAPTURED in record.__dict__ else None
         visitor = VISITOR.get() if captured is None else VisitorScope(captured.visitor)
+        # The message itself. No formatter is asked: basicConfig gives all handlers one, for the console.
+        message = captured.message if captured is not None else None
+        message = record.getMessage() if message is None else message
         told = LogRecord(
             timestamp=int(record.created * 1e9),
             context=current if captured is None else _context_of(captured),
             severity_number=SEVERITIES[record.levelno],
             severity_text=SEVERITY_TEXTS.get(record.levelname, record.levelname),
-            body=self._body(record, captured),
+            body=self._extras.showing.text(message, LONGEST_MESSAGE),
             attributes=self._attributes(record, extras, captured, visitor),
             event_name=event_name,
         )
@@ -237,11 +240,6 @@ class EventHandler(logging.Handler):
             logger.emit(told)
         finally:
             VISITOR.reset(token)
-
-    def _body(self, record: logging.LogRecord, captured: Captured | None) -> str:
-        """The message itself. No formatter is asked: basicConfig gives all handlers one, for the console."""
-        message = captured.message if captured is not None else None
-        return self._extras.showing.text(record.getMessage() if message is None else message, LONGEST_MESSAGE)
 
     def _attributes(
         self,

@@ -18,7 +18,14 @@ from opentelemetry._logs import SeverityNumber
 
 from instrumentation.captures import Site
 from instrumentation.redaction import SECRETS, Secrets, anywhere
-from instrumentation.showing import LONGEST_NAME, MOST_NODES, SHOWING, Showing, exception_attributes
+from instrumentation.showing import (
+    LONGEST_NAME,
+    MOST_NODES,
+    SHOWING,
+    Showing,
+    exception_attributes,
+    has_sign,
+)
 from otel_vendor_exporters.attributes import VisitorFields
 
 CAPTURED: Final = "_otel_captured"  # where a record carries what `ContextFilter` captured
@@ -98,33 +105,37 @@ class Extras:
         self._open: tuple[int, set[str]] = (0, set())
         self._event_names: tuple[int, dict[str, str]] = (0, {})
 
-    def shown(self, extras: Mapping[str, object]) -> dict[str, Any]:  # Any: OpenTelemetry's AnyValue
-        """The extras as attributes; one that cannot be shown is reported and left out."""
+    def shown(self, extras: dict[str, Any]) -> dict[str, Any]:  # Any: OpenTelemetry's AnyValue
+        """The extras, now as attributes; one that cannot be shown is reported and left out."""
         generation, known_as_open = self._open
         if generation != SECRETS.generation or len(known_as_open) > _MOST_REMEMBERED:
             known_as_open = set()
             self._open = (SECRETS.generation, known_as_open)
-        found: dict[str, Any] = {}
-        shown_text = self.showing.text
-        for name, value in (
-            extras.items() if len(extras) <= MOST_NODES else islice(extras.items(), MOST_NODES)
-        ):
-            if name in known_as_open:
-                if type(value) is str:
-                    found[name] = shown_text(value)
-                    continue
-                if type(value) in _PLAIN_TYPES:
-                    found[name] = value
-                    continue
-            try:
-                if self._wants(name):
-                    shown_name = shown_text(name, LONGEST_NAME)
-                    found[shown_name] = self.showing.value(name, value)
-                    if shown_name == name and not self.showing.hides(name):
-                        known_as_open.add(name)
-            except Exception as fault:  # noqa: BLE001 - a name or a value of the application
-                self._site.report("extra", fault)
-        return found
+        if len(extras) > MOST_NODES:
+            extras = dict(islice(extras.items(), MOST_NODES))
+        others: list[tuple[str, Any]] = []
+        for name, value in extras.items():  # most stay as they are
+            kind = type(value) if name in known_as_open else None
+            if kind is str:
+                # A short text of one word is shown as it is: asking `text` for it would take a call more.
+                if len(value) > LONGEST_NAME or " " in value or has_sign(value):
+                    extras[name] = self.showing.text(value)
+            elif kind not in _PLAIN_TYPES:
+                others.append((name, value))
+        for name, value in others:
+            del extras[name]
+            self._add(name, value, known_as_open, to=extras)
+        return extras
+
+    def _add(self, name: str, value: object, known_as_open: set[str], to: dict[str, Any]) -> None:
+        try:
+            if self._wants(name):
+                shown_name = self.showing.text(name, LONGEST_NAME)
+                to[shown_name] = self.showing.value(name, value)
+                if shown_name == name and not self.showing.hides(name):
+                    known_as_open.add(name)
+        except Exception as fault:  # noqa: BLE001 - a name or a value of the application
+            self._site.report("extra", fault)
 
     def event_name_of(self, extras: dict[str, Any]) -> str | None:  # Any: as above
         """The event's name, taken out of the extras; None for a plain record."""

@@ -142,15 +142,17 @@ class Secrets:
 
     def hidden_in(self, text: str) -> str:
         """The text with what stands behind a secret's name hidden: "token=[redacted]"."""
+        return (self._searched(text) or text) if self.may_be_in(text) else text
+
+    def may_be_in(self, text: str) -> bool:
+        """Whether something in the text may have to be hidden, or in what is put behind it."""
         folded = text.casefold()
-        if (
+        return (
             ("://" in text and "@" in text)
             or "basic " in folded
             or (" -u" in text and "curl" in folded)
             or self._names.may_be_in(folded)
-        ):
-            return self._searched(text) or text
-        return text
+        )
 
     def _searched(self, text: str) -> str | None:
         from instrumentation.secret_texts import without_values  # only here: most texts hold no secret

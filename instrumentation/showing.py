@@ -36,11 +36,12 @@ MOST_NODES: Final = 1000  # of one value: elements, keys, and those within
 _BEYOND: Final = 1024  # how far behind a cut a text is searched, and before one a traceback
 _BEYOND_STACK: Final = 2048
 _DEEPEST: Final = 8
+_MOST_REMEMBERED: Final = 4096
 _FEW: Final = 8
 _CURL_USER: Final = ("-u", "--user")
 _CURL_USER_WITHIN: Final = ("-u", "--user=")  # and the user right behind
 _IDENTIFIER: Final = re.compile(r"[\w.-]{1,64}").fullmatch
-_SIGN: Final = re.compile("[=:,%<]").search
+has_sign: Final = re.compile("[=:,%<]").search
 
 
 class Showing:
@@ -48,6 +49,7 @@ class Showing:
 
     def __init__(self, *secrets: Secrets) -> None:
         self._secrets = secrets
+        self._known_frames: tuple[int, set[int]] = (0, set())  # by hash: nothing to hide in them
 
     def hides(self, name: str) -> bool:
         """Whether a value of this name is a secret."""
@@ -58,7 +60,7 @@ class Showing:
         if len(text) > longest:
             return self._beginning(text, longest)
         # Else no name has a value, no option either, nor is there a token without a name.
-        if _SIGN(text) or (" " in text and ("--" in text or has_scheme(text))):
+        if has_sign(text) or (" " in text and ("--" in text or has_scheme(text))):
             for secrets in self._secrets:
                 text = secrets.hidden_in(text)
         return text
@@ -71,11 +73,37 @@ class Showing:
 
     def add_exception(self, attributes: Mapping[str, str], to: dict[str, Any]) -> None:  # Any: as in `value`
         """Add type, message and traceback of an exception, the latter two with secrets hidden."""
+        message = attributes.get("exception.message", "")
+        shown = self.text(message, LONGEST_MESSAGE)
         for name, text in attributes.items():
-            if name == "exception.stacktrace":
-                to[name] = self.stack(text)
+            if name == "exception.message":
+                to[name] = shown
+            elif name == "exception.stacktrace":
+                is_open = shown == message and self._is_open_before(message, text)
+                to[name] = text if is_open else self.stack(text)
             else:
-                to[name] = self.text(text, LONGEST_MESSAGE) if name == "exception.message" else text
+                to[name] = text
+
+    def _is_open_before(self, message: str, trace: str) -> bool:
+        """
+        Whether nothing is to be hidden in a traceback that ends with this message, which hides nothing.
+
+        Those from one place are alike but for the message, so what stands before it is remembered.
+        """
+        end = len(trace) - len(message) - 1
+        if end < 0 or len(trace) > LONGEST_STACK or not trace.startswith(message, end):
+            return False
+        generation, known = self._known_frames
+        if generation != SECRETS.generation or len(known) > _MOST_REMEMBERED:
+            known = set()
+            self._known_frames = (SECRETS.generation, known)
+        frames = trace[:end]
+        key = hash(frames)
+        if key not in known:
+            if any(secrets.may_be_in(frames) for secrets in self._secrets):
+                return False
+            known.add(key)
+        return True
 
     def object_text(self, text: str) -> str:
         """The text of an object: cut, or redacted as a whole when it tells a secret."""

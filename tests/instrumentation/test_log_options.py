@@ -106,6 +106,56 @@ def test_secrets_in_extras_and_exceptions_are_hidden(sink: Sink) -> None:
     assert sink.only().body == "pin: [redacted]"
 
 
+def test_secrets_are_hidden_in_records_like_those_before(sink: Sink) -> None:
+    """A place, and names of attributes, that had nothing to hide a hundred times, have so the next time."""
+    logger = logger_to(sink)
+    texts = [
+        *("gold", "of two words") * 50,
+        "token=t-1",
+        "x" * 2000,
+        "of token=t-2",
+        5,
+        ["token=t-3"],
+        "gold",
+    ]
+    for text in texts:
+        logger.info("order", extra={"plan": text}, exc_info=raised(ValueError(text)))
+
+    shown = [dict(record.attributes or {}) for record in (each.log_record for each in sink.told())]
+    plans = [
+        "token=[redacted]",
+        "x" * 1016 + "...[cut]",
+        "of token=[redacted]",
+        5,
+        ("token=[redacted]",),
+        "gold",
+    ]
+    assert [each["plan"] for each in shown] == [*("gold", "of two words") * 50, *plans]
+    assert [str(each["exception.stacktrace"]).rpartition("ValueError: ")[2] for each in shown[-6:]] == [
+        "token=[redacted]\n",
+        "x" * 2000 + "\n",
+        "of token=[redacted]\n",
+        "5\n",
+        "['token=[redacted]']\n",
+        "gold\n",
+    ]
+
+
+def test_the_frames_of_a_traceback_may_name_what_its_message_tells(sink: Sink) -> None:
+    """The name stands in the class of the exception, and the value alone in its message."""
+
+    class Password(Exception):  # noqa: N818 - so named by an application
+        pass
+
+    for value in ("p-1", "p-2"):
+        logger_to(sink).info("order", exc_info=raised(Password(value)))
+
+    assert [
+        str(record.attributes).count(".Password: [redacted]")
+        for record in (each.log_record for each in sink.told())
+    ] == [1, 1]
+
+
 def test_secrets_in_names_and_visitors_are_hidden(sink: Sink) -> None:
     """The event's name, names of attributes, and what the application makes of addresses for the visitor."""
     logger = logger_to(sink)
