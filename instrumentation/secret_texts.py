@@ -11,7 +11,7 @@ from base64 import b64decode
 from collections.abc import Callable
 from typing import Final, NamedTuple, TypeAlias
 
-from instrumentation.redaction import NAME_KEYS, VALUE_KEYS, Meaning
+from instrumentation.secret_names import NAME_KEYS, VALUE_KEYS, Meaning
 
 MeaningBehind: TypeAlias = Callable[[str, str], "Meaning | None"]
 

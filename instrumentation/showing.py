@@ -15,16 +15,15 @@ from typing import Any, Final
 
 from instrumentation.redaction import (
     CUT,
-    NAME_KEYS,
     REDACTED,
     SECRETS,
-    VALUE_KEYS,
     Secrets,
     cut,
     cut_front,
     has_scheme,
     last_lines,
 )
+from instrumentation.secret_names import NAME_KEYS, VALUE_KEYS
 from otel_vendor_exporters.interrupts import let_through
 
 LONGEST_MESSAGE: Final = 8192
