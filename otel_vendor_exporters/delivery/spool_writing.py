@@ -103,6 +103,7 @@ class SpoolWriting(Generic[U]):
         self._oldest = dict(self._newest)
         self._living: dict[int, int] = {}  # by block: items that are not settled
         self._gone: list[int] = []  # blocks without such, to be deleted
+        self._done: list[Item[U]] = []  # settled, and not counted yet
         self._settled: list[int] = []  # places to be marked so
         self._rewrite_due = False  # the file holds what is to be overwritten,
         self._truncate_due = False  # and its log,
@@ -227,20 +228,25 @@ class SpoolWriting(Generic[U]):
         return [(journal.body_without(block, places), block) for block, places in settled.items()]
 
     def _forget(self, items: Iterable[Item[U]]) -> None:
-        """Items are settled: in the marks, and when a segment has no others it is deleted."""
-        places = self._places_of(items)
+        """Items are settled: soon in the marks, and when a segment has no others it is deleted."""
+        self._done += items
+        if len(self._done) >= self._settled_at_once or self._memory.is_empty:
+            self._mark_settled()
+            if len(self._gone) >= _GONE_AT_ONCE or (self._gone and self._memory.is_empty):
+                self._write(Changes())
+
+    def _count_done(self) -> None:
+        """Many together cost a fifth of what they do one request at a time."""
+        done, self._done = self._done, []
+        places = self._places_of(done)
         for place in places if self._stale else ():
             self._stale.pop(place, None)
         self._settled += places
-        if len(self._settled) >= self._settled_at_once or self._memory.is_empty:
-            self._mark_settled()
         for block, count in _by_block(places).items():
             self._living[block] -= count
             if not self._living[block]:
                 del self._living[block]
                 self._gone.append(block)
-        if len(self._gone) >= _GONE_AT_ONCE or (self._gone and self._memory.is_empty):
-            self._write(Changes())
 
     def _places_of(self, items: Iterable[Item[U]]) -> list[int]:
         """Where in the file those stand that do."""
@@ -265,6 +271,7 @@ class SpoolWriting(Generic[U]):
         return True
 
     def _mark_settled(self) -> None:
+        self._count_done()
         settled, self._settled = self._settled, []
         if not self._mark(settled, Mark.SETTLED):
             self._settled += settled

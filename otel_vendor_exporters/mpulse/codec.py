@@ -15,6 +15,7 @@ from otel_vendor_exporters.mpulse.units import Context, How, Reading, Session, T
 
 _write = json.JSONEncoder(separators=(",", ":")).encode
 _SHORT = 200  # characters; longer names are not remembered
+_MOST_REMEMBERED = 256
 
 
 class UnitCodec:
@@ -25,10 +26,11 @@ class UnitCodec:
     def __init__(self) -> None:
         # The last context and its text, replaced together: any thread may encode.
         self._last: tuple[Context | None, str] = (None, "")
+        self._names: dict[str, str] = {}  # as they are written; many units share one
 
     def encode(self, unit: Unit) -> bytes:
         """The unit as one JSON list."""
-        name = _quoted(unit.name) if len(unit.name) < _SHORT else _write(unit.name)
+        name = self._names.get(unit.name) or self._written_name(unit.name)
         known, context = self._last
         if known is not unit.context:
             context = _written(unit.context)
@@ -38,6 +40,14 @@ class UnitCodec:
         values = [unit.how.value, unit.value, unit.samples]
         value = _write([*values, unit.other] if unit.other else values)
         return f'["reading",{name},{value},{unit.end_unix_ms},{context}]'.encode()
+
+    def _written_name(self, name: str) -> str:
+        written = _write(name)
+        if len(name) < _SHORT:
+            if len(self._names) >= _MOST_REMEMBERED:
+                self._names = {}
+            self._names[name] = written
+        return written
 
     def decode(self, body: bytes) -> Unit:
         """The unit that `encode` wrote. Raises ValueError for anything else."""
@@ -69,12 +79,7 @@ class UnitCodec:
         return ()
 
 
-@lru_cache(maxsize=256)  # many units share their name,
-def _quoted(name: str) -> str:
-    return _write(name)
-
-
-@lru_cache(maxsize=256)  # and their context
+@lru_cache(maxsize=_MOST_REMEMBERED)  # many units share their context
 def _written(context: Context) -> str:
     return _write(context)
 
