@@ -35,6 +35,11 @@ class Backlog(Generic[U]):
         return len(self._spool)
 
     @property
+    def has_own(self) -> bool:
+        """Whether some wait that this process has kept itself."""
+        return self._spool.has_own
+
+    @property
     def has_first(self) -> bool:
         """Whether some of them go before all others."""
         return self._spool.has_first

@@ -72,6 +72,13 @@ class Deciding(Generic[U]):
                 self.unpack()
                 self._fail(verdict)
 
+    def is_passed_over(self, now: float, *, hurry: bool) -> bool:
+        """Whether items that go first wait behind parcels without any, which were packed before they came."""
+        parcel = self._ready.next() if self._backlog.has_first else None
+        if parcel is None or any(item.first for item in parcel.items):
+            return False
+        return hurry or self._pace.is_repacking_due(parcel.cost, now)
+
     def unpack(self) -> None:
         """Let everything that is packed but not under way wait in the queue again."""
         for parcel in self._ready.empty():

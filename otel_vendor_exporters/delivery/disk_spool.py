@@ -43,6 +43,11 @@ class DiskSpool(SpoolWriting[U]):
         """Whether items wait that go first."""
         return self._memory.has_first
 
+    @property
+    def has_own(self) -> bool:
+        """Whether items wait that this process has kept itself."""
+        return self._memory.has_own
+
     def put(self, items: Iterable[Item[U]]) -> Put[U]:
         """Keep new items behind the others, in memory and on disk."""
         items = list(items)

@@ -14,7 +14,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 from otel_vendor_exporters.delivery.child_end import ChildEnd
 
@@ -30,15 +30,6 @@ class Living(Protocol):
 
     def end_at_exit(self) -> None:
         """The interpreter ends."""
-        ...
-
-
-@runtime_checkable
-class Restarting(Protocol):
-    """Something that has to do by itself, also in a forked child."""
-
-    def restart_after_fork(self) -> None:
-        """All are renewed: threads may be started."""
         ...
 
 
@@ -145,7 +136,6 @@ def _renew_all_after_fork() -> None:
     no_fork.renew_after_fork()
     _each(lambda one: one.renew_after_fork())
     child_end.after_fork()
-    _each(lambda one: one.restart_after_fork() if isinstance(one, Restarting) else None)
 
 
 @atexit.register

@@ -27,6 +27,11 @@ class Ready(Generic[U]):
         return len(self._parcels)
 
     @property
+    def has_own(self) -> bool:
+        """Whether there is something in them that this process has kept itself."""
+        return any(not item.inherited for parcel in self._parcels for item in parcel.items)
+
+    @property
     def is_held(self) -> bool:
         """Whether something with keys is under way: it may come back, to go before what waits."""
         return bool(self._under_way)

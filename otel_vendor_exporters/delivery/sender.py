@@ -12,7 +12,7 @@ import math
 import threading
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
-from typing import Generic
+from typing import Generic, TypeAlias
 
 from otel_vendor_exporters.delivery import lifetime, reentry
 from otel_vendor_exporters.delivery.backlog import Backlog
@@ -35,6 +35,7 @@ MOST_PACKED_AT_ONCE = 2048
 NOT_READY_PAUSE_SECONDS = 0.05  # a request that could not be made: nothing failed, but nothing must spin
 LEAST_SECONDS_TO_TRY_AGAIN = 0.5  # at a shutdown; with less, the answer may come too late to be of use
 LEAST_SECONDS_BETWEEN_CLAIMS = 1.0  # whatever the spool says: a fault must not spin
+Told: TypeAlias = Callable[[], bool]
 _FOREVER_SECONDS = 3600.0  # some platforms refuse to wait for longer
 
 
@@ -74,8 +75,11 @@ class Delivery(Generic[U]):
         self._closing_at: float | None = None  # monotonic deadline of the shutdown
         self._stopped = False
         self._reset()
+        self._looks = True  # for what dead processes left
+        self._ends = False  # the process does: only what is its own is worth its time
         lifetime.register(self)
-        self.restart_after_fork()
+        with self._lock:
+            self._call_worker()
 
     def _reset(self) -> None:
         self._lock = threading.Lock()
@@ -100,6 +104,7 @@ class Delivery(Generic[U]):
             if self._closing_at is not None:
                 return False
             self._age_clock.unix_ms()  # a jump is seen before what is dated after it
+            self._looks = True
             self._backlog.add(items)
             self._call_worker()
         self._notices.tell()
@@ -128,17 +133,12 @@ class Delivery(Generic[U]):
         Returns early, False, when the vendor is not to be asked again before the deadline.
         """
         deadline = lifetime.deadline(timeout_seconds, self._clock.monotonic())
-        hopeless = partial(self._is_paused_until, deadline)
-        return self._wait(deadline, done=lambda: not self._has_work(), hopeless=hopeless)
+        return self._wait(deadline, lambda: not self._has_work())
 
     def wait_for(self, ticket: Ticket, timeout_seconds: float) -> None:
         """Wait until the items of `ticket` are settled, as long as `flush` would."""
         deadline = lifetime.deadline(timeout_seconds, self._clock.monotonic())
-
-        def settled() -> bool:
-            return ticket.settled >= ticket.expected
-
-        self._wait(deadline, done=settled, hopeless=partial(self._is_paused_until, deadline))
+        self._wait(deadline, lambda: ticket.settled >= ticket.expected)
 
     def shutdown(self, timeout_seconds: float) -> None:
         """
@@ -161,7 +161,7 @@ class Delivery(Generic[U]):
             least = LEAST_SECONDS_TO_TRY_AGAIN if self._pace.failures else 0.0
             return again or self._pace.paused_until > deadline - least
 
-        self._wait(deadline, done=self._is_idle, hopeless=hopeless)
+        self._wait(deadline, self._is_idle, hopeless=hopeless)
         self._stop(deadline)
 
     def renew_after_fork(self) -> None:
@@ -171,18 +171,19 @@ class Delivery(Generic[U]):
         self._transport.renew_after_fork()
         self._backlog.abandon()
         self._stopped = self._closing_at is not None
+        self._looks = self._ends = False  # a child that keeps nothing leaves all to its parent
         self._pace.renew_after_fork()
         self._reset()
         self._vendor.renew_after_fork()
 
-    def restart_after_fork(self) -> None:
-        """Have somebody look for what dead processes left."""
-        with self._lock:
-            self._call_worker()
-
     def end_at_exit(self) -> None:
-        """What waits has one request's time. Stays open: older providers have their turn later."""
-        all_sent = self.flush(self._timeout_seconds)
+        """
+        What was kept here has one request's time. Stays open: older providers have their turn later.
+
+        What was adopted stands on the disk, and is left to the next process, but for what is under way.
+        """
+        deadline = lifetime.deadline(self._timeout_seconds, self._clock.monotonic())
+        all_sent = self._wait(deadline, lambda: not (self._sending or self._has_own()), at_exit=True)
         with self._lock:
             if all_sent:
                 self._backlog.note_losses(math.inf)
@@ -192,11 +193,13 @@ class Delivery(Generic[U]):
 
     # Waiting and stopping
 
-    def _wait(self, deadline: float, *, done: Callable[[], bool], hopeless: Callable[[], bool]) -> bool:
+    def _wait(self, until: float, done: Told, hopeless: Told | None = None, *, at_exit: bool = False) -> bool:
+        is_hopeless = hopeless or (lambda: self._pace.paused_until > until)
         with self._lock:
+            self._ends = at_exit
             while not done():
-                left = deadline - self._clock.monotonic()
-                if left <= 0 or self._stopped or hopeless():
+                left = until - self._clock.monotonic()
+                if left <= 0 or self._stopped or is_hopeless():
                     return False
                 if self._call_worker():
                     continue  # the lock was free meanwhile
@@ -218,11 +221,12 @@ class Delivery(Generic[U]):
             self._lock.acquire()
         return True
 
-    def _is_paused_until(self, deadline: float) -> bool:
-        return self._pace.paused_until > deadline
-
     def _has_work(self) -> bool:
         return not self._is_idle() or self._is_claim_due(self._clock.monotonic())
+
+    def _has_own(self) -> bool:
+        """Whether something waits, or is being packed, that this process has kept itself."""
+        return self._packing or self._ready.has_own or self._backlog.has_own
 
     def _is_idle(self) -> bool:
         return not (self._packing or len(self._ready) or self._sending or len(self._backlog))
@@ -282,7 +286,9 @@ class Delivery(Generic[U]):
             return self._adopt
         if now < self._pace.paused_until or self._sending >= self._pace.lanes:
             return None
-        if self._is_passed_over(now):
+        if self._ends and not self._has_own():
+            return None
+        if not self._packing and self._deciding.is_passed_over(now, hurry=self._closing_at is not None):
             self._deciding.unpack()
         if len(self._ready):
             return self._departure(now)
@@ -294,18 +300,11 @@ class Delivery(Generic[U]):
         return None
 
     def _is_claim_due(self, now: float) -> bool:
-        return self._closing_at is None and self._seconds_until_claim(now) == 0
+        return self._closing_at is None and not self._ends and self._seconds_until_claim(now) == 0
 
     def _seconds_until_claim(self, now: float) -> float | None:
-        wait = self._backlog.seconds_until_claim(now)
+        wait = self._backlog.seconds_until_claim(now) if self._looks else None
         return None if wait is None else max(wait, self._claim_not_before - now)
-
-    def _is_passed_over(self, now: float) -> bool:
-        """Whether items that go first wait behind parcels without any, which were packed before they came."""
-        parcel = self._ready.next() if self._backlog.has_first and not self._packing else None
-        if parcel is None or any(item.first for item in parcel.items):
-            return False
-        return self._closing_at is not None or self._pace.is_repacking_due(parcel.cost, now)
 
     def _departure(self, now: float) -> Callable[[], None] | None:
         """The job that sends the next parcel, if the rate lets it go."""

@@ -61,6 +61,8 @@ class Spool(Protocol[U]):
     def __len__(self) -> int: ...
     @property
     def has_first(self) -> bool: ...
+    @property
+    def has_own(self) -> bool: ...
     def put(self, items: Iterable[Item[U]]) -> Put[U]: ...
     def take(self, limit: int) -> list[Item[U]]: ...
     def give_back(self, items: Sequence[Item[U]]) -> Put[U]: ...
@@ -109,6 +111,11 @@ class MemorySpool(Generic[U]):
     def has_first(self) -> bool:
         """Whether items wait that go first."""
         return bool(self._first)
+
+    @property
+    def has_own(self) -> bool:
+        """Whether items wait that this process has kept itself, or that merge with such."""
+        return bool(self._first or self._others)
 
     def put(self, items: Iterable[Item[U]]) -> Put[U]:
         """Keep new items behind the others. One that is larger than the whole spool is turned away."""

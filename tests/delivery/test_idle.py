@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from time import monotonic
 
 import pytest
 
@@ -63,20 +64,40 @@ def test_an_idle_process_goes_on_looking(ways: Ways, tmp_path: Path) -> None:
     assert sorted(number for numbers in server.received for number in numbers) == [*range(20)]
 
 
-def test_a_forked_child_looks_for_itself(ways: Ways, tmp_path: Path) -> None:
-    """An exporter made before the fork looks in every child, whose parent's thread does not live there."""
+def test_a_forked_child_leaves_that_to_its_parent(ways: Ways, tmp_path: Path) -> None:
+    """One that keeps nothing starts no thread, and takes nothing into its own end; one that does looks."""
     with NumbersServer() as server:
         way = ways(server.url, spool_dir=tmp_path)
         assert way.delivery.flush(GUARD_SECONDS)  # the parent has looked, and will again in half a minute
         left_behind(ways, server.url, tmp_path, range(20))
 
-        def child() -> bool:
-            wait_until(lambda: way.delivery.ledger.counts().delivered == 20)
-            return way.delivery.ledger.counts().delivered == 20
+        def idle() -> bool:
+            return threading.active_count() == 1 and way.delivery.ledger.counts().recovered == 0
 
-        right = in_a_child(child)
+        def busy() -> bool:
+            way.keep([20])
+            return way.delivery.flush(GUARD_SECONDS) and way.delivery.ledger.counts().recovered == 20
 
-    assert (right, sorted(server.numbers)) == (True, [*range(20)])
+        right = in_a_child(idle), in_a_child(busy)
+
+    assert (right, sorted(server.numbers)) == ((True, True), [*range(21)])
+
+
+@pytest.mark.parametrize("answer", [503, None], ids=["down", "up"])
+def test_an_exit_waits_for_nothing_that_was_adopted(answer: int | None, ways: Ways, tmp_path: Path) -> None:
+    """It stands on the disk, for the next; what is under way has its time, and so has what was kept here."""
+    with NumbersServer(lambda numbers: None if answer is None else Answer(answer)) as server:
+        left_behind(ways, server.url, tmp_path, range(1000))
+        way = ways(server.url, spool_dir=tmp_path)
+        wait_until(lambda: way.delivery.ledger.counts().recovered > 0)
+
+        began = monotonic()
+        way.delivery.end_at_exit()
+        took_seconds = monotonic() - began
+        counts = way.delivery.ledger.counts()
+
+    assert took_seconds < 1
+    assert (counts.in_flight, counts.waiting + counts.delivered, counts.lost) == (0, counts.recovered, 0)
 
 
 def test_only_who_has_a_spool_folder_has_a_thread(ways: Ways, tmp_path: Path) -> None:
