@@ -140,6 +140,12 @@ class Journal:
         except OSError:  # it cannot be told now
             return True
 
+    def log_bytes(self) -> int:
+        """The size of SQLite's log, which grows while another program reads; 0 when it cannot be told."""
+        with suppress(OSError):
+            return _beside(self.path, "-wal").stat().st_size
+        return 0
+
     def write(self, changes: Changes) -> None:
         """All changes, or none. Raises SpoolError."""
         if not (changes.new or changes.changed or changes.gone):

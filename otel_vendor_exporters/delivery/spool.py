@@ -94,7 +94,7 @@ class MemorySpool(Generic[U]):
 
     def __init__(self, *, max_items: int, max_bytes: int, merge: Callable[[U, U], U] | None = None) -> None:
         self._max_items = max_items
-        self._max_bytes = max_bytes
+        self.max_bytes = max_bytes
         self._merge = merge or _newer
         self._first: OrderedDict[Hashable, Item[U]] = OrderedDict()
         self._inherited: deque[Item[U]] = deque()
@@ -122,7 +122,7 @@ class MemorySpool(Generic[U]):
         absorbed: list[tuple[Item[U], Item[U]]] = []
         turned_away: list[Item[U]] = []
         for item in items:
-            if item.size_bytes > self._max_bytes:
+            if item.size_bytes > self.max_bytes:
                 turned_away.append(item)
             elif (older := self._add(item)) is not None:
                 absorbed.append((older, item))
@@ -227,7 +227,7 @@ class MemorySpool(Generic[U]):
     def has_room_for(self, items: int, size_bytes: int) -> bool:
         """Whether nobody would have to make room for so many more."""
         count = len(self) + self._taken + items
-        return count <= self._max_items and self._bytes + size_bytes <= self._max_bytes
+        return count <= self._max_items and self._bytes + size_bytes <= self.max_bytes
 
     def put_inherited(self, items: Sequence[Item[U]]) -> Put[U]:
         """Keep what dead processes left: behind what was inherited before, before what is our own."""
@@ -317,7 +317,7 @@ class MemorySpool(Generic[U]):
         return evicted
 
     def _is_over(self) -> bool:
-        return len(self) + self._taken > self._max_items or self._bytes > self._max_bytes
+        return len(self) + self._taken > self._max_items or self._bytes > self.max_bytes
 
     def _pop_other(self) -> Item[U]:
         item = (self._inherited or self._others).popleft()

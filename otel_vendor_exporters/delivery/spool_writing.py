@@ -35,6 +35,7 @@ RETRY_SECONDS = 60.0  # after the disk failed,
 BUSY_RETRY_SECONDS = 1.0  # and after another process had the file under its lock
 LOOK_SECONDS = 1.0  # between two looks whether our file is still there
 ERASE_AGAIN_SECONDS = 1.0  # after somebody else's reading kept the log from being emptied
+_MOST_LOG_BYTES = 1 << 26  # beside what one writing of all that waits may leave there
 _GONE_AT_ONCE = 64  # segments deleted in one transaction, once all their items are settled
 _SETTLED_AT_ONCE = 256  # items marked as settled together, where they were marked as in flight before;
 _SENT_TWICE_AT_MOST = 64  # and where they were not, so that they would be sent again
@@ -348,16 +349,21 @@ class SpoolWriting(Generic[U]):
         return self._open_at is None
 
     def _look_for_file(self) -> None:
-        """Go on with another file when somebody has removed ours, as those do who tidy up folders."""
+        """Go on with another file when ours is of no use: removed, or with a log that a reader lets grow."""
         now = self._clock.monotonic()
         if self._journal is None or now < self._look_at:
             return
         self._look_at = now + LOOK_SECONDS
         if not self._journal.is_there():
-            self._give_up()
-            self._open_at = now
-            text = "%s: somebody has removed files from the spool folder: what waits is written to a new one"
-            self._notices.note("spool file", logging.ERROR, text, self._disk.label.vendor)
+            why = "somebody has removed files from the spool folder"
+        elif self._journal.log_bytes() > _MOST_LOG_BYTES + 2 * self._memory.max_bytes:
+            why = "another program has been reading a spool file for long, so that it grows"
+        else:
+            return
+        self._give_up()
+        self._open_at = now
+        text = "%s: %s: what waits is written to a new one"
+        self._notices.note("spool file", logging.ERROR, text, self._disk.label.vendor, why)
 
     def _new_journal(self) -> Journal:
         journal = Journal.create(self._disk.folder, self._disk.label)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from otel_vendor_exporters.delivery import journal
+from otel_vendor_exporters.delivery import journal, spool_writing
 from otel_vendor_exporters.delivery.disk_errors import disk_errors
 from otel_vendor_exporters.delivery.journal import Journal
 from otel_vendor_exporters.delivery.request import Item
@@ -375,3 +375,29 @@ def test_a_folder_that_has_become_a_file(host: Host, caplog: Log) -> None:
     assert names(second.take(99)) == ["a", "b", "c", "d"]
     assert told[0].startswith("shop: somebody has removed files from the spool folder")
     assert told[1].startswith("shop: the spool folder cannot be written (")
+
+
+def test_a_log_that_somebody_lets_grow(host: Host, monkeypatch: pytest.MonkeyPatch, caplog: Log) -> None:
+    """A shell that goes on reading the file keeps what is sent meanwhile from leaving the disk."""
+    monkeypatch.setattr(spool_writing, "_MOST_LOG_BYTES", 100_000)
+    spool = host.process(max_bytes=1000)
+    spool.put(items("a"))
+    (file,) = host.folder.glob("*.spool")
+    with closing(sqlite3.connect(file, isolation_level=None)) as shell:
+        shell.execute("BEGIN")
+        assert shell.execute("SELECT count(*) FROM segments").fetchone() == (1,)
+        for _ in range(20):
+            spool.put(items("b"))
+            spool.settle(spool.take(1))
+        host.clock.advance(LOOK_SECONDS + 1)
+        spool.put(items("c"))
+        host.notices.tell()
+        files = [*host.folder.glob("*.spool")]
+    host.die(spool)
+    second = host.process()
+    adopt(second)
+
+    assert files != [file]
+    assert names(second.take(9)) == ["b", "c"]
+    words = "another program has been reading a spool file for long, so that it grows"
+    assert caplog.messages == [f"shop: {words}: what waits is written to a new one"]
