@@ -8,27 +8,14 @@ would call the same processor again, deeper and deeper; so what is called from i
 from __future__ import annotations
 
 import os
-from threading import get_ident
 from typing import Final
 
 # By `get_ident`; each thread adds and discards its own, so no lock is needed. A thread-local flag would cost
 # three times as much to ask, and this is asked at every call.
+# Rule: written out at each use, the first step of a `try` adds and the first of its `finally` discards.
+# A signal handler of the application may raise where a Python function begins and after every call, and an id
+# that stays would silence its thread for good, and later threads that get the id.
 AT_WORK: Final[set[int]] = set()
 
 if hasattr(os, "register_at_fork"):  # the parent's other threads are not there in the child
     os.register_at_fork(after_in_child=AT_WORK.clear)
-
-
-class Working:
-    """`with Working():` around what may call other code than ours; where each call counts, write it out."""
-
-    __slots__ = ("_is_nested", "_thread")
-
-    def __enter__(self) -> None:
-        self._thread = get_ident()
-        self._is_nested = self._thread in AT_WORK
-        AT_WORK.add(self._thread)
-
-    def __exit__(self, *error: object) -> None:
-        if not self._is_nested:
-            AT_WORK.discard(self._thread)

@@ -15,13 +15,14 @@ from dataclasses import dataclass
 from functools import cached_property, partial, singledispatchmethod
 from itertools import islice
 from string import Formatter
+from threading import get_ident
 from typing import Any, Final, TypeAlias
 
 from opentelemetry import metrics
 from opentelemetry.metrics import _internal as _metrics_global
 from opentelemetry.util.types import AttributeValue
 
-from instrumentation.at_work import Working
+from instrumentation.at_work import AT_WORK
 from instrumentation.guarded_logger import GuardedLogger
 from instrumentation.redaction import REDACTED, cut
 from instrumentation.showing import LONGEST_NAME, MOST_NODES, SHOWING, type_name
@@ -113,8 +114,14 @@ class Site:
         signal handler of the application raised is none of ours, and raised again.
         """
         let_through(fault)
-        with Working():  # logging and counting call the application's handlers and readers
+        thread = get_ident()
+        is_nested = thread in AT_WORK
+        try:
+            AT_WORK.add(thread)  # logging and counting call the application's handlers and readers
             self._report(part, type_name(fault), hint)
+        finally:
+            if not is_nested:
+                AT_WORK.discard(thread)
 
     def _report(self, part: str, error_type: str, hint: str) -> None:
         ticket = object()

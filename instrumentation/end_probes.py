@@ -22,7 +22,7 @@ from opentelemetry._logs import _internal as _logs_global
 from opentelemetry.metrics import _internal as _metrics_global
 from opentelemetry.util.types import AttributeValue
 
-from instrumentation.at_work import AT_WORK, Working
+from instrumentation.at_work import AT_WORK
 from instrumentation.captures import SCOPE, Arguments, Attributes, Capture, Site
 from instrumentation.probes import (
     NO_ARGUMENTS,
@@ -86,12 +86,16 @@ class _EndProbe(ABC):
 
     def _prepare(self, scope: _EndScope, provider: Any, args: Args, kwargs: Kwargs) -> None:
         """What of a start calls other code: making the sink, and reading the arguments."""
-        with Working():
+        thread = get_ident()  # not at work yet: `start` has looked
+        try:
+            AT_WORK.add(thread)
             if self._source[0] is not provider:
                 self._source = (provider, self._sink_of(provider))
             scope.sink = self._source[1]
             if self._needs_arguments:
                 scope.arguments = self._site.arguments(args, kwargs)
+        finally:
+            AT_WORK.discard(thread)
 
     def suspend(self, scope: _EndScope) -> None:
         """Stop the clock; nothing was made current."""

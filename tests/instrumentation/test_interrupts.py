@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import logging
 import signal
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
+from contextvars import copy_context
+from types import FrameType
+from typing import Any
 
 import pytest
 from opentelemetry.sdk._logs import LoggerProvider
 
-from instrumentation import EventHandler, timed
+from instrumentation import EventHandler, counted, event, timed
+from instrumentation.at_work import AT_WORK
 from tests.instrumentation.conftest import Telemetry
 
 
@@ -56,3 +61,60 @@ def test_an_interrupt_in_a_log_call_reaches_the_application(place: str) -> None:
 
     with pytest.raises(TimeIsUp):
         logger.warning("%s bought", Slow())
+
+
+def interrupted_steps(call: Callable[[], object], after_each: Callable[[], None]) -> int:
+    """
+    Call it with the time up at its first step, its second, and so on to its end; how many steps that were.
+
+    Python runs a signal's handler where a Python function begins and after a call of one written in C.
+    """
+    step = 0
+    while True:
+        step += 1
+        left = step
+        context = copy_context()  # SDK processors of the same step may leave their own marks in it
+
+        def count(frame: FrameType, kind: str, _: object) -> None:
+            nonlocal left
+            if kind in ("call", "c_return"):
+                left -= 1
+                if left == 0:
+                    sys.setprofile(None)
+                    signal.raise_signal(signal.SIGUSR1)
+
+        try:
+            sys.setprofile(count)
+            context.run(call)
+        except TimeIsUp:
+            pass
+        finally:
+            sys.setprofile(None)
+        if left > 0:
+            return step
+        context.run(after_each)
+
+
+RECORDED: dict[str, Any] = {  # Any: decorators of many kinds
+    "span": timed("lookup", attributes=["key"]),
+    "duration": timed("lookup", attributes=["key"], record="metric"),
+    "counter": counted("lookup", value="key"),
+    "event": event("lookup", attributes=["key"]),
+    "fault": timed("lookup", attributes=lambda call: call.arguments["absent"]),
+}
+
+
+@pytest.mark.parametrize("kind", RECORDED)
+def test_an_interrupt_at_any_step_silences_no_thread(kind: str, telemetry: Telemetry) -> None:
+    """Wherever a time limit ends a decorated call, the thread's later ones are recorded."""
+    look_up: Callable[[int], object] = RECORDED[kind](lambda key: key)
+    silenced: list[int] = []
+
+    def note() -> None:
+        silenced.extend(AT_WORK)
+        AT_WORK.clear()
+
+    steps = interrupted_steps(lambda: look_up(1), note)
+
+    assert steps > 10
+    assert silenced == []
