@@ -52,6 +52,9 @@ class _EndScope:
     started: float
     suspended: float
 
+    def release(self) -> None:
+        """Nothing was made current."""
+
 
 class _EndProbe(ABC):
     """What the probes share that record at the end of a call and make nothing current."""

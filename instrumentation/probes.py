@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from contextvars import Token
 from threading import get_ident
 from typing import Any, Final, Protocol, TypeGuard
@@ -94,6 +95,12 @@ class SpanScope:
         except ValueError:  # ended elsewhere, by the garbage collector say, where it never was current
             _logger.debug("%r ended outside the context it began in", self.span)
 
+    def release(self) -> None:
+        """Leave and end it, as far as a `stop` has not that an interrupt ended at any of its steps."""
+        with suppress(ValueError, RuntimeError):  # it is not current here, or no longer
+            context._RUNTIME_CONTEXT.detach(self.token)
+        _end_open(self.span)
+
 
 class SpanProbe:
     """Records a call as a span."""
@@ -117,31 +124,38 @@ class SpanProbe:
         thread = get_ident()
         if provider is None or thread in AT_WORK:
             return None
+        span = None
         try:
-            AT_WORK.add(thread)
-            current = context._RUNTIME_CONTEXT.get_current()
-            if current and is_suppressed(current):
-                return None
-            source = self._source
-            if source[0] is not provider:
-                source = self._source = (provider, provider.get_tracer(SCOPE))
-            arguments, name, attributes = NO_ARGUMENTS, self._name, self._capture.constants
-            if self._needs_arguments:
-                arguments = self._site.arguments(args, kwargs)
-                name = self._name if self._template is None else self._template.filled(arguments)
-                attributes = self._capture.of_start(arguments)
-                if not self._needs_end:
-                    arguments = NO_ARGUMENTS  # not to be kept while the call lasts
-            scope = SpanScope()
-            scope.arguments = arguments
-            scope.span = source[1].start_span(name, current, SpanKind.INTERNAL, attributes)
-            scope.token = context._RUNTIME_CONTEXT.attach(set_span_in_context(scope.span, current))
-            return scope
-        except Exception as fault:  # noqa: BLE001 - a sampler, a processor: any package's code
+            try:
+                AT_WORK.add(thread)
+                current = context._RUNTIME_CONTEXT.get_current()
+                if current and is_suppressed(current):
+                    return None
+                source = self._source
+                if source[0] is not provider:
+                    source = self._source = (provider, provider.get_tracer(SCOPE))
+                arguments, name, attributes = NO_ARGUMENTS, self._name, self._capture.constants
+                if self._needs_arguments:
+                    arguments = self._site.arguments(args, kwargs)
+                    name = self._name if self._template is None else self._template.filled(arguments)
+                    attributes = self._capture.of_start(arguments)
+                    if not self._needs_end:
+                        arguments = NO_ARGUMENTS  # not to be kept while the call lasts
+                scope = SpanScope()
+                scope.arguments = arguments
+                scope.span = span = source[1].start_span(name, current, SpanKind.INTERNAL, attributes)
+                scope.token = context._RUNTIME_CONTEXT.attach(set_span_in_context(span, current))
+                return scope
+            finally:
+                AT_WORK.discard(thread)
+        except BaseException as fault:  # a sampler, a processor: any package's code; or an interrupt
+            if span is not None:
+                attach(current)  # not `detach`: an interrupt may have kept the token from us
+                _end_open(span)
+            if not isinstance(fault, Exception):
+                raise
             self._site.report("span", fault)
             return None
-        finally:
-            AT_WORK.discard(thread)
 
     def suspend(self, scope: SpanScope) -> None:
         """Leave the span's context, remembering what the body had made current inside."""
@@ -176,6 +190,21 @@ class SpanProbe:
             _mark_failed(scope.span, error)
         if self._needs_end:
             scope.span.set_attributes(self._capture.of_end(Call(scope.arguments, result, error)))
+
+
+def _end_open(span: Span) -> None:
+    """End it unless it has ended, on the way of an exception that nothing raised in here is to replace."""
+    thread = get_ident()
+    is_nested = thread in AT_WORK
+    try:
+        AT_WORK.add(thread)
+        if span.is_recording():
+            span.end()
+    except Exception as fault:  # noqa: BLE001 - as in SpanProbe.start
+        _logger.debug("%r could not be ended: %s", span, type_name(fault))
+    finally:
+        if not is_nested:
+            AT_WORK.discard(thread)
 
 
 def load_named_provider(site: Site, get_provider: Callable[[], object]) -> None:

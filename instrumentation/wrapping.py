@@ -57,12 +57,18 @@ class Instrumented(wrapt.CallableObjectProxy):  # type: ignore[type-arg]  # wrap
         if scope is None:
             return function(*args, **kwargs)
         try:
-            result = function(*args, **kwargs)
-        except BaseException as error:
-            stop(scope, None, error)
+            try:
+                result = function(*args, **kwargs)
+            except BaseException as error:
+                stop(scope, None, error)
+                scope = None
+                raise
+            stop(scope, result, None)
+            return result
+        except BaseException:
+            if scope is not None:  # an interrupt ended the stop
+                scope.release()
             raise
-        stop(scope, result, None)
-        return result
 
     def __set_name__(self, owner: type, name: str) -> None:
         kind = _IMPLICIT_KINDS.get(name)
@@ -148,16 +154,22 @@ def _coroutine_body(function: Function, probe: Probe) -> Function:
     async def drive(args: Args, kwargs: Kwargs) -> Any:
         scope = start(args, kwargs)
         try:
-            running = function(*args, **kwargs)
-            del args, kwargs  # the function may let them go
-            result = await running
-        except BaseException as error:
+            try:
+                running = function(*args, **kwargs)
+                del args, kwargs  # the function may let them go
+                result = await running
+            except BaseException as error:
+                if scope is not None:
+                    stop(scope, None, error)
+                    scope = None
+                raise
             if scope is not None:
-                stop(scope, None, error)
+                stop(scope, result, None)
+            return result
+        except BaseException:
+            if scope is not None:  # as in `Instrumented.__call__`
+                scope.release()
             raise
-        if scope is not None:
-            stop(scope, result, None)
-        return result
 
     _name_like(function, drive)
     return body

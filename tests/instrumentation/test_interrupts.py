@@ -6,6 +6,7 @@ import logging
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from contextvars import copy_context
 from types import FrameType
 from typing import Any
@@ -15,7 +16,7 @@ from opentelemetry.sdk._logs import LoggerProvider
 
 from instrumentation import EventHandler, counted, event, timed
 from instrumentation.at_work import AT_WORK
-from tests.instrumentation.conftest import Telemetry
+from tests.instrumentation.conftest import Telemetry, current
 
 
 class TimeIsUp(Exception):  # noqa: N818  as it is called there
@@ -95,6 +96,8 @@ def interrupted_steps(call: Callable[[], object], after_each: Callable[[], None]
         context.run(after_each)
 
 
+# Python itself ignores what is raised while it closes one.
+STEPS_MAY_CLOSE_GENERATORS = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 RECORDED: dict[str, Any] = {  # Any: decorators of many kinds
     "span": timed("lookup", attributes=["key"]),
     "duration": timed("lookup", attributes=["key"], record="metric"),
@@ -104,6 +107,7 @@ RECORDED: dict[str, Any] = {  # Any: decorators of many kinds
 }
 
 
+@STEPS_MAY_CLOSE_GENERATORS
 @pytest.mark.parametrize("kind", RECORDED)
 def test_an_interrupt_at_any_step_silences_no_thread(kind: str, telemetry: Telemetry) -> None:
     """Wherever a time limit ends a decorated call, the thread's later ones are recorded."""
@@ -118,3 +122,46 @@ def test_an_interrupt_at_any_step_silences_no_thread(kind: str, telemetry: Telem
 
     assert steps > 10
     assert silenced == []
+
+
+@timed("lookup", attributes=["key"])
+def look_up(key: object) -> object:
+    return key
+
+
+@timed("lookup", attributes=["key"])
+def find_none(key: object) -> object:
+    raise LookupError
+
+
+@timed("lookup", attributes=["key"])
+async def look_up_later(key: object) -> object:
+    return key
+
+
+def find_none_quietly() -> None:
+    with suppress(LookupError):
+        find_none(1)
+
+
+def run_later() -> None:
+    with suppress(StopIteration):
+        look_up_later(1).send(None)
+
+
+@STEPS_MAY_CLOSE_GENERATORS
+@pytest.mark.parametrize("call", [lambda: look_up(1), find_none_quietly, run_later])
+def test_an_interrupt_at_any_step_leaves_no_span_current(
+    call: Callable[[], object], telemetry: Telemetry
+) -> None:
+    """Wherever a time limit ends a decorated call, later spans have no parent that is over."""
+    left: list[object] = []
+
+    def note() -> None:
+        if current().get_span_context().is_valid:
+            left.append(current())
+
+    steps = interrupted_steps(call, note)
+
+    assert steps > 10
+    assert left == []
