@@ -31,6 +31,7 @@ _ENTRY = re.compile(r"([^:=]+):([^:=]+)=\s*(\w+)\s*(?:\((.*)\))?", re.DOTALL)
 _OPTION = re.compile(r"(\w+)\s*=(.*)", re.DOTALL)
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 _GLOB = re.compile(r"[*?[]")
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
 
 
@@ -110,7 +111,21 @@ def _of_text(entry: str) -> Target:
     if match is None:
         raise ValueError(f"{entry!r} is not understood: write {_FORM}")
     module, path, use, options = match.groups()
+    if options and _closes_too_early(options):
+        raise ValueError(
+            f"{entry!r} has more than one pair of brackets: write {_FORM}, or the name in quotes"
+        )
     return Target(module.strip(), path.strip(), use, _options(entry, options or ""))
+
+
+def _closes_too_early(options: str) -> bool:
+    """Whether a bracket within the options closes those around them."""
+    depth = 0
+    for sign in _QUOTED.sub("", options):
+        depth += (sign == "(") - (sign == ")")
+        if depth < 0:
+            return True
+    return False
 
 
 def _of_mapping(entry: Mapping[str, Any]) -> Target:
@@ -151,7 +166,7 @@ def _is_text(value: object) -> bool:
 
 def _is_amount(value: object) -> bool:
     is_number = isinstance(value, SupportsFloat) and not isinstance(value, bool)
-    return is_number or isinstance(value, str) or callable(value)
+    return is_number or (isinstance(value, str) and value != "") or callable(value)
 
 
 def _are_attributes(value: object) -> bool:
