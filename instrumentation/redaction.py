@@ -52,7 +52,7 @@ class Secrets:
         folded = text.casefold()
         return (
             ("://" in text and "@" in text)
-            or "basic " in folded
+            or "basic" in folded
             or (" -u" in text and "curl" in folded)
             or self._names.may_be_in(folded)
         )

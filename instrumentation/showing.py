@@ -40,7 +40,8 @@ _FEW: Final = 8
 _CURL_USER: Final = ("-u", "--user")
 _CURL_USER_WITHIN: Final = ("-u", "--user=")  # and the user right behind
 _IDENTIFIER: Final = re.compile(r"[\w.-]{1,64}").fullmatch
-has_sign: Final = re.compile("[=:,%<]").search
+# What a secret's value may stand behind; a blank, as in most texts, is asked for with what makes it one.
+has_sign: Final = re.compile(r"[=:,%<\t\n\r\f\v\xa0]").search
 
 
 class Showing:

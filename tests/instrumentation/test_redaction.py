@@ -104,6 +104,8 @@ TEXTS = (
     ("sent Bearer eyJhbGci.eyJzdWIi.c2ln to the shop", "sent Bearer [redacted] to the shop"),
     ("authorization bearer S-0123456789", "authorization bearer [redacted]"),
     ("BEARER AbCdEfGhIjKl", "BEARER [redacted]"),
+    ("Bearer\tAbCdEfGhIjKl", "Bearer\t[redacted]"),
+    ("sent Bearer\nAbCdEfGhIjKl", "sent Bearer\n[redacted]"),
     ("Bearer: S", "Bearer: [redacted]"),
     ("log in with Basic dXNlcjpTZWNyZXQ= again", "log in with Basic [redacted] again"),
     ("sent=Basic dXNlcjpTZWNyZXQ=", "sent=Basic [redacted]"),
