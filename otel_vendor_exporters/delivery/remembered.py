@@ -37,13 +37,19 @@ class Remembered(Generic[L]):
 
     def __init__(self) -> None:
         self._known: OrderedDict[Hashable, L] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler or finalizer may ask while it is held
         lifetime.register(self)
 
     def next_of(self, fingerprint: Hashable, following: Callable[[L | None], L]) -> L:
         """What `following` makes of what is remembered of a destination, for its next user."""
         with self._lock:
-            one = self._known[fingerprint] = following(self._known.pop(fingerprint, None))
+            known = self._known.get(fingerprint)
+            one = following(known)
+            if known is None:  # a handler may have come in meanwhile: then there is one
+                one = self._known.setdefault(fingerprint, one)
+            else:
+                self._known[fingerprint] = one
+            self._known.move_to_end(fingerprint)
             if len(self._known) > _MOST_DESTINATIONS:
                 self._known.popitem(last=False)
             return one
@@ -55,7 +61,7 @@ class Remembered(Generic[L]):
 
     def renew_after_fork(self) -> None:
         """A lock that no thread of the parent holds; a child process is a user of its own."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         for one in self._known.values():
             one.renew_after_fork()
 

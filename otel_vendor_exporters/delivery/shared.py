@@ -3,16 +3,19 @@ Shared destinations: one per process and fingerprint.
 
 Exporters and clients of one vendor and account share their queue, sender, limits and configuration, so that
 the limits are the vendor's and not the signal's. Reference counted: the last to leave turns off the light.
+A signal handler or finalizer may open one while its own thread opens, or leaves, one here.
+Rule: what one step tells may be otherwise at the next one, though the lock is held.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Generic, TypeVar
 
-from otel_vendor_exporters.delivery import lifetime
+from otel_vendor_exporters.delivery import lifetime, reentry
 from otel_vendor_exporters.errors import ConfigurationError
 
 S = TypeVar("S")  # the vendor's settings
@@ -23,15 +26,17 @@ D = TypeVar("D")  # the vendor's destination
 class _Use(Generic[S, D]):
     settings: S
     destination: D
-    users: int = 1
+    users: list[None] = field(default_factory=list)  # one more, one less: a single step, as `+=` is not
 
 
 class SharedDestinations(Generic[S, D]):
     """The destinations of one vendor in this process. Any thread may call."""
 
-    def __init__(self, conflict: Callable[[S, S], str | None]) -> None:
+    def __init__(self, conflict: Callable[[S, S], str | None], end: Callable[[D], object]) -> None:
+        """`conflict` is the name of a setting, if one does; `end` shuts down what nobody uses."""
         self._conflict = conflict
-        self._lock = threading.Lock()
+        self._end = end
+        self._lock = threading.RLock()  # a handler that comes in while one is made may ask for one
         self._uses: dict[Hashable, _Use[S, D]] = {}
         lifetime.register(self)
 
@@ -41,18 +46,30 @@ class SharedDestinations(Generic[S, D]):
 
         Raises ConfigurationError when it is in use with settings that conflict.
         """
+        return reentry.within(partial(self._acquire, fingerprint, settings, make))
+
+    def _acquire(self, fingerprint: Hashable, settings: S, make: Callable[[], D]) -> D:
         with self._lock:
-            use = self._uses.get(fingerprint)
-            if use is None:
-                use = self._uses[fingerprint] = _Use(settings, make())
-                return use.destination
-            name = self._conflict(use.settings, settings)
-            if name is not None:
-                values = f"{getattr(use.settings, name)!r} and {getattr(settings, name)!r}"
-                message = f"{name} differs for one destination in one process ({values}): expected one value"
-                raise ConfigurationError(message, setting=name)
-            use.users += 1
+            use = self._uses.get(fingerprint) or self._made(fingerprint, settings, make)
+            self._check(use.settings, settings)
+            use.users.append(None)
             return use.destination
+
+    def _made(self, fingerprint: Hashable, settings: S, make: Callable[[], D]) -> _Use[S, D]:
+        """The one that is shared from now on: not ours if a handler came in meanwhile and made one."""
+        ours = _Use(settings, make())
+        use = self._uses.setdefault(fingerprint, ours)
+        if use is not ours:
+            end = partial(self._end, ours.destination)
+            reentry.call(end, later=end, meanwhile=None)  # when we hold no lock
+        return use
+
+    def _check(self, shared: S, settings: S) -> None:
+        name = self._conflict(shared, settings)
+        if name is not None:
+            values = f"{getattr(shared, name)!r} and {getattr(settings, name)!r}"
+            message = f"{name} differs for one destination in one process ({values}): expected one value"
+            raise ConfigurationError(message, setting=name)
 
     def release(self, fingerprint: Hashable, destination: D) -> bool:
         """Leave; True for the last user, who then shuts the destination down."""
@@ -60,14 +77,16 @@ class SharedDestinations(Generic[S, D]):
             use = self._uses.get(fingerprint)
             if use is None or use.destination is not destination:
                 return True
-            use.users -= 1
-            if use.users == 0:
+            use.users.pop()
+            if not use.users:
                 del self._uses[fingerprint]
-            return use.users == 0
+                if use.users:  # a handler came in between the last two lines, and stays
+                    self._uses.setdefault(fingerprint, use)
+            return not use.users
 
     def renew_after_fork(self) -> None:
         """A lock that no thread of the parent holds."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def end_at_exit(self) -> None:
         """Nothing: the destinations end by themselves."""

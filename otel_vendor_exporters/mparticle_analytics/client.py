@@ -297,7 +297,7 @@ def disk_for(settings: AnalyticsSettings) -> Disk[Unit] | None:
 
 
 _destinations: SharedDestinations[AnalyticsSettings, Destination] = SharedDestinations(
-    AnalyticsSettings.conflict_with
+    AnalyticsSettings.conflict_with, lambda one: one.delivery.shutdown(one.settings.timeout)
 )
 standings = Standings()
 

@@ -240,3 +240,111 @@ def test_exceptions_of_signal_handlers_stop_nothing() -> None:
     )
 
     assert done.returncode == 0, done.stderr
+
+
+OPENINGS = """
+    import atexit, gc, os, signal, sys, threading, time
+    from otel_vendor_exporters.mparticle_analytics import AnalyticsClient
+    from otel_vendor_exporters.mparticle_analytics.client import _destinations
+
+    def opened(key):
+        url = "http://127.0.0.1:9/service"
+        return AnalyticsClient(api_key=key * 36, base_url=url, spool_dir=sys.argv[1], timeout=2)
+
+    start = threading.Thread.start
+
+    def interrupted(self):  # a client with a spool folder starts a thread while it is made
+        threading.Thread.start = start
+        os.kill(os.getpid(), signal.SIGTERM)
+        start(self)
+"""
+CLOSES = """
+    other = opened("x")
+    signal.signal(signal.SIGTERM, lambda *_: (other.close(), sys.exit(7)))
+    threading.Thread.start = interrupted
+    opened("k")
+"""
+CLOSES_AND_GOES_ON = """
+    other = opened("x")
+    signal.signal(signal.SIGTERM, lambda *_: other.close())
+    threading.Thread.start = interrupted
+    opened("k").close()
+    assert _destinations._uses == {}, _destinations._uses
+    sys.exit(7)
+"""
+OPENS = """
+    meanwhile = []
+    signal.signal(signal.SIGTERM, lambda *_: meanwhile.extend([opened("k"), opened("x")]))
+    threading.Thread.start = interrupted
+    client = opened("k")
+    same, other = meanwhile
+    assert client._destination is same._destination
+    assert client._destination is not other._destination
+    for one in (client, same, other):
+        one.close()
+    assert _destinations._uses == {}, _destinations._uses
+    assert threading.active_count() == 1, threading.enumerate()
+    sys.exit(7)
+"""
+
+
+@pytest.mark.parametrize("way", [CLOSES, CLOSES_AND_GOES_ON, OPENS], ids=["ends", "closes", "opens"])
+def test_a_handler_that_comes_in_while_a_client_is_made_hangs_nothing(tmp_path: Path, way: str) -> None:
+    """What it closes is closed a moment later; what it opens is there, one for each account."""
+    script = "".join(textwrap.dedent(part) for part in (OPENINGS, way))
+
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, timeout=40
+    )
+
+    assert done.returncode == 7, done.stderr
+
+
+STORM = """
+    def one_more(*_):
+        opened("k").close()
+        opened("x").close()
+"""
+STORM_OF_SIGNALS = """
+    signal.signal(signal.SIGALRM, one_more)
+    signal.setitimer(signal.ITIMER_REAL, 0.02, 0.02)
+    end = time.monotonic() + 1.5
+    while time.monotonic() < end:
+        opened("k").close()
+    signal.setitimer(signal.ITIMER_REAL, 0)
+"""
+STORM_OF_FINALIZERS = """
+    class Holder:
+        def __init__(self):
+            self.client, self.itself = opened("k"), self
+        def __del__(self):
+            self.client.close()
+            one_more()
+
+    gc.set_threshold(200, 2, 2)
+    end = time.monotonic() + 1.5
+    while time.monotonic() < end:
+        Holder()
+    gc.set_threshold(0)
+    time.sleep(0.3)  # for a collection that another thread has begun
+    gc.collect()
+"""
+STILL = """
+    end = time.monotonic() + 10
+    while (_destinations._uses or threading.active_count() > 1) and time.monotonic() < end:
+        time.sleep(0.01)
+    assert _destinations._uses == {}, _destinations._uses
+    assert threading.active_count() == 1, threading.enumerate()
+"""
+
+
+@pytest.mark.parametrize("way", [STORM_OF_SIGNALS, STORM_OF_FINALIZERS], ids=["signal handler", "finalizer"])
+def test_a_storm_of_openings_inside_openings_leaves_nothing(tmp_path: Path, way: str) -> None:
+    """No call hangs, and when all are closed there is no destination and no thread left."""
+    script = "".join(textwrap.dedent(part) for part in (OPENINGS, STORM, way, STILL))
+
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+
+    assert done.returncode == 0, done.stderr

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from otel_vendor_exporters.delivery.clock import Clock
-from otel_vendor_exporters.delivery.remembered import Standings
+from otel_vendor_exporters.delivery.remembered import Standing, Standings
 from otel_vendor_exporters.mparticle_analytics import AnalyticsClient, AnalyticsEvent
 from tests.delivery.fakes import NumbersServer, Ways
 from tests.delivery.loopback import GUARD_SECONDS, Answer, Loopback, Received, http
@@ -132,3 +132,18 @@ def test_64_destinations_are_remembered() -> None:
 
     assert standings.of(0, None, clock, None) is made[0]
     assert standings.of(1, None, clock, None) is not made[1]
+
+
+def test_a_handler_that_comes_in_meanwhile_has_the_same_rate() -> None:
+    """Two who open one destination inside one another get one standing, the one made first."""
+    standings, clock = Standings(), Clock()
+    handlers: list[Standing] = []
+
+    def following(known: Standing | None) -> Standing:
+        handlers.append(standings.of("a", (), clock, 5.0))
+        return known or Standing((), clock, 5.0)
+
+    ours = standings.next_of("a", following)
+
+    assert [ours] == handlers
+    assert standings.of("a", (), clock, 5.0) is ours

@@ -28,10 +28,16 @@ class Settings:
 class Destination:
     """What is shared; compared by identity."""
 
+    def __init__(self) -> None:
+        self.ended = False
+
+    def end(self) -> None:
+        self.ended = True
+
 
 @pytest.fixture
 def shared() -> SharedDestinations[Settings, Destination]:
-    return SharedDestinations(Settings.conflict_with)
+    return SharedDestinations(Settings.conflict_with, Destination.end)
 
 
 Shared = SharedDestinations[Settings, Destination]
@@ -103,6 +109,67 @@ def test_what_cannot_be_made_is_not_kept(shared: Shared) -> None:
         shared.acquire("a", Settings(), fail)
 
     assert shared.release("a", shared.acquire("a", Settings(), Destination)) is True
+
+
+def test_a_handler_that_opens_one_while_it_is_made_shares_it(shared: Shared) -> None:
+    """Both get what the handler made; what was being made is ended, once, and the last of both ends that."""
+    ours: list[Destination] = []
+    handlers: list[Destination] = []
+
+    def make() -> Destination:
+        ours.append(Destination())
+        handlers.append(shared.acquire("a", Settings(), Destination))
+        return ours[0]
+
+    got = shared.acquire("a", Settings(), make)
+
+    assert ([got], ours[0].ended, got.ended) == (handlers, True, False)
+    assert [shared.release("a", got), shared.release("a", got)] == [False, True]
+
+
+def test_a_handler_that_opens_another_while_one_is_made_has_it(shared: Shared) -> None:
+    """Each has its own."""
+    others: list[Destination] = []
+
+    def make() -> Destination:
+        others.append(shared.acquire("b", Settings(), Destination))
+        return Destination()
+
+    one = shared.acquire("a", Settings(), make)
+
+    assert others != [one]
+    assert (shared.release("a", one), shared.release("b", others[0])) == (True, True)
+
+
+def test_a_handler_that_opens_one_of_other_settings_meanwhile_goes_first(shared: Shared) -> None:
+    """Who was making it is told of the conflict, and what was made is ended."""
+    ours = Destination()
+
+    def make() -> Destination:
+        shared.acquire("a", Settings(timeout=2.0), Destination)
+        return ours
+
+    with pytest.raises(ConfigurationError, match="timeout differs"):
+        shared.acquire("a", Settings(), make)
+
+    assert ours.ended
+
+
+def test_a_handler_that_comes_while_the_last_one_leaves_stays(shared: Shared) -> None:
+    """Who is about to end it hears that somebody came, and leaves it to them."""
+    one = shared.acquire("a", Settings(), Destination)
+    came: list[Destination] = []
+
+    class Interrupted(dict[object, object]):
+        def __delitem__(self, key: object) -> None:
+            if not came:
+                came.append(shared.acquire("a", Settings(), Destination))
+            super().__delitem__(key)
+
+    shared._uses = Interrupted(shared._uses)  # type: ignore[assignment]  # a dict all the same
+
+    assert (shared.release("a", one), came) == (False, [one])
+    assert shared.acquire("a", Settings(), Destination) is one
 
 
 def test_many_threads_share_one(shared: Shared) -> None:
