@@ -86,12 +86,13 @@ class NoFork:
 
 
 no_fork = NoFork()
-_all: weakref.WeakSet[Living] = weakref.WeakSet()
+# A plain set, which is copied in one step: a WeakSet cannot be while another thread or a handler registers.
+_all: set[weakref.ref[Living]] = set()
 
 
 def register(one: Living) -> None:
     """Have `one` renewed and ended as long as it lives."""
-    _all.add(one)
+    _all.add(weakref.ref(one, _all.discard))
     child_end.watch()
 
 
@@ -125,9 +126,10 @@ def _is_exiting() -> bool:
 
 
 def _each(act: Callable[[Living], None]) -> None:
-    for one in list(_all):
+    for one in [reference() for reference in _all.copy()]:
         try:
-            act(one)
+            if one is not None:
+                act(one)
         except Exception:  # noqa: PERF203  the others have their turn
             _logger.exception("a fault in this library")
 

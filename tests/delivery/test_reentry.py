@@ -307,7 +307,7 @@ STORM = """
 """
 STORM_OF_SIGNALS = """
     signal.signal(signal.SIGALRM, one_more)
-    signal.setitimer(signal.ITIMER_REAL, 0.02, 0.02)
+    signal.setitimer(signal.ITIMER_REAL, 0.003, 0.003)
     end = time.monotonic() + 1.5
     while time.monotonic() < end:
         opened("k").close()
@@ -321,7 +321,7 @@ STORM_OF_FINALIZERS = """
             self.client.close()
             one_more()
 
-    gc.set_threshold(200, 2, 2)
+    gc.set_threshold(7, 1, 1)
     end = time.monotonic() + 1.5
     while time.monotonic() < end:
         Holder()
