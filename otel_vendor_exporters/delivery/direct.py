@@ -16,6 +16,7 @@ from otel_vendor_exporters.delivery import reentry
 from otel_vendor_exporters.delivery.clock import is_duration
 from otel_vendor_exporters.delivery.ledger import Counts
 from otel_vendor_exporters.delivery.request import Receipt
+from otel_vendor_exporters.delivery.shared import give_back
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -33,13 +34,18 @@ class DirectClient(Generic[D]):
     """Leaves its destination when it is closed. Any thread may call."""
 
     def __init__(self, destination: D, timeout_seconds: float) -> None:
-        self._destination = destination
-        self._timeout_seconds = timeout_seconds
-        self._open = True
-        self._leaves = reentry.Once()
-        self._tells_end = reentry.Once()
-        self._tells_no_time = reentry.Once()
-        atexit.register(self.close)
+        try:
+            self._destination = destination
+            self._timeout_seconds = timeout_seconds
+            self._open = True
+            self._leaves = reentry.Once()
+            self._tells_end = reentry.Once()
+            self._tells_no_time = reentry.Once()
+            atexit.register(self.close)
+        except BaseException:
+            atexit.unregister(self.close)
+            give_back(destination, timeout_seconds)
+            raise
 
     def flush(self, timeout_seconds: float | None = None) -> bool:
         """

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from otel_vendor_exporters.delivery import lifetime, reentry
 from otel_vendor_exporters.errors import ConfigurationError
@@ -26,7 +26,23 @@ D = TypeVar("D")  # the vendor's destination
 class _Use(Generic[S, D]):
     settings: S
     destination: D
-    users: list[None] = field(default_factory=list)  # one more, one less: a single step, as `+=` is not
+    users: list[None] = field(default_factory=lambda: [None])  # a single step adds one, as `+=` does not
+
+
+class Leavable(Protocol):
+    """What a user leaves."""
+
+    def release(self, timeout_seconds: float) -> None:
+        """Leave: send what waits within the deadline; the last user ends the destination."""
+
+
+def give_back(destination: Leavable, timeout_seconds: float) -> None:
+    """
+    Leave it for a user whose making was interrupted: nobody else can.
+
+    For an `except BaseException`: `with` would be one more call that a signal handler may interrupt.
+    """
+    _at_once_or_later(partial(destination.release, timeout_seconds))
 
 
 class SharedDestinations(Generic[S, D]):
@@ -46,23 +62,34 @@ class SharedDestinations(Generic[S, D]):
 
         Raises ConfigurationError when it is in use with settings that conflict.
         """
-        return reentry.within(partial(self._acquire, fingerprint, settings, make))
+        had: list[D] = []
+        try:
+            return reentry.within(partial(self._acquire, fingerprint, settings, make, had))
+        except BaseException:  # also when what came in meanwhile was done
+            for one in had:
+                _at_once_or_later(partial(self._leave, fingerprint, one))
+            raise
 
-    def _acquire(self, fingerprint: Hashable, settings: S, make: Callable[[], D]) -> D:
+    def _acquire(self, fingerprint: Hashable, settings: S, make: Callable[[], D], had: list[D]) -> D:
         with self._lock:
-            use = self._uses.get(fingerprint) or self._made(fingerprint, settings, make)
+            use = self._uses.get(fingerprint)
+            if use is None:
+                ours = _Use(settings, make())
+                had.append(ours.destination)
+                use = self._uses.setdefault(fingerprint, ours)
+                if use is ours:
+                    return ours.destination
+                # A handler came in meanwhile and made one. Ours is ended when we hold no lock.
+                had.clear()
+                _at_once_or_later(partial(self._end, ours.destination))
             self._check(use.settings, settings)
             use.users.append(None)
+            had.append(use.destination)
             return use.destination
 
-    def _made(self, fingerprint: Hashable, settings: S, make: Callable[[], D]) -> _Use[S, D]:
-        """The one that is shared from now on: not ours if a handler came in meanwhile and made one."""
-        ours = _Use(settings, make())
-        use = self._uses.setdefault(fingerprint, ours)
-        if use is not ours:
-            end = partial(self._end, ours.destination)
-            reentry.call(end, later=end, meanwhile=None)  # when we hold no lock
-        return use
+    def _leave(self, fingerprint: Hashable, destination: D) -> None:
+        if self.release(fingerprint, destination):
+            self._end(destination)
 
     def _check(self, shared: S, settings: S) -> None:
         name = self._conflict(shared, settings)
@@ -90,3 +117,8 @@ class SharedDestinations(Generic[S, D]):
 
     def end_at_exit(self) -> None:
         """Nothing: the destinations end by themselves."""
+
+
+def _at_once_or_later(action: Callable[[], object]) -> None:
+    """Inside, and when a call that this thread is in already has come to its end."""
+    reentry.call(action, later=action, meanwhile=None)

@@ -17,6 +17,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from otel_vendor_exporters.delivery.outlet import Outlet, Seen, ThroughOutlet
 from otel_vendor_exporters.delivery.self_metrics import check_meter_provider
+from otel_vendor_exporters.delivery.shared import give_back
 from otel_vendor_exporters.mparticle.batching import Sealed, seal
 from otel_vendor_exporters.mparticle.client import destination_for
 from otel_vendor_exporters.mparticle.feed import new_id, pixel_rules
@@ -64,17 +65,21 @@ class _Feeder:
     ) -> None:
         check_meter_provider(meter_provider)
         self._destination = destination_for(settings, settings.transport)
-        self._settings = settings
-        self.mapping = EventMapping(settings, new_id, self._destination.clock.unix_ms)
-        self.outlet = Outlet(
-            self._destination,
-            vendor="mparticle",
-            component=f"mparticle_{record}_exporter",
-            record=record,
-            timeout_seconds=settings.timeout,
-            meter_provider=meter_provider,
-            internal_metrics=internal_metrics_enabled(),
-        )
+        try:
+            self._settings = settings
+            self.mapping = EventMapping(settings, new_id, self._destination.clock.unix_ms)
+            self.outlet = Outlet(
+                self._destination,
+                vendor="mparticle",
+                component=f"mparticle_{record}_exporter",
+                record=record,
+                timeout_seconds=settings.timeout,
+                meter_provider=meter_provider,
+                internal_metrics=internal_metrics_enabled(),
+            )
+        except BaseException:
+            give_back(self._destination, settings.timeout)
+            raise
 
     def export(self, records: int, mapped: Callable[[], Mapped]) -> bool:
         """Whether everything that could be mapped is kept."""

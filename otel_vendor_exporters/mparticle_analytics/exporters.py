@@ -17,6 +17,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from otel_vendor_exporters.delivery.outlet import Outlet, Seen, ThroughOutlet
 from otel_vendor_exporters.delivery.self_metrics import check_meter_provider
+from otel_vendor_exporters.delivery.shared import give_back
 from otel_vendor_exporters.mparticle_analytics.client import Destination, destination_for
 from otel_vendor_exporters.mparticle_analytics.mapping import EventMapping, Mapped
 from otel_vendor_exporters.mparticle_analytics.settings import AnalyticsSettings
@@ -32,8 +33,12 @@ class MParticleAnalyticsLogExporter(ThroughOutlet, LogRecordExporter):
         component = "mparticle_analytics_log_exporter"
         check_meter_provider(meter_provider)
         self._destination = destination_for(read)
-        self._outlet = _outlet(read, self._destination, component, "log", meter_provider)
-        self._mapping = EventMapping(read, self._destination.users)
+        try:
+            self._outlet = _outlet(read, self._destination, component, "log", meter_provider)
+            self._mapping = EventMapping(read, self._destination.users)
+        except BaseException:
+            give_back(self._destination, read.timeout)
+            raise
 
     def export(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:
         """Keep the records that are events; SUCCESS when all of them are kept."""
@@ -55,8 +60,12 @@ class MParticleAnalyticsSpanExporter(ThroughOutlet, SpanExporter):
         component = "mparticle_analytics_span_exporter"
         check_meter_provider(meter_provider)
         self._destination = destination_for(read)
-        self._outlet = _outlet(read, self._destination, component, "span", meter_provider)
-        self._mapping = EventMapping(read, self._destination.users)
+        try:
+            self._outlet = _outlet(read, self._destination, component, "span", meter_provider)
+            self._mapping = EventMapping(read, self._destination.users)
+        except BaseException:
+            give_back(self._destination, read.timeout)
+            raise
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Keep the events of the spans; SUCCESS when all of them are kept."""

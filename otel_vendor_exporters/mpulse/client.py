@@ -140,8 +140,8 @@ class MPulseClient(DirectClient[Destination]):
 
     def __init__(self, **settings: object) -> None:
         self._settings = MPulseSettings.read(**settings)
-        super().__init__(destination_for(self._settings), self._settings.timeout)
         self._contexts = Contexts(self._settings)
+        super().__init__(destination_for(self._settings), self._settings.timeout)
 
     def send_timer(
         self, name: str, milliseconds: float, *, timeout_seconds: float | None = None, **where: Unpack[Where]

@@ -28,6 +28,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from otel_vendor_exporters.delivery.outlet import Outlet, Seen, ThroughOutlet
 from otel_vendor_exporters.delivery.self_metrics import check_meter_provider
+from otel_vendor_exporters.delivery.shared import give_back
 from otel_vendor_exporters.mpulse.client import Destination, destination_for
 from otel_vendor_exporters.mpulse.contexts import Contexts
 from otel_vendor_exporters.mpulse.mapping import Mapped, Names, timings_from
@@ -54,9 +55,13 @@ class MPulseSpanExporter(ThroughOutlet, SpanExporter):
         read = MPulseSettings.read(**settings)
         check_meter_provider(meter_provider)
         self._destination = destination_for(read)
-        self._outlet = _outlet(read, self._destination, "mpulse_span_exporter", "span", meter_provider)
-        self._timers = Names(read.timers)
-        self._contexts = Contexts(read)
+        try:
+            self._outlet = _outlet(read, self._destination, "mpulse_span_exporter", "span", meter_provider)
+            self._timers = Names(read.timers)
+            self._contexts = Contexts(read)
+        except BaseException:
+            give_back(self._destination, read.timeout)
+            raise
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Keep the spans that are timers; SUCCESS when all of them are kept."""
@@ -83,8 +88,12 @@ class MPulseMetricExporter(ThroughOutlet, MetricExporter):
         component, record = "mpulse_metric_exporter", "metric_data_point"
         check_meter_provider(meter_provider)
         self._destination = destination_for(read)
-        self._outlet = _outlet(read, self._destination, component, record, meter_provider)
-        self._mapping = MetricMapping(read)
+        try:
+            self._outlet = _outlet(read, self._destination, component, record, meter_provider)
+            self._mapping = MetricMapping(read)
+        except BaseException:
+            give_back(self._destination, read.timeout)
+            raise
 
     def export(
         self,

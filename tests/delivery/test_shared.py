@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from typing import cast
 
 import pytest
+from opentelemetry.metrics import MeterProvider
 
+from otel_vendor_exporters.delivery import reentry
 from otel_vendor_exporters.delivery.shared import SharedDestinations
 from otel_vendor_exporters.errors import ConfigurationError
+from otel_vendor_exporters.mparticle_analytics import MParticleAnalyticsSpanExporter
+from otel_vendor_exporters.mparticle_analytics.client import _destinations
 from otel_vendor_exporters.settings import Secret
 
 SECRET = Secret("s3cret")
@@ -206,3 +211,35 @@ def test_a_fork_has_a_lock_of_its_own(shared: Shared) -> None:
         same = shared.acquire("a", Settings(), Destination)
 
     assert same is one
+
+
+def test_who_is_interrupted_by_what_came_in_meanwhile_leaves(shared: Shared) -> None:
+    """A time limit may come while what a handler closed is being closed, when the destination is there."""
+    made = Destination()
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    def make() -> Destination:
+        reentry.do_later(interrupt)
+        return made
+
+    with pytest.raises(KeyboardInterrupt):
+        shared.acquire("a", Settings(), make)
+
+    assert made.ended
+    assert shared.acquire("a", Settings(), Destination) is not made
+
+
+def test_an_exporter_whose_making_is_interrupted_leaves_its_destination() -> None:
+    """A meter provider is where a handler's exception may come in; nobody holds the destination after it."""
+
+    class Interrupts:
+        def get_meter(self, *_: object) -> None:
+            raise KeyboardInterrupt
+
+    settings = {"api_key": "k" * 36, "base_url": "http://127.0.0.1:9/interrupted"}
+    with pytest.raises(KeyboardInterrupt):
+        MParticleAnalyticsSpanExporter(meter_provider=cast("MeterProvider", Interrupts()), **settings)
+
+    assert ("k" * 36, "http://127.0.0.1:9/interrupted") not in _destinations._uses
