@@ -279,8 +279,8 @@ class SpoolWriting(Generic[U]):
 
     def _write(self, changes: Changes) -> None:
         """Write the changes, with all that has not been written yet, in one transaction."""
-        if self._gone:
-            self._mark_settled()  # before a block can be used again
+        if self._gone or self._rewrite_due:
+            self._mark_settled()  # before a block can be used again, or its content is overwritten
         if self._open_at is not None and not self._living:
             self._give_up()  # nothing in the file is of use
         if self._open_at is not None or self._journal is None:

@@ -81,6 +81,17 @@ def test_what_was_settled_before_leaves_no_byte_either(host: Host) -> None:
     assert names(second.take(9)) == ["b"]
 
 
+def test_what_has_just_been_settled_leaves_no_byte_while_others_wait(host: Host) -> None:
+    """The last item of a segment, whose row goes with it."""
+    spool = host.process()
+    put_in_turn(spool, about("a@ann", "b"))
+    spool.settle(spool.take(1))
+
+    spool.erase(at_once=True)
+
+    assert files_with(host, ANN) == []
+
+
 def test_what_is_under_way_is_left(host: Host) -> None:
     """It may come back; it is overwritten once its outcome is known."""
     spool = host.process()
