@@ -384,7 +384,7 @@ class Delivery(Generic[U]):
             self._drop_rest()
         self._call_worker()
         # Waking a waiter for every parcel costs as much as sending it.
-        if news or self._pace.failures or self._is_idle():
+        if news or self._ends or self._pace.failures or self._is_idle():
             self._news.notify_all()
 
     def _seconds_for_request(self) -> float:
