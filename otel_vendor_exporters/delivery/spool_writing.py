@@ -38,7 +38,7 @@ ERASE_AGAIN_SECONDS = 1.0  # after somebody else's reading kept the log from bei
 _MOST_LOG_BYTES = 1 << 26  # beside what one writing of all that waits may leave there
 _GONE_AT_ONCE = 64  # segments deleted in one transaction, once all their items are settled
 _SETTLED_AT_ONCE = 256  # items marked as settled together, where they were marked as in flight before;
-_SENT_TWICE_AT_MOST = 64  # and where they were not, so that they would be sent again
+_SETTLED_AT_ONCE_AGAIN = 1  # and where they were not: what is not marked is sent again after a kill
 _INHERITED = -(1 << 41)  # the age that what is inherited counts up from
 _PLACES = 1 << 48  # a row is the number of the journal times this, and the item's place in it
 
@@ -90,7 +90,7 @@ class SpoolWriting(Generic[U]):
         self._open_at: float | None = self._scan_at  # when to try the disk; None while it works
         self._was_busy = False  # when the disk failed last
         self._look_at = 0.0
-        self._settled_at_once = _SENT_TWICE_AT_MOST if disk.again else _SETTLED_AT_ONCE
+        self._settled_at_once = _SETTLED_AT_ONCE_AGAIN if disk.again else _SETTLED_AT_ONCE
         self._closed = False
         self._is_left_behind = False  # the file is closed, with what was not settled
         self._journals = 0  # opened so far; rows of earlier ones mean nothing any more
