@@ -34,11 +34,12 @@ class ChildEnd:
         self._end = end
         self._heard_in = 0  # the process that will be heard of
         self._inherited: object = None  # a parent's metrics, which the parent sends
-        self._providers: weakref.WeakSet[Any] = weakref.WeakSet()  # Any: the SDK's, of any version
+        # Weak references, and no WeakSet: those cannot be gone through while another thread adds one.
+        self._providers: set[weakref.ref[Any]] = set()  # Any: the SDK's, of any version
 
     def flush_first(self, provider: object) -> None:
         """Have a provider flushed that is none of OpenTelemetry's global ones."""
-        self._providers.add(provider)
+        self._providers.add(weakref.ref(provider, self._providers.discard))
 
     def watch(self) -> None:
         """Hear of this process's end, if it is a child of multiprocessing. May be called often."""
@@ -66,7 +67,8 @@ class ChildEnd:
 
     def _flush(self) -> None:
         metering = metrics._METER_PROVIDER
-        known = (trace._TRACER_PROVIDER, logs._LOGGER_PROVIDER, metering, *self._providers)
+        own = [provider() for provider in self._providers.copy()]
+        known = (trace._TRACER_PROVIDER, logs._LOGGER_PROVIDER, metering, *own)
         for provider in known:
             # Counts of a parent's provider are the parent's, too: flushed here, they would be sent twice.
             flush = None if provider is self._inherited else getattr(provider, "force_flush", None)

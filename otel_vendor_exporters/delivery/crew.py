@@ -29,8 +29,9 @@ class Crew:
     def grow_to(self, size: int) -> bool:
         """Start the threads that are missing. True when the lock was free meanwhile, so look again."""
         before = len(self._threads)
-        while len(self._threads) < size and self._start():
-            pass  # one more
+        while len(self._threads) < size:
+            if not self._start():
+                break
         return len(self._threads) > before
 
     def running(self) -> tuple[threading.Thread, ...]:

@@ -8,6 +8,7 @@ page is told only that. Not for several threads at once: the board has the lock.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
@@ -47,7 +48,7 @@ class _Stamped(Protocol):
 Sum = TypeVar("Sum", bound=_Stamped)
 
 
-class _Sums(Generic[Sum]):
+class _Sums(ABC, Generic[Sum]):
     """Sums by name, of the first MAX_NAMES names; what arrives under others is counted."""
 
     def __init__(self, name: str, title: str) -> None:
@@ -76,8 +77,9 @@ class _Sums(Generic[Sum]):
         found.stamp = stamp
         return found
 
+    @abstractmethod
     def _shown(self, name: str, one: Sum) -> Json:
-        raise NotImplementedError
+        """One of them, for the page."""
 
 
 @dataclass(slots=True)
