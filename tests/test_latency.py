@@ -61,6 +61,7 @@ def test_ending_a_span_takes_no_longer_whatever_the_vendor_does(condition: str) 
 
 
 @pytest.mark.parametrize("handler", [never_answers, goes_silent])
+@pytest.mark.flaky(reruns=2)
 def test_ending_a_span_takes_no_longer_on_dead_connections(handler: Callable[[Line], None]) -> None:
     """Nor for one that takes the request, or the connection, and is never heard of again."""
     with Loopback(handler) as server:

@@ -260,6 +260,7 @@ def test_flush_and_close(collector: Collector) -> None:
     assert collector.bodies() == ["one", "two"]
 
 
+@pytest.mark.flaky(reruns=2)
 def test_an_exporter_that_hangs_holds_up_no_log_call(collector: Collector) -> None:
     """Log calls return at once while the exporter waits for an answer that does not come."""
     with socket.create_server(("127.0.0.1", 0)) as deaf:

@@ -226,6 +226,7 @@ def test_the_environments_certificates_go_before_a_sessions_own(
     assert reply.failure is failure
 
 
+@pytest.mark.flaky(reruns=2)
 def test_a_server_that_drips_its_head_holds_up_no_shutdown() -> None:
     """A session's request goes on as long as the server likes; nobody waits for it longer than asked."""
     with drips(b"HTTP/1.1 200 OK\r\n", b"X: y\r\n") as server, requests.Session() as session:

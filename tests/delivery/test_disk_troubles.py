@@ -291,6 +291,7 @@ def test_without_file_locks_the_memory_goes_on(
 
 
 @pytest.mark.parametrize("keeps", [False, True], ids=["nothing new", "something new"])
+@pytest.mark.flaky(reruns=2)
 def test_another_process_that_holds_the_file_costs_a_moment(
     ways: Ways, tmp_path: Path, keeps: bool, caplog: Log
 ) -> None:

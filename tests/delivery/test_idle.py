@@ -84,6 +84,7 @@ def test_a_forked_child_leaves_that_to_its_parent(ways: Ways, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("answer", [503, None], ids=["down", "up"])
+@pytest.mark.flaky(reruns=2)
 def test_an_exit_waits_for_nothing_that_was_adopted(answer: int | None, ways: Ways, tmp_path: Path) -> None:
     """It stands on the disk, for the next; what is under way has its time, and so has what was kept here."""
     with NumbersServer(lambda numbers: None if answer is None else Answer(answer)) as server:

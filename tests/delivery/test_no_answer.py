@@ -109,6 +109,7 @@ def test_a_body_that_breaks_off_is_still_an_answer(
     ],
     ids=["body", "chunks", "body without end", "head", "first line"],
 )
+@pytest.mark.flaky(reruns=2)
 def test_a_dripping_answer_has_one_deadline(
     transport: Transport, head: bytes, drop: bytes, status: int
 ) -> None:
@@ -123,6 +124,7 @@ def test_a_dripping_answer_has_one_deadline(
     assert reply.truncated if status else reply.failure is Failure.NO_ANSWER
 
 
+@pytest.mark.flaky(reruns=2)
 def test_a_server_that_does_not_read_has_the_same_deadline(transport: Transport) -> None:
     """A body nobody takes is not waited for longer."""
 

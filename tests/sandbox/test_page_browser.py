@@ -14,6 +14,7 @@ from tests.sandbox.wire import Wire, eventually
 MANY = 50_000
 
 
+@pytest.mark.flaky(reruns=2)
 def test_it_shows_what_arrives_as_it_arrives(tab: Tab, wire: Wire) -> None:
     """Timers with their percentiles, metrics, dimensions, page groups and sessions, without a reload."""
     reads(tab, "#panel-mpulse .empty", "Nothing has arrived yet", "OTEL_EXPORTER_MPULSE_CONFIG_URL=http://")

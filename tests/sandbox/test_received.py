@@ -6,6 +6,8 @@ import json
 import threading
 import time
 
+import pytest
+
 from otel_vendor_exporters.sandbox import Beacon, Counts, Finding, Inbox, MPulseApp, Received, Record, Sandbox
 from tests.sandbox.wire import Wire
 
@@ -55,6 +57,7 @@ def test_what_was_received_stays_readable_after_the_end(wire: Wire, sandbox: San
     assert sandbox.received.timers == [("MyTimer", 1)]
 
 
+@pytest.mark.flaky(reruns=2)
 def test_wait_for_returns_as_soon_as_it_is_true(sandbox: Sandbox, wire: Wire) -> None:
     """Woken by the beacon, not by the clock."""
     wire.learn()
@@ -67,6 +70,7 @@ def test_wait_for_returns_as_soon_as_it_is_true(sandbox: Sandbox, wire: Wire) ->
     later.join()
 
 
+@pytest.mark.flaky(reruns=2)
 def test_wait_for_gives_up(sandbox: Sandbox) -> None:
     """False after the timeout; with no timeout at once."""
     begun = time.monotonic()
