@@ -34,7 +34,8 @@ from tests.delivery.loopback import GUARD_SECONDS, Answer, Line, Loopback, Recei
 TIMEOUT_SECONDS = 0.3
 GUST = 8  # requests that meet the weather before it is over
 BEFORE, DURING, AFTER = range(60), range(60, 300), range(300, 360)
-WEATHERS = ("slow", "half open", "reset", "storm", "no name", "no trust")
+WEATHERS = ("slow", "half open", "reset", "storm", "no name", "silent name server", "no trust")
+NOT_CONNECTED = ("no name", "silent name server", "no trust")
 
 
 class Relay:
@@ -77,15 +78,18 @@ class Relay:
         return {**moved, "ca_file": self.ca_file, "timeout": TIMEOUT_SECONDS, "duplicates": "allow"}
 
     def _found(self, host: Any, *more: Any, **others: Any) -> Any:  # Any: as the socket module has it
-        if self._weather == "no name" and host == "localhost":
-            self._met += 1
+        is_to_be_asked_for = host == "localhost" and not others["flags"]
+        self._met += host == "localhost" and not is_to_be_asked_for  # each request looks whether it is
+        if self._weather == "no name" and is_to_be_asked_for:
             raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+        while self._weather == "silent name server" and is_to_be_asked_for:
+            time.sleep(0.01)
         return self._look_up(host, *more, **others)
 
     def _serve(self, line: Line) -> None:
         while (request := line.request()) is not None:
             weather = self._weather
-            if weather in ("no name", "no trust"):
+            if weather in NOT_CONNECTED:
                 return  # no longer connected, and not to be connected again
             if weather == "fair":
                 line.answer(self._passed_on(request))

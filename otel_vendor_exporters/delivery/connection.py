@@ -2,7 +2,7 @@
 Connection: what happens to one request on its socket. Part of the door to `requests`, under `transport`.
 
 What the pool does not do: the target is sent as it is, whether bytes have left or come is remembered, and
-connecting as well as the whole answer has one deadline, not each of its pieces.
+the look-up of the name, connecting and the whole answer have one deadline, not each of its pieces.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from typing import Any
 from urllib3.connection import HTTPConnection
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 from urllib3.util import SKIP_HEADER
+
+from otel_vendor_exporters.delivery.names import addresses_of
 
 # Never on the wire: the key of a request's headers under which its passage goes through the pool.
 PASSAGE = ":passage"
@@ -123,7 +125,7 @@ def _first_that_answers(connection: Any, connect: Callable[[], socket.socket]) -
     """
     name, seconds = connection._dns_host, connection.timeout
     try:
-        addresses = _addresses(name, connection.port)
+        addresses = addresses_of(name, connection.port, seconds)
         for position, address in enumerate(addresses[:-1]):
             connection._dns_host = address
             connection.timeout = _left(connection._connect_by) / (len(addresses) - position)
@@ -135,12 +137,6 @@ def _first_that_answers(connection: Any, connect: Callable[[], socket.socket]) -
         raise NameResolutionError(name, connection, error) from error
     finally:
         connection._dns_host, connection.timeout = name, seconds
-
-
-def _addresses(name: str, port: int) -> list[str]:
-    """All of a host, each once. At least one, or it raises gaierror."""
-    found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
 def _left(deadline: float) -> float:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -13,9 +15,10 @@ import pytest
 
 from otel_vendor_exporters.delivery.request import Failure, Reply, Request
 from otel_vendor_exporters.delivery.transport import Network, Transport
-from tests.delivery.loopback import Answer, Line, Loopback, http
+from tests.delivery.loopback import GUARD_SECONDS, Answer, Line, Loopback, http
 
 SEVERAL_ADDRESSES = pytest.mark.skipif(sys.platform != "linux", reason="127.0.0.2 is no address of others")
+FORKS = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # newer Pythons warn of threads
 
 
 @contextmanager
@@ -44,6 +47,7 @@ def resolving_to(*addresses: str) -> Callable[..., list[Any]]:
 
 
 @SEVERAL_ADDRESSES
+@pytest.mark.flaky(reruns=2)
 def test_all_addresses_of_a_host_share_the_time(
     transport: Transport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -62,6 +66,7 @@ def test_all_addresses_of_a_host_share_the_time(
 
 
 @SEVERAL_ADDRESSES
+@pytest.mark.flaky(reruns=2)
 def test_an_address_that_is_alive_has_its_turn(transport: Transport, monkeypatch: pytest.MonkeyPatch) -> None:
     """A dead address before it takes a part of the time only."""
     monkeypatch.setattr(socket, "getaddrinfo", resolving_to("127.0.0.2", "127.0.0.1"))
@@ -74,6 +79,7 @@ def test_an_address_that_is_alive_has_its_turn(transport: Transport, monkeypatch
     assert (reply, took < 0.9) == (Reply(status=204), True)
 
 
+@pytest.mark.flaky(reruns=2)
 def test_a_handshake_that_drips_has_the_same_deadline(transport: Transport) -> None:
     """A server that sends its part of TLS byte by byte is not waited for longer."""
     with Loopback(dripping_handshake) as server:
@@ -82,6 +88,7 @@ def test_a_handshake_that_drips_has_the_same_deadline(transport: Transport) -> N
     assert (reply.failure, took < 0.9) == (Failure.NOT_SENT, True)
 
 
+@pytest.mark.flaky(reruns=2)
 def test_a_handshake_behind_a_proxy_has_what_the_proxy_left() -> None:
     """A proxy that takes its time and a vendor that takes all of it do not add up."""
 
@@ -101,6 +108,7 @@ def test_a_handshake_behind_a_proxy_has_what_the_proxy_left() -> None:
 
 
 @SEVERAL_ADDRESSES
+@pytest.mark.flaky(reruns=2)
 def test_what_connecting_took_is_not_there_for_sending(
     transport: Transport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -113,6 +121,106 @@ def test_what_connecting_took_is_not_there_for_sending(
             reply, took = timed(transport, f"http://both.test:{port}", 1.0, b"x" * 30_000_000)
 
     assert (reply.failure, took < 1.3) == (Failure.NO_ANSWER, True)
+
+
+class NameServer:
+    """A `getaddrinfo` that says nothing of names until it is told to, and how often it was asked."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self._look_up = socket.getaddrinfo
+        self._answers = threading.Event()
+        self.asked: list[str] = []
+        patch.setattr(socket, "getaddrinfo", self._found)
+
+    def answer(self) -> None:
+        self._answers.set()
+
+    def _found(self, name: str, *args: Any, **options: Any) -> list[Any]:
+        if options.get("flags", 0) & socket.AI_NUMERICHOST or not name.endswith(".test"):
+            return self._look_up(name, *args, **options)
+        self.asked.append(name)
+        assert self._answers.wait(GUARD_SECONDS)
+        return self._look_up("127.0.0.1", *args, **options)
+
+
+@pytest.fixture
+def name_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[NameServer]:
+    """Lets go of those who wait at the end."""
+    made = NameServer(monkeypatch)
+    yield made
+    made.answer()
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.flaky(reruns=2)
+def test_a_silent_name_server_has_the_same_deadline(
+    transport: Transport, name_server: NameServer, scheme: str
+) -> None:
+    """It was not sent, and why is said."""
+    reply, took = timed(transport, f"{scheme}://vendor.test", 0.3)
+
+    assert reply.failure is Failure.NOT_SENT
+    assert reply.words == "NameResolutionError: LookUpTimeout"
+    assert 0.2 < took < 1.2
+
+
+def test_one_look_up_of_a_name_is_under_way(transport: Transport, name_server: NameServer) -> None:
+    """However often a silent name server meets a request, one thread waits for it; its answer is used."""
+    with Loopback(http(lambda request: Answer(204))) as server:
+        url = f"http://vendor.test:{server.address.rpartition(':')[2]}"
+        failures = [timed(transport, url, 0.05)[0].failure for _ in range(5)]
+        asked = list(name_server.asked)
+        threading.Timer(0.1, name_server.answer).start()
+        reply, _ = timed(transport, url, GUARD_SECONDS)
+
+    assert (failures, asked) == ([Failure.NOT_SENT] * 5, ["vendor.test"])
+    assert (reply.status, name_server.asked) == (204, ["vendor.test"])
+
+
+def test_an_address_is_not_looked_up(transport: Transport, name_server: NameServer) -> None:
+    """A silent name server holds up nobody who does not need it."""
+    with Loopback(http(lambda request: Answer(204))) as server:
+        reply, _ = timed(transport, server.url, GUARD_SECONDS)
+
+    assert (reply.status, name_server.asked) == (204, [])
+
+
+@FORKS
+def test_a_child_looks_up_for_itself(transport: Transport, name_server: NameServer) -> None:
+    """What its parent waits for at the fork never comes in the child, which asks anew."""
+    with Loopback(http(lambda request: Answer(204))) as server:
+        url = f"http://vendor.test:{server.address.rpartition(':')[2]}"
+        timed(transport, url, 0.05)
+        child = os.fork()
+        if child == 0:
+            try:
+                name_server.answer()
+                transport.renew_after_fork()
+                is_answered = timed(transport, url, GUARD_SECONDS)[0].status == 204
+                os._exit(0 if is_answered else 1)
+            finally:
+                os._exit(2)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_a_name_is_looked_up_when_no_thread_can_be_started(
+    transport: Transport, name_server: NameServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the interpreter's end it is done by who asks."""
+
+    start = threading.Thread.start
+
+    def refuses(thread: threading.Thread) -> None:
+        if thread.name == "name-look-up":
+            raise RuntimeError("can't create new thread at interpreter shutdown")
+        start(thread)
+
+    name_server.answer()
+    with Loopback(http(lambda request: Answer(204))) as server, monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuses)
+        reply, _ = timed(transport, f"http://vendor.test:{server.address.rpartition(':')[2]}", 5)
+
+    assert reply.status == 204
 
 
 def free_port() -> int:
