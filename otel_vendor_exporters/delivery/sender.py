@@ -43,9 +43,8 @@ class Delivery(Generic[U]):
     """
     The way of items to one destination.
 
-    With a durable spool it looks for what dead processes left from its first moment on, on its own thread,
-    though nothing is kept yet. Any thread may call anything. After a fork the child has an empty queue, fresh
-    locks and no connections; what waited stays with the parent.
+    Any thread may call anything. After a fork the child has an empty queue, fresh locks and no connections;
+    what waited stays with the parent.
     """
 
     def __init__(
@@ -78,8 +77,6 @@ class Delivery(Generic[U]):
         self._looks = True  # for what dead processes left
         self._ends = False  # the process does: only what is its own is worth its time
         lifetime.register(self)
-        with self._lock:
-            self._call_worker()
 
     def _reset(self) -> None:
         self._lock = threading.Lock()
@@ -97,6 +94,11 @@ class Delivery(Generic[U]):
         self._sending = 0
 
     # What other threads call
+
+    def begin(self) -> None:
+        """Look for what dead processes left, though nothing is kept yet. For who owns it by now."""
+        with self._lock:
+            self._call_worker()
 
     def keep(self, items: Sequence[Item[U]]) -> bool:
         """Keep items for sending and return at once; False when shut down."""
@@ -130,8 +132,7 @@ class Delivery(Generic[U]):
         """
         Wait until nothing waits, and what dead processes left was looked for; True when so.
 
-        Returns early, False, when the vendor is not to be asked again before the deadline, and nothing is
-        under way.
+        Returns early, False, when nothing is under way and nothing may go before the deadline.
         """
         deadline = lifetime.deadline(timeout_seconds, self._clock.monotonic())
         return self._wait(deadline, lambda: not self._has_work())
@@ -181,7 +182,7 @@ class Delivery(Generic[U]):
         """
         What was kept here has one request's time. Stays open: older providers have their turn later.
 
-        What was adopted stands on the disk, and is left to the next process, but for what is under way.
+        What was adopted is left to the next process, but for what is under way.
         """
         deadline = lifetime.deadline(self._timeout_seconds, self._clock.monotonic())
         all_sent = self._wait(deadline, lambda: not (self._sending or self._has_own()), at_exit=True)
@@ -385,8 +386,8 @@ class Delivery(Generic[U]):
         if self._stopped:
             self._drop_rest()
         self._call_worker()
-        # Waking a waiter for every parcel costs as much as sending it.
         is_paused = self._pace.paused_until > self._clock.monotonic()
+        # Waking a waiter for every parcel costs as much as sending it.
         if news or self._ends or self._pace.failures or is_paused or self._is_idle():
             self._news.notify_all()
 

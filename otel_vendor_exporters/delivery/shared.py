@@ -48,9 +48,19 @@ def give_back(destination: Leavable, timeout_seconds: float) -> None:
 class SharedDestinations(Generic[S, D]):
     """The destinations of one vendor in this process. Any thread may call."""
 
-    def __init__(self, conflict: Callable[[S, S], str | None], end: Callable[[D], object]) -> None:
-        """`conflict` is the name of a setting, if one does; `end` shuts down what nobody uses."""
+    def __init__(
+        self,
+        conflict: Callable[[S, S], str | None],
+        begin: Callable[[D], object],
+        end: Callable[[D], object],
+    ) -> None:
+        """
+        `conflict` is the name of a setting, if one does; `end` shuts down what nobody uses.
+
+        `begin` starts the threads of one that has a user, as often as it is called.
+        """
         self._conflict = conflict
+        self._begin = begin
         self._end = end
         self._lock = threading.RLock()  # a handler that comes in while one is made may ask for one
         self._uses: dict[Hashable, _Use[S, D]] = {}
@@ -64,7 +74,10 @@ class SharedDestinations(Generic[S, D]):
         """
         had: list[D] = []
         try:
-            return reentry.within(partial(self._acquire, fingerprint, settings, make, had))
+            destination = reentry.within(partial(self._acquire, fingerprint, settings, make, had))
+            # Not before: a thread keeps alive what it works for. Nor under the lock: see `crew`.
+            _at_once_or_later(partial(self._begin, destination))
+            return destination
         except BaseException:  # also when what came in meanwhile was done
             for one in had:
                 _at_once_or_later(partial(self._leave, fingerprint, one))

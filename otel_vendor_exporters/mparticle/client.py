@@ -246,7 +246,9 @@ def disk_for(settings: MParticleSettings, way: str) -> Disk[SealedBatch] | None:
 
 
 _destinations: SharedDestinations[MParticleSettings, Destination] = SharedDestinations(
-    MParticleSettings.conflict_with, lambda one: one.delivery.shutdown(one.settings.timeout)
+    MParticleSettings.conflict_with,
+    begin=lambda one: one.delivery.begin(),
+    end=lambda one: one.delivery.shutdown(one.settings.timeout),
 )
 standings = Standings()
 

@@ -297,7 +297,9 @@ def disk_for(settings: AnalyticsSettings) -> Disk[Unit] | None:
 
 
 _destinations: SharedDestinations[AnalyticsSettings, Destination] = SharedDestinations(
-    AnalyticsSettings.conflict_with, lambda one: one.delivery.shutdown(one.settings.timeout)
+    AnalyticsSettings.conflict_with,
+    begin=lambda one: one.delivery.begin(),
+    end=lambda one: one.delivery.shutdown(one.settings.timeout),
 )
 standings = Standings()
 

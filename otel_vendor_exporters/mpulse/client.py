@@ -329,7 +329,9 @@ def disk_for(settings: MPulseSettings) -> Disk[Unit] | None:
 
 
 _destinations: SharedDestinations[MPulseSettings, Destination] = SharedDestinations(
-    MPulseSettings.conflict_with, lambda one: one.delivery.shutdown(one.settings.timeout)
+    MPulseSettings.conflict_with,
+    begin=lambda one: one.delivery.begin(),
+    end=lambda one: one.delivery.shutdown(one.settings.timeout),
 )
 lasting_apps = LastingApps()
 

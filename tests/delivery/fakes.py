@@ -277,6 +277,7 @@ class Ways:
             rate=rate,
         )
         self.made.append(Way(delivery, vendor, transport))
+        delivery.begin()
         return self.made[-1]
 
     def close(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -34,7 +35,10 @@ class Destination:
     """What is shared; compared by identity."""
 
     def __init__(self) -> None:
-        self.ended = False
+        self.begun = self.ended = False
+
+    def begin(self) -> None:
+        self.begun = True
 
     def end(self) -> None:
         self.ended = True
@@ -42,7 +46,7 @@ class Destination:
 
 @pytest.fixture
 def shared() -> SharedDestinations[Settings, Destination]:
-    return SharedDestinations(Settings.conflict_with, Destination.end)
+    return SharedDestinations(Settings.conflict_with, lambda one: one.begin(), lambda one: one.end())
 
 
 Shared = SharedDestinations[Settings, Destination]
@@ -243,3 +247,36 @@ def test_an_exporter_whose_making_is_interrupted_leaves_its_destination() -> Non
         MParticleAnalyticsSpanExporter(meter_provider=cast("MeterProvider", Interrupts()), **settings)
 
     assert ("k" * 36, "http://127.0.0.1:9/interrupted") not in _destinations._uses
+
+
+def test_who_is_interrupted_when_it_begins_leaves(shared: Shared) -> None:
+    """A time limit may come while the threads are started."""
+
+    class Interrupted(Destination):
+        def begin(self) -> None:
+            super().begin()
+            raise KeyboardInterrupt
+
+    made = Interrupted()
+    with pytest.raises(KeyboardInterrupt):
+        shared.acquire("a", Settings(), lambda: made)
+
+    assert (made.begun, made.ended) == (True, True)
+
+
+def test_a_destination_that_nobody_came_to_own_has_no_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An exception between its making and its first user leaves nothing that works on for good."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = set(threading.enumerate())
+    monkeypatch.setattr("otel_vendor_exporters.delivery.shared._Use", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        MParticleAnalyticsSpanExporter(
+            api_key="k" * 36, base_url="http://127.0.0.1:9/nobody", spool_dir=str(tmp_path)
+        )
+
+    assert set(threading.enumerate()) == before
