@@ -30,6 +30,7 @@ from urllib3.util import SKIP_HEADER, Retry
 from otel_vendor_exporters.delivery.answers import reply_of
 from otel_vendor_exporters.delivery.connection import HangUps
 from otel_vendor_exporters.delivery.failures import chain, frames_of, is_alert, words_of
+from otel_vendor_exporters.delivery.overdue import Overdue, Wait
 from otel_vendor_exporters.delivery.request import Failure, Reply, Request
 
 
@@ -40,23 +41,32 @@ class CallersLine:
         self._session = session
         self._hang_ups = HangUps()
         self._kept: set[str] = set()  # origins to which a connection may be open
+        self._overdue = Overdue()
 
     def send(self, request: Request, timeout_seconds: float) -> Reply:
         """As the transport's."""
         deadline = monotonic() + timeout_seconds
         before = sys.exc_info()[1]  # of the application, which may be in the middle of one
         prepared = None
+        wait = Wait(deadline)
         try:
+            self._overdue.begin(wait)
             prepared = _prepared(self._session, request)
             response = _sent(self._session, request.url, prepared, timeout_seconds)
+            if wait.is_cut:  # what http.client takes for the end of a head
+                response.close()
+                return Reply(failure=Failure.NO_ANSWER, words=_TOO_LONG)
             return self._reply(request, response, deadline)
         except BaseException as error:  # anybody's: gevent's Timeout is one, and an adapter may exit
             if isinstance(error, KeyboardInterrupt) and _is_main_thread():
                 raise
-            return self._no_answer(request, error, before, prepared=prepared is not None)
+            return self._no_answer(request, error, before, prepared=prepared is not None, is_cut=wait.is_cut)
+        finally:
+            self._overdue.end(wait)
 
     def close(self) -> None:
         """Close the connections of a fork's child, which are the parent's."""
+        self._overdue = Overdue()
         self._session.close()
 
     def _reply(self, request: Request, response: BaseHTTPResponse, deadline: float) -> Reply:
@@ -68,10 +78,18 @@ class CallersLine:
         return reply_of(response, deadline)
 
     def _no_answer(
-        self, request: Request, error: BaseException, before: BaseException | None, *, prepared: bool
+        self,
+        request: Request,
+        error: BaseException,
+        before: BaseException | None,
+        *,
+        prepared: bool,
+        is_cut: bool,
     ) -> Reply:
         errors = tuple(chain(error, without=before))
         failure = _failure_of(errors) if prepared else Failure.NOT_SENT
+        if is_cut:
+            return Reply(failure=failure, words=_TOO_LONG)
         if failure is Failure.NO_ANSWER:
             self._note(_origin_of(request.url), errors)
         by_whom = "" if isinstance(error, _USUAL) else "http_session raised "
@@ -84,6 +102,7 @@ class CallersLine:
             self._hang_ups.note(origin)
 
 
+_TOO_LONG = "the answer takes too long"
 _USUAL = (requests.RequestException, HTTPError, OSError, ValueError)
 
 

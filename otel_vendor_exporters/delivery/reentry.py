@@ -76,6 +76,10 @@ def come_out() -> None:
     no_fork.forget_me()
 
 
+def come_back() -> None:
+    """A job of nothing, for who stands in a scope all the time: leaving it does what waits."""
+
+
 class Once:
     """True for the first who asks, of all threads, signal handlers and finalizers."""
 

@@ -273,7 +273,7 @@ class Delivery(Generic[U]):
         with self._lock:
             while not self._stopped:
                 now = self._clock.monotonic()  # one look: what lets go between two would be slept through
-                job = self._job(now) or (_leave_and_come_back if reentry.is_waited_for() else None)
+                job = self._job(now) or (reentry.come_back if reentry.is_waited_for() else None)
                 if job is not None:
                     return job
                 self._clock.wait(self._work_to_do, self._seconds_to_wait(now))
@@ -395,7 +395,3 @@ class Delivery(Generic[U]):
         if self._closing_at is None:
             return self._timeout_seconds
         return min(self._timeout_seconds, max(self._closing_at - self._clock.monotonic(), 0.05))
-
-
-def _leave_and_come_back() -> None:
-    """The job of doing what has come in by reentry: leaving the scope does it."""

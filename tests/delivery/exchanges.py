@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable
 
 from otel_vendor_exporters.delivery.request import Request
@@ -29,7 +30,7 @@ def raw(data: bytes, then: Callable[[Line], None] = lambda line: None) -> Loopba
     return Loopback(handle)
 
 
-def drips(head: bytes, drop: bytes) -> Loopback:
+def drips(head: bytes, drop: bytes, tls: ssl.SSLContext | None = None) -> Loopback:
     """Sends a drop every 20 ms, for ever: no single read takes long."""
 
     def handle(line: Line) -> None:
@@ -38,4 +39,4 @@ def drips(head: bytes, drop: bytes) -> Loopback:
         while not line.closing.wait(0.02):
             line.send(drop)
 
-    return Loopback(handle)
+    return Loopback(handle, tls=tls)
