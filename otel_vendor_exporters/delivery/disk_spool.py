@@ -51,12 +51,16 @@ class DiskSpool(SpoolWriting[U]):
     def put(self, items: Iterable[Item[U]]) -> Put[U]:
         """Keep new items behind the others, in memory and on disk."""
         items = list(items)
-        self._look_for_file()
-        put = self._memory.put(items)
-        if not (put.evicted or put.absorbed) and self._open_at is None:
-            self._write(Changes(new=self._segments(items)))
-        else:
-            self._follow(items, put)
+        try:
+            self._look_for_file()
+            put = self._memory.put(items)
+            if not (put.evicted or put.absorbed) and self._open_at is None:
+                self._write(Changes(new=self._segments(items)))
+            else:
+                self._follow(items, put)
+        except BaseException:  # of a signal handler, between any two steps
+            self._distrust()
+            raise
         return put
 
     def take(self, limit: int) -> list[Item[U]]:
@@ -95,9 +99,13 @@ class DiskSpool(SpoolWriting[U]):
 
     def take_out(self, subjects: Collection[str]) -> list[Item[U]]:
         """Remove and return what waits and is about one of these subjects."""
-        gone = self._memory.take_out(subjects)
-        self._write_without(gone, Changes())
-        self._forget(gone)
+        try:
+            gone = self._memory.take_out(subjects)
+            self._write_without(gone, Changes())
+            self._forget(gone)
+        except BaseException:  # as in `put`
+            self._distrust()
+            raise
         return gone
 
     def expire(self, now_unix_ms: float) -> list[Item[U]]:
@@ -117,6 +125,8 @@ class DiskSpool(SpoolWriting[U]):
 
     def close(self) -> None:
         """Leave the file to whoever adopts it."""
+        if self._distrusted is not None and not self._can_write():
+            self._distrusted.close()
         self._mark_settled()
         self._write(Changes())  # what is gone
         self._closed = True
@@ -128,9 +138,10 @@ class DiskSpool(SpoolWriting[U]):
 
     def abandon(self) -> None:
         """In a forked child: the file is the parent's."""
-        if self._journal is not None:
-            self._journal.abandon()
-            self._journal = None
+        for journal in (self._journal, self._distrusted):
+            if journal is not None:
+                journal.abandon()
+        self._journal = self._distrusted = None
         self._closed = True
         self._open_at = math.inf
 

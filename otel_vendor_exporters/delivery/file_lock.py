@@ -40,12 +40,16 @@ class FileLock:
             raise SpoolError(_NO_LOCKS)
         path = spool.with_name(spool.name + SUFFIX)
         flags = os.O_RDWR | os.O_NOFOLLOW | (os.O_CREAT if create else 0)
-        descriptor = os.open(path, flags, 0o600)
+        descriptor = -1
         try:
+            descriptor = os.open(path, flags, 0o600)
             if _is_taken(descriptor, path):
                 return cls(path, descriptor)
         except BaseException:
-            os.close(descriptor)
+            if create and descriptor >= 0:
+                with suppress(OSError):  # it is not there, or the folder is not ours to change
+                    path.unlink()
+            _close(descriptor)
             raise
         os.close(descriptor)
         return None
@@ -71,8 +75,7 @@ class FileLock:
     def abandon(self) -> None:
         """In a forked child: close our descriptor; the parent's lock stays. Idempotent."""
         descriptor, self._descriptor = self._descriptor, -1
-        with suppress(OSError):
-            os.close(descriptor)
+        _close(descriptor)
 
     def renew_after_fork(self) -> None:
         """The lock is the parent's, whoever was about to take or hand over what it stands for."""
@@ -80,6 +83,11 @@ class FileLock:
 
     def end_at_exit(self) -> None:
         """The system ends it."""
+
+
+def _close(descriptor: int) -> None:
+    with suppress(OSError):  # it is closed
+        os.close(descriptor)
 
 
 def note_of(spool: Path) -> str:

@@ -41,20 +41,22 @@ class NoFork:
     """`with` it, this process is not forked by other threads. Any thread may enter, also within itself."""
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()  # with a lock that a finalizer may take again
+        self._lock = threading.RLock()  # a finalizer may take it again
+        # Waited with, and never entered: a handler that raises in a Condition's `__enter__` leaves it locked.
+        self._changed = threading.Condition(self._lock)
         self._inside: dict[int, int] = {}  # by thread: how deep
         self._forks = 0
 
     def __enter__(self) -> None:
         me = threading.get_ident()
-        with self._changed:
+        with self._lock:
             if self._forks and me not in self._inside:
                 self._changed.wait_for(lambda: not self._forks, MOST_WAIT_SECONDS)
             self._inside[me] = self._inside.get(me, 0) + 1
 
     def __exit__(self, *_: object) -> None:
         me = threading.get_ident()
-        with self._changed:
+        with self._lock:
             depth = self._inside.pop(me, 0) - 1
             if depth > 0:
                 self._inside[me] = depth
@@ -63,20 +65,20 @@ class NoFork:
 
     def forget_me(self) -> None:
         """This thread is not inside any more, though it may not have said so."""
-        with self._changed:
+        with self._lock:
             self._inside.pop(threading.get_ident(), None)
             self._changed.notify_all()
 
     def before_fork(self) -> None:
         """Wait until no other thread is inside, and let nobody in."""
         me = threading.get_ident()
-        with self._changed:
+        with self._lock:
             self._forks += 1
             self._changed.wait_for(lambda: self._inside.keys() <= {me}, MOST_WAIT_SECONDS)
 
     def after_fork(self) -> None:
         """In the parent: go on."""
-        with self._changed:
+        with self._lock:
             self._forks -= 1
             self._changed.notify_all()
 

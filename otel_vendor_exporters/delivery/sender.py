@@ -107,8 +107,10 @@ class Delivery(Generic[U]):
                 return False
             self._age_clock.unix_ms()  # a jump is seen before what is dated after it
             self._looks = True
-            self._backlog.add(items)
-            self._call_worker()
+            try:
+                self._backlog.add(items)
+            finally:
+                self._call_worker()
         self._notices.tell()
         return True
 

@@ -15,6 +15,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Generic, Protocol
 
 from otel_vendor_exporters.delivery.request import Item, U
+from otel_vendor_exporters.interrupts import let_through
 
 if TYPE_CHECKING:
     from otel_vendor_exporters.delivery.estate import Estate, Part
@@ -295,7 +296,8 @@ class MemorySpool(Generic[U]):
         """Merge an item into an older one; False when the vendor's merging is at fault: both go on apart."""
         try:
             older.unit = self._merge(older.unit, newer.unit)
-        except Exception:  # noqa: BLE001  whatever is wrong with it, no item is lost for it
+        except Exception as fault:  # noqa: BLE001  whatever is wrong with it, no item is lost for it
+            let_through(fault)
             newer.merge_key = None
             return False
         older.expires_at_unix_ms = newer.expires_at_unix_ms

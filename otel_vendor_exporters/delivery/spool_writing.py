@@ -18,21 +18,17 @@ from typing import Generic
 from otel_vendor_exporters.delivery.clock import Clock
 from otel_vendor_exporters.delivery.codec import Codec
 from otel_vendor_exporters.delivery.disk_errors import BusyError, DamagedError
-from otel_vendor_exporters.delivery.journal import (
-    MOST_IN_A_SEGMENT,
-    Changes,
-    Journal,
-    Label,
-    Mark,
-)
+from otel_vendor_exporters.delivery.journal import MOST_IN_A_SEGMENT, Changes, Journal, Label, Mark
 from otel_vendor_exporters.delivery.notices import Notices
 from otel_vendor_exporters.delivery.request import Item, U
 from otel_vendor_exporters.delivery.segments import Segment, joined
 from otel_vendor_exporters.delivery.spool import MemorySpool, Put
 from otel_vendor_exporters.errors import SpoolError
+from otel_vendor_exporters.interrupts import let_through
 
 RETRY_SECONDS = 60.0  # after the disk failed,
 BUSY_RETRY_SECONDS = 1.0  # and after another process had the file under its lock
+ANEW_SECONDS = 0.1  # after a step was interrupted: time for the sender's thread, which nothing interrupts
 LOOK_SECONDS = 1.0  # between two looks whether our file is still there
 ERASE_AGAIN_SECONDS = 1.0  # after somebody else's reading kept the log from being emptied
 _MOST_LOG_BYTES = 1 << 26  # beside what one writing of all that waits may leave there
@@ -86,6 +82,7 @@ class SpoolWriting(Generic[U]):
         self._clock = clock
         self._notices = notices
         self._journal: Journal | None = None
+        self._distrusted: Journal | None = None  # left in the middle of a step: for a kill before the next
         self._scan_at = clock.monotonic()
         self._open_at: float | None = self._scan_at  # when to try the disk; None while it works
         self._was_busy = False  # when the disk failed last
@@ -178,6 +175,7 @@ class SpoolWriting(Generic[U]):
         try:
             return [(item, encode(item.unit)) for item in items]
         except Exception as fault:  # noqa: BLE001  a fault of ours must not reach the application
+            let_through(fault)
             if len(items) > 1:
                 return [pair for item in items for pair in self._encoded([item])]
             text = "%s: a fault in this library: an item cannot be written to the disk"
@@ -344,6 +342,9 @@ class SpoolWriting(Generic[U]):
         waiting = [item for item in self._memory.waiting() if not self._is_in_file(item)]
         self._write(Changes(new=self._segments(waiting)))
         if self._open_at is None:
+            if self._distrusted is not None:
+                self._distrusted.remove()
+                self._distrusted = None
             text = "%s: what waits is written to the disk again"
             self._notices.note_over("spool", text, self._disk.label.vendor)
         return self._open_at is None
@@ -380,6 +381,15 @@ class SpoolWriting(Generic[U]):
         self._open_at = self._clock.monotonic() + wait
         text = "%s: the spool folder cannot be written (%s): what is new waits in memory only"
         self._notices.note("spool", logging.ERROR, text, self._disk.label.vendor, error)
+
+    def _distrust(self) -> None:
+        """What we know of the file may be half of a step: it stays until what waits stands in another."""
+        if self._distrusted is None:
+            self._distrusted, self._journal = self._journal, None
+        else:
+            self._give_up()
+        if not self._closed:
+            self._open_at = self._clock.monotonic() + ANEW_SECONDS
 
     def _give_up(self) -> None:
         """The file is of no use any more: what waits is in memory, and will be written to another."""

@@ -195,8 +195,11 @@ def test_calls_of_a_client_inside_its_own_hang_nothing(sandbox: Sandbox, vendor:
 
 
 INTERRUPTED = """
-    import random, signal, time
+    import random, signal, sys, time
+    from pathlib import Path
     from otel_vendor_exporters.delivery import lifetime, reentry
+    from otel_vendor_exporters.delivery.spool_files import spool_files
+    from otel_vendor_exporters.mparticle_analytics.client import disk_for
     from otel_vendor_exporters.mparticle_analytics import AnalyticsClient, AnalyticsEvent
 
     class TimeLimit(Exception):
@@ -205,7 +208,8 @@ INTERRUPTED = """
     def limit(*_):
         raise TimeLimit
 
-    client = AnalyticsClient(api_key="k", base_url="http://127.0.0.1:9", timeout=1, max_queue_items=500)
+    options = {"timeout": 1, "max_queue_items": 500, "spool_dir": sys.argv[1] or None}
+    client = AnalyticsClient(api_key="k", base_url="http://127.0.0.1:9", **options)
     event = AnalyticsEvent("Paid", "ann", {})
     signal.signal(signal.SIGALRM, limit)
     limits, end = 0, time.monotonic() + 4
@@ -219,19 +223,37 @@ INTERRUPTED = """
             limits += 1
             assert not reentry.is_inside()
     counts = client.ledger()
-    client.track(event, timeout_seconds=0)
     assert limits > 100
     assert counts.balanced, counts
     assert counts.waiting + counts.in_flight <= 500, counts
-    assert client.ledger().accepted == counts.accepted + 1
+    accepted = counts.accepted
+    client.track(event, timeout_seconds=0)
+    counts = client.ledger()
+    assert counts.accepted == accepted + 1
     assert not lifetime.no_fork._inside
+
+    def on_disk():
+        files = spool_files(Path(sys.argv[1]), disk_for(client._destination.settings).label)
+        return sum(one.waiting + one.in_flight for one in files)
+
+    if sys.argv[1]:
+        end = time.monotonic() + 10
+        while on_disk() != counts.waiting + counts.in_flight and time.monotonic() < end:
+            time.sleep(0.01)
+        assert on_disk() == counts.waiting + counts.in_flight, (on_disk(), counts)
+        assert len(list(Path(sys.argv[1]).iterdir())) < 10
 """
 
 
-def test_exceptions_of_signal_handlers_stop_nothing() -> None:
-    """A time limit that strikes inside a call, often: what follows is kept, and the ledger is right."""
+@pytest.mark.parametrize("has_disk", [False, True], ids=["memory", "disk"])
+def test_exceptions_of_signal_handlers_stop_nothing(tmp_path: Path, has_disk: bool) -> None:
+    """
+    A time limit that strikes inside a call, often: what follows is kept, and the ledger is right.
+
+    With a disk all that waits stands there a moment later, and nothing else.
+    """
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(INTERRUPTED)],
+        [sys.executable, "-c", textwrap.dedent(INTERRUPTED), str(tmp_path) if has_disk else ""],
         cwd=ROOT,
         capture_output=True,
         text=True,
