@@ -20,8 +20,8 @@ from otel_vendor_exporters.delivery.disk_spool import DiskSpool
 from otel_vendor_exporters.delivery.estate import Estate
 from otel_vendor_exporters.delivery.request import Item
 from tests.delivery.fakes import FakeClock, Log, NumbersServer, Ways
+from tests.delivery.processes import in_a_child
 from tests.delivery.spool_host import Host, Killed, adopt, firsts, inherit, items, killed, names
-from tests.delivery.test_processes import in_a_child
 
 # Forking with threads, which newer versions of Python warn of, is what these tests are about.
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")

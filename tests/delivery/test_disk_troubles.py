@@ -20,8 +20,8 @@ from otel_vendor_exporters.delivery.request import Item
 from otel_vendor_exporters.delivery.spool_writing import BUSY_RETRY_SECONDS, LOOK_SECONDS, RETRY_SECONDS
 from tests.conftest import ForwardClock
 from tests.delivery.fakes import FakeClock, Log, Ways
+from tests.delivery.processes import in_a_child, wait_until
 from tests.delivery.spool_host import Host, TextCodec, adopt, content_of, firsts, items, names, refusing
-from tests.delivery.test_processes import in_a_child, wait_until
 
 # Forking with threads, which newer versions of Python warn of, is what these tests are about.
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")

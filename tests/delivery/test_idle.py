@@ -12,7 +12,7 @@ from otel_vendor_exporters.delivery.disk_spool import SCAN_SECONDS
 from tests.conftest import ForwardClock
 from tests.delivery.fakes import NumbersServer, Ways
 from tests.delivery.loopback import GUARD_SECONDS, Answer
-from tests.delivery.test_processes import in_a_child, left_behind, wait_until
+from tests.delivery.processes import in_a_child, left_behind, wait_until
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 

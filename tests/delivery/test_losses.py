@@ -12,7 +12,7 @@ from otel_vendor_exporters.delivery.request import Outcome
 from tests.conftest import ForwardClock
 from tests.delivery.fakes import FakeClock, Log, NumbersServer, Ways, always
 from tests.delivery.loopback import GUARD_SECONDS, Answer
-from tests.delivery.test_processes import wait_until
+from tests.delivery.processes import wait_until
 
 FULL = "queue_full"
 

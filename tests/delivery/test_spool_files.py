@@ -16,8 +16,8 @@ from otel_vendor_exporters.delivery import segments
 from otel_vendor_exporters.delivery.journal import Label
 from otel_vendor_exporters.delivery.spool import Inherited
 from tests.delivery.fakes import Log
+from tests.delivery.processes import in_a_child
 from tests.delivery.spool_host import LABEL, SECRET, Host, TextCodec, adopt, content_of, items, names
-from tests.delivery.test_processes import in_a_child
 
 # Forking with threads, which newer versions of Python warn of, is what these tests are about.
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
