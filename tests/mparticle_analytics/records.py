@@ -1,4 +1,4 @@
-"""Real log records and spans, made by the SDK."""
+"""Real log records and spans, made by the SDK, and events for the client."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from otel_vendor_exporters.mparticle_analytics import AnalyticsEvent
 
 TIME_UNIX_NS = 1_700_000_000_123_456_789
 TIME_UNIX_MS = 1_700_000_000_123
@@ -49,3 +51,7 @@ def span_with(*events: tuple[str, Mapping[str, Any]], **attributes: Any) -> Sequ
         for name, of_event in events:
             span.add_event(name, of_event, TIME_UNIX_NS)
     return memory.get_finished_spans()
+
+
+def events(count: int, users: int = 7) -> list[AnalyticsEvent]:
+    return [AnalyticsEvent(f"e{number}", f"u{number % users}") for number in range(count)]

@@ -94,6 +94,12 @@ class Service(Loopback):
         return Answer(refusals[0], body=b"a field value violates a constraint") if refusals else OK
 
 
+def in_turn(*answers: Answer | None) -> Callable[[], Answer | None]:
+    """One answer after the other, then none."""
+    left = list(answers)
+    return lambda: left.pop(0) if left else None
+
+
 def _fields(pairs: list[tuple[str, str]]) -> dict[str, Any]:
     fields: dict[str, Any] = {
         name: value for name, value in pairs if name not in ("propertyNames", "propertyValues")
