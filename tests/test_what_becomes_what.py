@@ -25,7 +25,7 @@ from otel_vendor_exporters.sandbox import MPulseApp, Sandbox
 from tests.mparticle.records import USER, log, user_and
 from tests.mparticle.records import span as client_span
 from tests.mpulse.example import span as timing_span
-from tests.mpulse.test_metrics import collection, counter, gauge, histogram, level, number
+from tests.mpulse.metric_points import collection, counter, gauge, histogram, level, number
 
 APP = MPulseApp(
     timers=("Checkout", "Search", "Wait"),

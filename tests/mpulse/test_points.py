@@ -8,7 +8,7 @@ from otel_vendor_exporters.mpulse.metrics import MetricMapping
 from otel_vendor_exporters.mpulse.packing import Limits, pack
 from otel_vendor_exporters.mpulse.units import How
 from tests.mpulse.example import NOW_UNIX_MS, settings
-from tests.mpulse.test_metrics import (
+from tests.mpulse.metric_points import (
     CUMULATIVE,
     DEFINITIONS,
     DELTA,

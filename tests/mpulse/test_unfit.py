@@ -15,7 +15,16 @@ from opentelemetry.sdk.trace.export import SpanExportResult
 from otel_vendor_exporters.mpulse import MPulseMetricExporter, MPulseSpanExporter
 from otel_vendor_exporters.sandbox import Sandbox
 from tests.mpulse.example import span, timed_span
-from tests.mpulse.test_metrics import CUMULATIVE, NOW, RESOURCE, collection, counter, gauge, histogram, number
+from tests.mpulse.metric_points import (
+    CUMULATIVE,
+    NOW,
+    RESOURCE,
+    collection,
+    counter,
+    gauge,
+    histogram,
+    number,
+)
 
 
 @pytest.fixture
