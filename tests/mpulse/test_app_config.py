@@ -30,8 +30,6 @@ from tests.mpulse.example import (
     settings,
 )
 
-SANDBOX = "http://127.0.0.1:9999/api/config.json"
-
 
 def test_the_contracts_example_is_read_whole() -> None:
     """Every field that matters is in the configuration; unknown ones are ignored."""
@@ -145,65 +143,6 @@ def test_C5_C6_I4_a_wrong_refresh_is_a_problem(given: Reply, stop: bool) -> None
     assert (type(found), getattr(found, "stop", None)) == (Problem, stop)
 
 
-REFUSED_URLS = [
-    "http://17de4c15.akstat.io/",
-    "ftp://h/",
-    "javascript:alert(1)",
-    "file:///etc/passwd",
-    "h/beacon",
-    "/beacon",
-    "//",
-    "https://",
-    "https:///path",
-    "//user:word@h/",
-    "//h@evil.example/",
-    "//h:0/",
-    "//h:99999/",
-    "//h:port/",
-    "//[::1/",
-    "//h/#part",
-    "//h\\evil/",
-    "//h/a b",
-    "//h/\n",
-    "//ä.example/",
-    "//h/" + "a" * 1000,
-    "http://127.0.0.1:8000/",
-    5,
-    True,
-    ["//h/"],
-    {"url": "//h/"},
-]
-
-
-@pytest.mark.parametrize("given", REFUSED_URLS, ids=repr)
-def test_a_beacon_url_that_is_not_https_is_refused(given: Any) -> None:
-    """Wherever else an answer points, nothing is sent there; also not on a refresh."""
-    for current in (None, config()):
-        found = read(answer(beacon_url=given), current)
-
-        assert isinstance(found, Problem)
-        assert "beacon_url that is no https URL" in found.words
-
-
-@pytest.mark.parametrize(
-    ("given", "config_url", "address"),
-    [
-        ("//127.0.0.1:9999/b/", SANDBOX, "http://127.0.0.1:9999/b/"),
-        ("//localhost:9999/b/", SANDBOX, "http://localhost:9999/b/"),
-        ("http://[::1]:9999/b/", SANDBOX, "http://[::1]:9999/b/"),
-        ("//17de4c15.akstat.io/", SANDBOX, "https://17de4c15.akstat.io/"),
-        ("//127.0.0.1:9999/b/", "https://127.0.0.1:9999/api/config.json", "https://127.0.0.1:9999/b/"),
-        ("//127.0.0.1:9999/b/", None, "https://127.0.0.1:9999/b/"),
-        ("http://17de4c15.akstat.io/", SANDBOX, None),
-    ],
-)
-def test_only_the_sandbox_keeps_plain_http(given: str, config_url: str | None, address: str | None) -> None:
-    """Protocol-relative is https, except for a loopback address told by a loopback http configuration."""
-    found = read(answer(beacon_url=given), config_url=config_url)
-
-    assert getattr(found, "beacon_url", None) == address
-
-
 def test_C2_a_crumb_alone_renews_the_rest() -> None:
     """A refresh with h.t and h.cr only: new crumb, and the very same definitions, URL and session length."""
     before = config(RT={"session_exp": 60})
@@ -213,16 +152,6 @@ def test_C2_a_crumb_alone_renews_the_rest() -> None:
     assert isinstance(after, AppConfig)
     assert after == replace(before, crumb="b" * 40, crumb_unix_ms=1450216231908)
     assert after.definitions is before.definitions
-
-
-def test_C3_a_refresh_may_move_the_beacons() -> None:
-    """A new beacon_url is used, and is what the next refresh reports."""
-    after = config(config(), beacon_url="//moved.example/x?y=1")
-
-    assert (after.beacon_url, after.beacon_url_as_given) == (
-        "https://moved.example/x?y=1",
-        "//moved.example/x?y=1",
-    )
 
 
 def test_C9_a_refresh_with_definitions_replaces_them() -> None:
@@ -286,82 +215,6 @@ def test_with_a_secret_it_is_the_secret_that_is_named(body: object, status: int)
     assert "domain" not in signed.words
     assert "config_url of" not in signed.words
     assert "rest_secret needs the config_url of signed requests, …/api/v2/config.json" in plain.words
-
-
-@pytest.mark.parametrize(
-    ("date", "expires"),
-    [
-        (None, 1600.0),
-        ("Tue, 15 Dec 2015 21:45:31 GMT", 1600.0),
-        ("Tue, 15 Dec 2015 21:47:12 GMT", 1499.908),
-        ("Tue, 15 Dec 2015 20:00:00 GMT", 1600.0),
-        ("Tue, 15 Dec 2015 21:47:12 -0000", 1499.908),
-        ("soon", 1600.0),
-        ("", 1600.0),
-        ("Tue, 15 Dec 99999 21:47:12 GMT", 1600.0),
-    ],
-)
-def test_C10_a_crumb_that_a_cache_kept_is_already_old(date: str | None, expires: float) -> None:
-    """A crumb lives ten minutes from its own time, by the server's clock where the answer tells it."""
-    found = read_answer(
-        replace(reply(ANSWER), headers={} if date is None else {"date": date}),
-        settings(),
-        None,
-        asked_at=1000.0,
-        now_unix_ms=NOW_UNIX_MS,
-    )
-
-    assert isinstance(found, AppConfig)
-    assert found.crumb_expires_at == pytest.approx(expires)
-    assert found.is_usable(expires - 0.01, NOW_UNIX_MS)
-    assert not found.is_usable(expires + 0.01, NOW_UNIX_MS)
-
-
-@pytest.mark.parametrize(
-    ("headers", "minutes"),
-    [
-        ({"date": "Tue, 15 Dec 2015 21:55:32 GMT"}, 10),
-        ({"date": "Tue, 15 Dec 2015 23:00:00 GMT"}, 74),
-        ({"date": "Tue, 15 Dec 2015 21:45:32 GMT", "age": "3600"}, 60),
-        ({"date": "Tue, 15 Dec 2015 21:50:32 GMT", "age": "301"}, 10),
-    ],
-)
-def test_C10_a_crumb_that_is_too_old_is_no_configuration(headers: dict[str, str], minutes: int) -> None:
-    """An answer that a cache kept too long is named as such, and asked for again."""
-    found = read_answer(
-        replace(reply(ANSWER), headers=headers), settings(), None, asked_at=1000.0, now_unix_ms=NOW_UNIX_MS
-    )
-
-    words = f"the crumb is {minutes} minutes old already: a cache between here and mPulse?"
-    assert found == Problem(words)
-
-
-@pytest.mark.parametrize(
-    ("headers", "h_t", "now_unix_ms", "minutes"),
-    [
-        ({"date": "Tue, 15 Dec 2015 21:45:32 GMT"}, NOW_UNIX_MS, NOW_UNIX_MS + 3_600_000, 60),
-        ({"date": "Tue, 15 Dec 2015 21:45:32 GMT"}, NOW_UNIX_MS, NOW_UNIX_MS - 3_600_000, 60),
-        ({"date": "Tue, 15 Dec 2015 21:45:32 GMT", "age": "x"}, NOW_UNIX_MS, NOW_UNIX_MS + 299_000, None),
-        ({"date": "Tue, 15 Dec 2015 21:45:32 GMT", "age": "400"}, NOW_UNIX_MS, NOW_UNIX_MS + 400_000, None),
-        ({"date": "Tue, 15 Dec 2015 21:45:32 GMT"}, NOW_UNIX_MS + 3_600_000, NOW_UNIX_MS, None),
-        ({}, NOW_UNIX_MS - 3_600_000, NOW_UNIX_MS, None),
-    ],
-)
-def test_a_wrong_clock_is_told_by_the_date_of_the_answer(
-    headers: dict[str, str], h_t: int, now_unix_ms: int, minutes: int | None
-) -> None:
-    """Only the answer's Date tells whose clock is wrong; h.t may be as old as a cache makes it."""
-    found = read_answer(
-        replace(reply(answer(h_t=h_t)), headers=headers),
-        settings(),
-        None,
-        asked_at=1000.0,
-        now_unix_ms=now_unix_ms,
-    )
-
-    assert isinstance(found, AppConfig)
-    words = f"this machine's clock and mPulse's are {minutes} minutes apart"
-    assert found.warnings == (() if minutes is None else (words,))
 
 
 def test_C11_failed_requests_are_repeated_ever_more_slowly() -> None:
