@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from time import monotonic
 
 import requests
+from requests.adapters import BaseAdapter, HTTPAdapter
 from urllib3.connection import HTTPConnection
 from urllib3.exceptions import (
     ClosedPoolError,
@@ -102,6 +103,7 @@ class CallersLine:
             self._hang_ups.note(origin)
 
 
+_ONCE = Retry(0, read=False)  # as an HTTPAdapter has it of its own
 _TOO_LONG = "the answer takes too long"
 _USUAL = (requests.RequestException, HTTPError, OSError, ValueError)
 
@@ -125,7 +127,7 @@ def _sent(
     way = session.merge_environment_settings(prepared.url or url, {}, True, None, None)
     verify = way["verify"]
     # Not Session.send: it reads the answer to a redirect, however long it is.
-    response = session.get_adapter(url).send(
+    response = _trying_once(session.get_adapter(url)).send(
         prepared,
         stream=True,
         timeout=timeout_seconds,
@@ -135,6 +137,20 @@ def _sent(
     )
     raw: BaseHTTPResponse = response.raw
     return raw
+
+
+def _trying_once(adapter: BaseAdapter) -> BaseAdapter:
+    """
+    The adapter without urllib3's retries: whether and when to send again is not for it to say.
+
+    A shallow copy, made for each request, so that all but that is as its owner has it.
+    """
+    if not isinstance(adapter, HTTPAdapter):
+        return adapter
+    copied = object.__new__(type(adapter))
+    vars(copied).update(vars(adapter))
+    copied.max_retries = _ONCE
+    return copied
 
 
 def _origin_of(url: str) -> str:
@@ -195,7 +211,7 @@ def _failure_of(errors: Sequence[BaseException]) -> Failure:
 
 
 def _of_earlier_attempts(errors: Iterable[BaseException]) -> Iterator[BaseException]:
-    """What urllib3 met before it tried again, where the caller's adapter has it do that."""
+    """What urllib3 met before it tried again, where an adapter's own `send` has it do that."""
     for frame in (frame for error in errors for frame in frames_of(error)):
         retries = frame.f_locals.get("retries") if frame.f_code.co_name == "urlopen" else None
         for attempt in retries.history if isinstance(retries, Retry) else ():

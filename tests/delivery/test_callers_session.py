@@ -7,6 +7,7 @@ import ssl
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -17,7 +18,7 @@ from otel_vendor_exporters.delivery.request import Failure, Reply
 from otel_vendor_exporters.delivery.transport import Transport
 from otel_vendor_exporters.mparticle_analytics import AnalyticsClient, AnalyticsEvent
 from tests.delivery.exchanges import drips, posted, raw, serve
-from tests.delivery.loopback import RESET, Answer, Line, Loopback, http
+from tests.delivery.loopback import RESET, Answer, Line, Loopback, Received, http
 from tests.delivery.test_kept_connections import hangs_up_on_the_second
 from tests.delivery.test_transport import EARLY, says_in_advance
 
@@ -168,6 +169,44 @@ def test_an_error_of_the_application_is_not_the_sessions() -> None:
     assert reply.failure is Failure.NO_ANSWER
 
 
+class CountsUp(HTTPAdapter):
+    """Has a setting of its own, and retries as companies' sessions have them."""
+
+    def __init__(self) -> None:
+        retry = Retry(total=3, allowed_methods=None, status_forcelist=[503], backoff_factor=0.1)
+        super().__init__(max_retries=retry)
+        self.header = {"X-Company": "yes"}
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
+        request.headers.update(self.header)
+        return super().send(request, *args, **options)
+
+
+@pytest.mark.parametrize("answer", [RESET, Answer(503), Answer(503, {"Retry-After": "60"})])
+def test_a_session_does_not_try_again(answer: Answer, caplog: pytest.LogCaptureFixture) -> None:
+    """Its retries would count one thing several times, wait as long as told, and log whole addresses."""
+    adapter = CountsUp()
+    seen: list[Received] = []
+
+    def answered(request: Received) -> Answer:
+        seen.append(request)
+        return answer
+
+    reply = sent_to(Loopback(http(answered)), session_with(adapter))
+
+    assert [one.headers["x-company"] for one in seen] == ["yes"]
+    assert (reply.failure, reply.status) in ((Failure.NO_ANSWER, 0), (None, 503))
+    assert (caplog.text, adapter.max_retries.total) == ("", 3)
+
+
+class Insists(HTTPAdapter):
+    """Has urllib3 try again whatever it was set to."""
+
+    def send(self, *args: Any, **options: Any) -> requests.Response:
+        self.max_retries = Retry(total=1, allowed_methods=None, status_forcelist=[503], backoff_factor=0)
+        return super().send(*args, **options)
+
+
 @pytest.mark.parametrize(
     ("first", "failure"),
     [(RESET, Failure.NO_ANSWER), (Answer(503), Failure.NO_ANSWER), (None, Failure.NOT_SENT)],
@@ -177,8 +216,7 @@ def test_a_session_that_tries_again_is_judged_by_all_its_attempts(
     first: Answer | None, failure: Failure
 ) -> None:
     """A last attempt that was refused does not undo a first one that arrived."""
-    retry = Retry(total=1, allowed_methods=None, status_forcelist=[503], backoff_factor=0)
-    adapter = HTTPAdapter(max_retries=retry)
+    adapter = Insists()
 
     with serve(Answer(204)) as server:
         url = server.url
@@ -248,14 +286,11 @@ DRIPS: dict[str, tuple[Callable[[], Loopback], str, Failure | None]] = {
 
 @pytest.mark.flaky(reruns=2)
 @pytest.mark.parametrize("kind", DRIPS)
-@pytest.mark.parametrize("retries", [0, 5])
-def test_a_server_that_drips_has_the_one_deadline(kind: str, retries: int) -> None:
+def test_a_server_that_drips_has_the_one_deadline(kind: str) -> None:
     """The session gives each silence a time; the whole is ended a moment after the deadline."""
     make, scheme, failure = DRIPS[kind]
     body = b"x" * (30_000_000 if kind == "body nobody reads" else 1)
     with make() as server, requests.Session() as session:
-        session.mount("http://", HTTPAdapter(max_retries=retries))
-        session.mount("https://", HTTPAdapter(max_retries=retries))
         began = time.monotonic()
         reply = Transport(session=session).send(posted(f"{scheme}://{server.address}", body), 0.4)
         took = time.monotonic() - began
