@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -127,7 +128,7 @@ def killed(*args: Any) -> None:
 
 
 def content_of(path: Path) -> list[str]:
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection, connection:
         found = [body for (body,) in connection.execute("SELECT body FROM segments")]
     connection.close()
     return [entry.body.decode() for body in found for entry in segments.entries_of(body)]

@@ -9,6 +9,7 @@ import resource
 import shutil
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from otel_vendor_exporters.delivery.disk_errors import disk_errors
 from otel_vendor_exporters.delivery.disk_spool import DiskSpool
 from otel_vendor_exporters.delivery.estate import Estate
 from otel_vendor_exporters.delivery.request import Item
-from tests.delivery.fakes import FakeClock, Log, NumbersServer, Ways
+from tests.delivery.fakes import Log, NumbersServer, Ways
 from tests.delivery.processes import in_a_child
 from tests.delivery.spool_host import Host, Killed, adopt, firsts, inherit, items, killed, names
 
@@ -30,18 +31,13 @@ MUTATIONS = 200
 PAGE_BYTES = 16_384
 
 
-@pytest.fixture
-def host(tmp_path: Path, clock: FakeClock) -> Host:
-    return Host(tmp_path / "spool", clock)
-
-
 def bytes_of_a_schema(path: Path) -> None:
     path.write_bytes(path.read_bytes().replace(b"CREATE TABLE label", b"CREAT\xc9 TABLE label"))
 
 
 def sql(statement: str) -> Callable[[Path], None]:
     def change(path: Path) -> None:
-        with sqlite3.connect(path) as connection:
+        with closing(sqlite3.connect(path)) as connection, connection:
             connection.execute(statement)
         connection.close()
 

@@ -6,6 +6,7 @@ import os
 import sqlite3
 import stat
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -141,13 +142,13 @@ def broken_file(path: Path) -> None:
 
 def foreign_file(path: Path) -> None:
     path.unlink()
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("CREATE TABLE theirs (a)")
     connection.close()
 
 
 def future_file(path: Path) -> None:
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("PRAGMA user_version = 7")
     connection.close()
 
@@ -196,7 +197,7 @@ def test_what_cannot_be_read_is_counted(host: Host) -> None:
     first.put(items("abc"))
     host.die(first)
     (path,) = host.folder.glob("*.spool")
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection, connection:
         columns = [(None, 10, b"a"), (None, 10, b"\xff"), (None, 10, b"c")]
         connection.execute("UPDATE segments SET body = ?", [segments.joined(columns)])
     connection.close()
