@@ -40,6 +40,7 @@ for number, way in enumerate(ways):
 """
 
 
+@pytest.mark.flaky(reruns=2)
 @pytest.mark.parametrize("then", ["pass", "__import__('atexit').register(way.delivery.shutdown, 3)"])
 def test_vendors_that_hang_do_not_add_up(then: str) -> None:
     """At exit all destinations share the time of one, with a second each at least; what works delivers."""
