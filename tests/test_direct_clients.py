@@ -37,7 +37,23 @@ CLIENTS: dict[str, tuple[type, Callable[[Sandbox], Any], Callable[..., Receipt]]
         lambda client, **given: client.track(AnalyticsEvent("Registration", "u"), **given),
     ),
 }
-NO_TIMES = {"str": "soon", "bool": True, "nan": float("nan"), "inf": float("inf"), "list": [1]}
+NO_TIMES = {
+    "str": "soon",
+    "bool": True,
+    "nan": float("nan"),
+    "inf": float("inf"),
+    "list": [1],
+    "too large an int": 10**400,
+}
+HUGE = {
+    "10**400": 10**400,
+    "-(10**400)": -(10**400),
+    "10**5000": 10**5000,
+    "10**308": 10**308,
+    "-(10**308)": -(10**308),
+    "1e308": 1e308,
+    "-1e308": -1e308,
+}
 
 
 @pytest.mark.parametrize("vendor", CLIENTS)
@@ -93,3 +109,18 @@ def test_closing_takes_no_exception_either(sandbox: Sandbox, vendor: str) -> Non
     client.close("soon")
 
     assert client.ledger().delivered == 1
+
+
+@pytest.mark.parametrize("vendor", CLIENTS)
+@pytest.mark.parametrize("seconds", HUGE.values(), ids=HUGE)
+def test_no_number_is_too_large_to_leave_with(sandbox: Sandbox, vendor: str, seconds: float) -> None:
+    """Flushed and closed with it, a client lets the next one have settings of its own."""
+    client_class, settings, send = CLIENTS[vendor]
+    client = client_class(**settings(sandbox), timeout=5)
+    client.flush(seconds)
+    client.close(seconds)
+
+    with client_class(**settings(sandbox), timeout=4) as another:
+        receipt = send(another)
+
+    assert receipt == Receipt(delivered=1)

@@ -67,6 +67,8 @@ SHUTDOWNS: tuple[tuple[list[Any], dict[str, Any]], ...] = (  # Any: whatever cal
     (["soon"], {}),
     ([float("nan")], {}),
     ([], {"timeout": float("inf")}),
+    ([10**400], {}),
+    ([], {"timeout": -(10**5000)}),
 )
 
 CALLS: dict[str, tuple[Callable[..., Any], Callable[[Any], Receipt]]] = {  # Any: each vendor's client
@@ -103,7 +105,18 @@ def test_shutdown_is_understood_in_every_form(
         assert one.ledger().balanced
 
 
-@pytest.mark.parametrize("duration", [float("nan"), float("inf"), None, "soon", True])
+NO_DURATIONS = {
+    "nan": float("nan"),
+    "inf": float("inf"),
+    "None": None,
+    "text": "soon",
+    "bool": True,
+    "huge": 10**400,
+    "huge below 0": -(10**5000),
+}
+
+
+@pytest.mark.parametrize("duration", NO_DURATIONS.values(), ids=NO_DURATIONS)
 def test_what_is_no_duration_waits_as_long_as_the_setting_says(duration: Any) -> None:
     """A flush and a shutdown come back while the vendor is down, whatever they are given as their time."""
     nobody = "http://127.0.0.1:9/config.json"
@@ -112,6 +125,7 @@ def test_what_is_no_duration_waits_as_long_as_the_setting_says(duration: Any) ->
     exporter.export(finished_spans("Checkout"))
     flushed = exporter.force_flush(duration)
     exporter.shutdown(duration)
+    MPulseSpanExporter(api_key="K", domain="d", config_url=nobody, timeout=0.3).shutdown()  # the way is free
 
     assert (flushed, exporter.ledger().balanced) == (False, True)
     assert time.monotonic() - began < 5

@@ -71,5 +71,12 @@ class AgeClock:
 
 
 def is_duration(given: object) -> bool:
-    """Whether a caller has given a duration that can be waited for; None, "5", NaN and infinity are none."""
-    return isinstance(given, (int, float)) and not isinstance(given, bool) and isfinite(given)
+    """
+    Whether a caller has given a duration that can be waited for.
+
+    None, "5", NaN and infinity are none, nor is an integer beyond what a float can hold.
+    """
+    try:
+        return isinstance(given, (int, float)) and not isinstance(given, bool) and isfinite(given)
+    except OverflowError:
+        return False

@@ -93,6 +93,13 @@ class DirectClient(Generic[D]):
             return min(timeout_seconds, _LONGEST_SECONDS)
         if self._tells_no_time():
             text = "%s: timeout_seconds takes a number of seconds, and is %s: the setting timeout holds"
-            shown = timeout_seconds if isinstance(timeout_seconds, float) else type(timeout_seconds).__name__
-            _logger.warning(text, type(self).__name__, shown)
+            _logger.warning(text, type(self).__name__, _shown(timeout_seconds))
         return self._timeout_seconds
+
+
+def _shown(no_time: object) -> str:
+    """What a caller has given, without anything it may hold."""
+    if isinstance(no_time, float):
+        return str(no_time)
+    kind = type(no_time).__name__
+    return "too large an int" if kind == "int" else kind
