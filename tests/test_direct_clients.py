@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from email.utils import formatdate
 from typing import Any
 
 import pytest
@@ -124,3 +126,25 @@ def test_no_number_is_too_large_to_leave_with(sandbox: Sandbox, vendor: str, sec
         receipt = send(another)
 
     assert receipt == Receipt(delivered=1)
+
+
+FIRST_SENT = {"mpulse": "beacon", "mparticle": "events", "mparticle_analytics": "track"}
+
+
+@pytest.mark.parametrize("vendor", CLIENTS)
+@pytest.mark.parametrize("clock", ["behind", "ahead"])
+def test_a_wrong_clock_waits_as_long_as_the_vendor_asks(sandbox: Sandbox, vendor: str, clock: str) -> None:
+    """A vendor that says "in a second" by a date means a second of its own, an hour from here or not."""
+    client_class, settings, send = CLIENTS[vendor]
+    vendors_now = time.time() + (3600 if clock == "behind" else -3600)
+    date, retry_after = (formatdate(at, usegmt=True) for at in (vendors_now, vendors_now + 1))
+    headers = {"Date": date, "Retry-After": retry_after}
+    sandbox.answer_next(429, on=FIRST_SENT[vendor], headers=headers)
+
+    with client_class(**settings(sandbox), timeout=8) as client:
+        began = time.monotonic()
+        receipt = send(client)
+        took = time.monotonic() - began
+
+    assert receipt == Receipt(delivered=1)
+    assert took >= 1

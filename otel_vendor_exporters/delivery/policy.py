@@ -66,19 +66,31 @@ def outcome_of(
 
 
 def retry_after_seconds(reply: Reply, now: datetime) -> float | None:
-    """Seconds the vendor asked us to wait, if it asked; never more than ten minutes."""
+    """
+    Seconds the vendor asked us to wait, if it asked; never more than ten minutes.
+
+    A date is by the vendor's clock, and measured from what the reply says that clock shows (Date); from `now`
+    where it does not say.
+    """
     text = reply.headers.get("retry-after", "").strip()
     if not text:
         return None
     if text.isascii() and text.isdigit():
         return min(float(text), RETRY_AFTER_CAP_SECONDS)  # infinite, if it has a thousand digits
+    until = _moment(text)
+    if until is None:
+        return None
+    since = _moment(reply.headers.get("date", "")) or now
+    return min(max((until - since).total_seconds(), 0.0), RETRY_AFTER_CAP_SECONDS)
+
+
+def _moment(text: str) -> datetime | None:
+    """A header's date, if it can be read."""
     try:
         moment = parsedate_to_datetime(text)
     except (TypeError, ValueError, OverflowError):
         return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=timezone.utc)
-    return min(max((moment - now).total_seconds(), 0.0), RETRY_AFTER_CAP_SECONDS)
+    return moment.replace(tzinfo=timezone.utc) if moment.tzinfo is None else moment
 
 
 def backoff_seconds(failures: int, chance: float, *, slowly: bool = False) -> float:

@@ -112,15 +112,56 @@ def test_reads_how_long_the_vendor_asks_to_wait(text: str, seconds: float | None
     assert retry_after_seconds(Reply(status=503, headers={"retry-after": text}), NOON) == seconds
 
 
+IN_30_S = "Mon, 05 Jan 2026 12:00:30 GMT"  # by a right clock
+
+
+@pytest.mark.parametrize(
+    ("date", "asked", "seconds"),
+    [
+        ("Mon, 05 Jan 2026 12:00:00 GMT", IN_30_S, 30.0),
+        ("Mon, 05 Jan 2026 13:00:00 GMT", "Mon, 05 Jan 2026 13:00:05 GMT", 5.0),  # we are behind
+        ("Mon, 05 Jan 2026 11:00:00 GMT", "Mon, 05 Jan 2026 11:00:05 GMT", 5.0),  # we are ahead
+        ("Mon, 05 Jan 2026 11:00:00", "Mon, 05 Jan 2026 13:00:05 +0200", 5.0),
+        ("Monday, 05-Jan-26 11:00:00 GMT", "Mon, 05 Jan 2026 11:00:05 GMT", 5.0),
+        ("Mon, 05 Jan 2026 13:00:00 GMT", IN_30_S, 0.0),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", IN_30_S, 600.0),
+        ("Fri, 31 Dec 9999 23:59:59 -2359", "Mon, 01 Jan 0001 00:00:00 +2359", 0.0),
+        ("Mon, 01 Jan 0001 00:00:00 +2359", "Fri, 31 Dec 9999 23:59:59 -2359", 600.0),
+        ("Mon, 05 Jan 2026 13:00:00 GMT", "20", 20.0),  # seconds are nobody's clock
+        ("Mon, 05 Jan 2026 13:00:00 GMT", "soon", None),
+        ("Mon, 05 Jan 2026 13:00:00 GMT", "", None),
+        ("Mon, 99 Jan 2026 13:00:00 GMT", IN_30_S, 30.0),  # what cannot be read is not there
+        ("1767618000", IN_30_S, 30.0),
+        ("today", IN_30_S, 30.0),
+        ("  ", IN_30_S, 30.0),
+    ],
+)
+def test_a_date_is_measured_from_the_reply_s_own(date: str, asked: str, seconds: float | None) -> None:
+    """A machine whose clock is wrong waits as long as the vendor meant; without a Date its clock counts."""
+    reply = Reply(status=503, headers={"date": date, "retry-after": asked})
+
+    assert retry_after_seconds(reply, NOON) == seconds
+
+
 def test_a_vendor_need_not_ask() -> None:
     """Without the header there is no wait of the vendor's."""
     assert retry_after_seconds(Reply(status=503), NOON) is None
 
 
-@given(some.text() | some.text(alphabet='0123456789 :+-,.GMTSunMonJan()"<>@'))
-def test_no_retry_after_is_too_strange(text: str) -> None:
-    """Whatever stands in the header, the wait is none or within the bounds."""
-    seconds = retry_after_seconds(Reply(status=429, headers={"retry-after": text}), NOON)
+dates = some.builds(
+    datetime.strftime,
+    some.datetimes(),
+    some.sampled_from(["%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %d %H:%M:%S %Y"]),
+)
+odd_texts = some.text() | some.text(alphabet='0123456789 :+-,.GMTSunMonJan()"<>@') | dates
+
+
+@given(asked=odd_texts, date=some.none() | odd_texts)
+def test_no_retry_after_is_too_strange(asked: str, date: str | None) -> None:
+    """Whatever stands in the headers, the wait is none or within the bounds."""
+    headers = {"retry-after": asked} if date is None else {"retry-after": asked, "date": date}
+
+    seconds = retry_after_seconds(Reply(status=429, headers=headers), NOON)
 
     assert seconds is None or 0 <= seconds <= policy.RETRY_AFTER_CAP_SECONDS
 
