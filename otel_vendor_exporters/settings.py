@@ -12,19 +12,19 @@ Rule: keyword, else environment, else default. An empty environment variable cou
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
-import math
 import os
 import re
 import types
 import typing
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, TypeVar
 
 from otel_vendor_exporters.errors import ConfigurationError
 from otel_vendor_exporters.nearest import nearest
+from otel_vendor_exporters.readers import reader_of
+from otel_vendor_exporters.secret import Secret
 
 __all__ = [
     "Found",
@@ -45,31 +45,6 @@ _MOST_WARNED_OF = 100
 _warned_of: set[str] = set()
 
 _logger = logging.getLogger(__name__)
-
-
-class Secret:
-    """A text that prints as stars. `reveal()` gives it to the code that needs it."""
-
-    __slots__ = ("_text",)
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def reveal(self) -> str:
-        """The text itself."""
-        return self._text
-
-    def __repr__(self) -> str:
-        return "Secret('*****')"
-
-    def __str__(self) -> str:
-        return "*****"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and other._text == self._text
-
-    def __hash__(self) -> int:
-        return hash(self._text)
 
 
 def setting(
@@ -214,7 +189,7 @@ class _Declared:
     def checked(self, given: object, source: str) -> object:
         """`given` as the declared type and inside the declared range."""
         try:
-            value = _reader(self.kind)(given)
+            value = reader_of(self.kind)(given)
         except (TypeError, ValueError) as error:
             shown = "*****" if self.kind is Secret else repr(given)
             message = f"{self.name} is {shown} (from {source}): expected {error}"
@@ -296,99 +271,6 @@ def _warn_of_unknown(environ: Mapping[str, str], prefix: str, declared: Mapping[
         near = nearest(variable.removeprefix(prefix), declared)
         hint = f": did you mean {prefix}{near.upper()}?" if near else ""
         _logger.warning("environment variable %.200r is no setting%s", variable, hint)
-
-
-# Readers: each takes what was given (a YAML value, a keyword, a variable's text) and returns the type,
-# or raises ValueError whose text says what was expected.
-
-
-def _reader(kind: Any) -> Callable[[object], object]:
-    return _READERS.get(kind) or _READERS[typing.get_origin(kind) or kind]
-
-
-def _text(given: object) -> str:
-    if not isinstance(given, str) or not given.strip():
-        raise ValueError("a text that is not empty")
-    return given.strip()
-
-
-def _secret(given: object) -> Secret:
-    return given if isinstance(given, Secret) else Secret(_text(given))
-
-
-def _number(given: object) -> float:
-    try:
-        number = math.nan if isinstance(given, bool) else float(given)  # type: ignore[arg-type]  # refused below
-    except (TypeError, ValueError, OverflowError):
-        number = math.nan
-    if not math.isfinite(number):
-        raise ValueError("a number")
-    return number
-
-
-def _whole_number(given: object) -> int:
-    number = _number(given)
-    if number != int(number):
-        raise ValueError("a whole number")
-    return int(number)
-
-
-def _yes_or_no(given: object) -> bool:
-    if isinstance(given, bool):
-        return given
-    text = str(given).strip().lower()
-    if text not in ("true", "false"):
-        raise ValueError("true or false")
-    return text == "true"
-
-
-def _pairs(given: object, kinds: tuple[type, ...] = (str,)) -> Mapping[str, str]:
-    expectation = 'a mapping, or a text such as "name=Value,other=Value", or a JSON object'
-    if isinstance(given, str):
-        given = _pairs_in(given, expectation)
-    if not isinstance(given, Mapping) or not all(
-        isinstance(key, str) and isinstance(one, kinds) and key and one != "" for key, one in given.items()
-    ):
-        raise ValueError(f"{expectation}; names and values are texts that are not empty")
-    return types.MappingProxyType({key: _shown(one) for key, one in given.items()})
-
-
-def _pairs_in(text: str, expectation: str) -> Mapping[str, str]:
-    if text.lstrip().startswith("{"):
-        try:
-            return typing.cast("Mapping[str, str]", json.loads(text))
-        except (json.JSONDecodeError, RecursionError):
-            raise ValueError(expectation) from None
-    parts = [part.rpartition("=") for part in text.split(",") if part.strip()]
-    return {key.strip(): value.strip() for key, _, value in parts}
-
-
-def _texts(given: object) -> tuple[str, ...]:
-    """A list of texts; what is empty in a comma-separated text does not count."""
-    if isinstance(given, str):
-        given = [part for part in given.split(",") if part.strip()]
-    if not isinstance(given, (list, tuple)) or not all(isinstance(one, str) and one.strip() for one in given):
-        raise ValueError('a list of texts, or a text such as "one,other"')
-    return tuple(one.strip() for one in given)
-
-
-def _object(given: object) -> object:
-    if isinstance(given, (str, bytes, int, float, list, tuple, dict)):  # what a file or variable can hold
-        raise ValueError("an object, which only code can give")
-    return given
-
-
-_READERS: dict[Any, Callable[[object], object]] = {
-    str: _text,
-    Secret: _secret,
-    float: _number,
-    int: _whole_number,
-    bool: _yes_or_no,
-    Mapping: _pairs,
-    Mapping[str, str | bool]: lambda given: _pairs(given, (str, bool)),
-    tuple: _texts,
-    object: _object,
-}
 
 
 def first_conflict(one: object, other: object, free: Collection[str]) -> str | None:
