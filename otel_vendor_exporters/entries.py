@@ -30,7 +30,7 @@ class InstrumentorSettings:
         default=None,
     )
     instrument_file: str | None = setting(
-        "A TOML, YAML or JSON file whose `instrument` is a list of such entries.", default=None
+        "A TOML, YAML or JSON file whose `instrument` is a list of such entries.", default=None, is_path=True
     )
     visitor_attributes: str = setting(
         "What of a visitor is stamped: default, all, none, or names of fields separated by commas.",

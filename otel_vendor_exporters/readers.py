@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import types
 import typing
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from otel_vendor_exporters.secret import Secret
@@ -25,6 +27,22 @@ def _text(given: object) -> str:
     if not isinstance(given, str) or not given.strip():
         raise ValueError("a text that is not empty")
     return given.strip()
+
+
+def _path(given: object) -> str:
+    text = os.fspath(given) if isinstance(given, os.PathLike) else given
+    if not isinstance(text, str) or not text.strip():
+        raise ValueError("a path")
+    if "\0" in text:
+        raise ValueError("a path without NUL characters")
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError:
+        raise ValueError("a path that this system can write") from None
+    try:
+        return str(Path(text.strip() if text is given else text).expanduser())
+    except RuntimeError:
+        raise ValueError("a path whose ~ is the home of somebody") from None
 
 
 def _secret(given: object) -> Secret:
@@ -99,6 +117,7 @@ def _object(given: object) -> object:
 
 _READERS: dict[Any, Callable[[object], object]] = {
     str: _text,
+    os.PathLike: _path,
     Secret: _secret,
     float: _number,
     int: _whole_number,

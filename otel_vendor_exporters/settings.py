@@ -54,11 +54,13 @@ def setting(
     minimum: float | None = None,
     maximum: float | None = None,
     choices: tuple[Any, ...] = (),
+    is_path: bool = False,
 ) -> Any:  # a dataclass field, typed by the annotation beside it
     """
     Declare one setting: a sentence for people, its default and what is allowed.
 
-    Without a default the setting is required. `minimum` and `maximum` are included in the range.
+    Without a default the setting is required. `minimum` and `maximum` are included in the range. What is a
+    path may also be given as an os.PathLike, and is a text all the same.
     """
     metadata = {
         "sentence": sentence,
@@ -66,6 +68,7 @@ def setting(
         "minimum": minimum,
         "maximum": maximum,
         "choices": choices,
+        "is_path": is_path,
     }
     if isinstance(default, Mapping):  # dataclasses refuse what cannot be hashed as a plain default
         return dataclasses.field(default_factory=lambda: default, kw_only=True, metadata=metadata)
@@ -178,7 +181,7 @@ def _found(one: _Declared, prefix: str, keywords: Mapping[str, object], environ:
 @dataclass(frozen=True, slots=True)
 class _Declared:
     name: str
-    kind: Any  # the annotation without "| None"
+    kind: Any  # the annotation without "| None", or os.PathLike
     required: bool
     default_text: str
     sentence: str
@@ -215,7 +218,7 @@ def _declared(cls: type[object]) -> dict[str, _Declared]:
     return {
         field.name: _Declared(
             name=field.name,
-            kind=_without_none(kinds[field.name]),
+            kind=os.PathLike if field.metadata["is_path"] else _without_none(kinds[field.name]),
             required=field.metadata["default"] is MISSING,
             default_text=_shown(field.metadata["default"]),
             sentence=field.metadata["sentence"],

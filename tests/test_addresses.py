@@ -82,3 +82,36 @@ def test_what_is_no_meter_provider_is_refused_and_holds_nothing(vendor: str) -> 
 
     assert caught.value.setting == "meter_provider"
     assert str(caught.value) == "meter_provider is a str: expected OpenTelemetry's MeterProvider"
+
+
+@pytest.mark.parametrize("vendor", EXPORTERS)
+def test_files_and_folders_may_be_paths(vendor: str, tmp_path: Path) -> None:
+    """As code has them; the same in text is the same, so that both share a destination."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    pem = authority.issue_cert("shop.test").private_key_and_cert_chain_pem
+    pem.write_to_path(str(tmp_path / "own.pem"))
+    paths = {"ca_file": tmp_path / "ca.pem", "client_certificate": tmp_path / "own.pem"}
+    paths["spool_dir"] = tmp_path / "spool"
+
+    first = made(vendor, **paths)
+    second = made(vendor, **{name: f"{path.parent}//{path.name}" for name, path in paths.items()})
+
+    assert first.ledger() == second.ledger()
+    first.shutdown()
+    second.shutdown()
+
+
+@pytest.mark.parametrize("vendor", EXPORTERS)
+@pytest.mark.parametrize("name", ["ca_file", "client_certificate", "spool_dir"])
+@pytest.mark.parametrize("path", ["/tmp/a\0b", Path("/tmp/a\0b")], ids=["text", "path"])
+def test_no_path_has_a_nul(vendor: str, name: str, path: object) -> None:
+    """It is refused by its setting's name when the exporter is made, and not felt at every call."""
+    with pytest.raises(ConfigurationError) as caught:
+        made(vendor, **{name: path})
+
+    assert caught.value.setting == name
+    assert (
+        str(caught.value)
+        == f"{name} is {path!r} (from keyword {name}): expected a path without NUL characters"
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from email.utils import formatdate
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -126,6 +127,18 @@ def test_no_number_is_too_large_to_leave_with(sandbox: Sandbox, vendor: str, sec
         receipt = send(another)
 
     assert receipt == Receipt(delivered=1)
+
+
+@pytest.mark.parametrize("vendor", CLIENTS)
+def test_the_spool_folder_may_be_a_path(sandbox: Sandbox, vendor: str, tmp_path: Path) -> None:
+    """What waits is written there, and sent."""
+    client_class, settings, send = CLIENTS[vendor]
+
+    with client_class(**settings(sandbox), spool_dir=tmp_path / "spool", timeout=5) as client:
+        receipt = send(client)
+        files = [*(tmp_path / "spool").glob("*.spool")]
+
+    assert (receipt, len(files)) == (Receipt(delivered=1), 1)
 
 
 FIRST_SENT = {"mpulse": "beacon", "mparticle": "events", "mparticle_analytics": "track"}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -127,3 +129,31 @@ def test_what_is_no_list_of_entries_is_told(
         f"no function is decorated, of the option instrument: {wrong!r} is neither a list of entries nor a "
         "text: write instrument: [shop.cart:Cart.add=timed]"
     )
+
+
+def test_the_file_of_functions_may_be_a_path(
+    instrumentor: VendorInstrumentor,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """From code; its functions are decorated as those of a text."""
+    (tmp_path / "shop_by_path.py").write_text("def pay(): pass\n")
+    (tmp_path / "these.json").write_text('["shop_by_path:pay=timed(Paid)"]')
+    monkeypatch.syspath_prepend(tmp_path)
+
+    instrumentor.instrument(instrument_file=tmp_path / "these.json", visitor_attributes="none")
+    pay = importlib.import_module("shop_by_path").pay
+
+    assert (hasattr(pay, "__wrapped__"), caplog.messages) == (True, [])
+
+
+def test_a_file_that_none_can_be_is_said(
+    instrumentor: VendorInstrumentor, caplog: pytest.LogCaptureFixture
+) -> None:
+    """By the setting's name; what else was asked for holds."""
+    instrumentor.instrument(instrument_file=Path("a\0b"), visitor_attributes="none")
+
+    what = "instrument_file is PosixPath('a\\x00b') (from keyword instrument_file)"
+    words = f"{what}: expected a path without NUL characters"
+    assert caplog.messages == [f"left out, and the rest holds: {words}"]

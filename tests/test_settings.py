@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import pytest
 
@@ -27,6 +30,7 @@ class Settings:
     gzip: bool = setting("Packed.", default=False)
     mode: str = setting("Which way.", default="auto", choices=("auto", "get", "post"))
     names: Mapping[str, str] = setting("What is called what.", default=MappingProxyType({}))
+    folder: str | None = setting("Where to.", default=None, is_path=True)
 
 
 @dataclass(frozen=True)
@@ -197,7 +201,10 @@ def test_a_missing_setting_says_where_it_may_stand() -> None:
         ("conections", "shop has no setting 'conections': did you mean connections?"),
         (
             "zzz",
-            "shop has no setting 'zzz': known: account, secret, timeout, connections, gzip, mode, names",
+            (
+                "shop has no setting 'zzz': known: account, secret, timeout, connections, gzip, mode, names,"
+                " folder"
+            ),
         ),
     ],
 )
@@ -247,6 +254,67 @@ def test_secrets_compare_by_what_they_hide() -> None:
     assert len({Secret("a"), Secret("a"), Secret("b")}) == 2
 
 
+# Paths
+
+
+class Entry(os.PathLike[Any]):
+    """A path as other libraries have them."""
+
+    def __init__(self, path: str | bytes) -> None:
+        self._path = path
+
+    def __fspath__(self) -> str | bytes:
+        return self._path
+
+    def __repr__(self) -> str:
+        return f"Entry({self._path!r})"
+
+
+@pytest.mark.parametrize(
+    ("given", "path"),
+    [
+        ("/var/spool/shop", "/var/spool/shop"),
+        (" /var//spool/shop/ ", "/var/spool/shop"),
+        (Path("/var/spool/shop"), "/var/spool/shop"),
+        (Path("/var/spool/shop "), "/var/spool/shop "),
+        (Entry("/var/spool/shop/"), "/var/spool/shop"),
+        ("spool", "spool"),
+        (Path("spool"), "spool"),
+        ("~/spool", "/home/ann/spool"),
+        (Path("~/spool"), "/home/ann/spool"),
+        ("/tmp/\udce9", "/tmp/\udce9"),  # bytes that are no UTF-8
+    ],
+)
+def test_a_path_is_a_text_or_like_a_path(given: object, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However it is written, the same path is the same value."""
+    monkeypatch.setenv("HOME", "/home/ann")
+
+    assert read(folder=given).folder == path
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("", "a path"),
+        (5, "a path"),
+        (b"/tmp", "a path"),
+        (Entry(b"/tmp"), "a path"),
+        ([Path("/tmp")], "a path"),
+        ("/tmp/a\0b", "a path without NUL characters"),
+        (Path("/tmp/a\0b"), "a path without NUL characters"),
+        ("~\0/spool", "a path without NUL characters"),
+        ("/tmp/\ud800", "a path that this system can write"),
+        ("~nobody-of-that-name/spool", "a path whose ~ is the home of somebody"),
+    ],
+)
+def test_what_is_no_path_is_refused(given: object, expected: str) -> None:
+    """Here, with the setting's name, and not when the file is wanted."""
+    error = error_of(folder=given)
+
+    assert str(error) == f"folder is {given!r} (from keyword folder): expected {expected}"
+    assert error.setting == "folder"
+
+
 # What documentation shows
 
 
@@ -262,6 +330,7 @@ def test_the_table_has_every_setting() -> None:
         ("gzip", "OTEL_EXPORTER_SHOP_GZIP", "false", "Packed."),
         ("mode", "OTEL_EXPORTER_SHOP_MODE", "auto", "Which way."),
         ("names", "OTEL_EXPORTER_SHOP_NAMES", "none", "What is called what."),
+        ("folder", "OTEL_EXPORTER_SHOP_FOLDER", "none", "Where to."),
     ]
 
 

@@ -49,7 +49,7 @@ def add_configured(found: Scan, one: Configured) -> None:
         _add(found, one.entries, one.place)
         return
     try:
-        entries = entries_of_file(Path(one.file))
+        entries = entries_of_file(Path(one.file).expanduser())
     except Exception as error:  # noqa: BLE001  each reader has its own; the instrumentor takes nothing then
         words = " ".join(str(error).split())[:300]
         found.unreadable.append(f"{one.place}: {words}")

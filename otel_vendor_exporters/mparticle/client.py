@@ -242,7 +242,7 @@ def disk_for(settings: MParticleSettings, way: str) -> Disk[SealedBatch] | None:
     key, address, _ = _fingerprint(settings, way)
     label = Label("mparticle", CODEC.units, address, (way, key or ""))
     again = way != "pixel" or settings.duplicates == "allow"
-    return Disk(Path(settings.spool_dir).expanduser(), label, CODEC, again=again)
+    return Disk(Path(settings.spool_dir), label, CODEC, again=again)
 
 
 _destinations: SharedDestinations[MParticleSettings, Destination] = SharedDestinations(

@@ -284,7 +284,7 @@ def _register(end: str, settings: AnalyticsSettings, notices: Notices) -> Regist
 
 
 def _folder(spool_dir: str) -> Path:
-    return Path(spool_dir).expanduser().absolute()
+    return Path(spool_dir).absolute()
 
 
 def disk_for(settings: AnalyticsSettings) -> Disk[Unit] | None:

@@ -116,14 +116,19 @@ class AnalyticsSettings:
     )
     max_queue_bytes: int = setting("The same bound in bytes.", default=64 * 1024 * 1024, minimum=10_000)
     spool_dir: str | None = setting(
-        "A folder where what waits is also written to disk, so that it outlives the process.", default=None
+        "A folder where what waits is also written to disk, so that it outlives the process.",
+        default=None,
+        is_path=True,
     )
     ca_file: str | None = setting(
         "A PEM file of authorities to trust instead of the usual ones, or a folder of c_rehash.",
         default=None,
+        is_path=True,
     )
     client_certificate: str | None = setting(
-        "A PEM file with a certificate and its key, which is not encrypted.", default=None
+        "A PEM file with a certificate and its key, which is not encrypted.",
+        default=None,
+        is_path=True,
     )
     proxy: Secret | None = setting(
         "The proxy's URL; unless set, HTTPS_PROXY and NO_PROXY hold.", default=None

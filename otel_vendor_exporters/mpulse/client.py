@@ -316,7 +316,7 @@ def disk_for(settings: MPulseSettings) -> Disk[Unit] | None:
     if settings.spool_dir is None:
         return None
     return Disk(
-        Path(settings.spool_dir).expanduser(),
+        Path(settings.spool_dir),
         Label(
             "mpulse",
             _CODEC.units,
