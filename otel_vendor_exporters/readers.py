@@ -69,7 +69,7 @@ def _whole_number(given: object) -> int:
 def _yes_or_no(given: object) -> bool:
     if isinstance(given, bool):
         return given
-    text = str(given).strip().lower()
+    text = "" if isinstance(given, int) else str(given).strip().lower()
     if text not in ("true", "false"):
         raise ValueError("true or false")
     return text == "true"

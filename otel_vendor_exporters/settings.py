@@ -17,7 +17,7 @@ import os
 import re
 import types
 import typing
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, TypeVar
 
@@ -170,7 +170,7 @@ def _found(one: _Declared, prefix: str, keywords: Mapping[str, object], environ:
         problem = f"{one.name} is missing: set {variable}" if one.required else ""
         return Found(one.name, variable, "missing" if one.required else one.default_text, "default", problem)
     origin = source.partition(" ")[0]
-    shown = "*****" if one.kind is Secret else _USER_OF_URL.sub("//…@", str(given))
+    shown = "*****" if one.kind is Secret else _USER_OF_URL.sub("//…@", _written(str, given))
     try:
         one.checked(given, source)
     except ConfigurationError as error:
@@ -194,7 +194,7 @@ class _Declared:
         try:
             value = reader_of(self.kind)(given)
         except (TypeError, ValueError) as error:
-            shown = "*****" if self.kind is Secret else repr(given)
+            shown = "*****" if self.kind is Secret else _written(repr, given)
             message = f"{self.name} is {shown} (from {source}): expected {error}"
             raise ConfigurationError(message, setting=self.name) from None
         self._check_range(value, source)
@@ -244,6 +244,13 @@ def _shown(default: Any) -> str:
     if isinstance(default, tuple):
         return ",".join(default) or "none"
     return str(default).lower() if isinstance(default, bool) else str(default)
+
+
+def _written(write: Callable[[object], str], given: object) -> str:
+    try:
+        return write(given)
+    except ValueError:  # Python writes no integer of more than 4300 digits
+        return "too long to show"
 
 
 def _given(

@@ -14,7 +14,14 @@ import pytest
 
 from otel_vendor_exporters import settings as module
 from otel_vendor_exporters.errors import ConfigurationError, VendorExportError
-from otel_vendor_exporters.settings import Secret, internal_metrics_enabled, read_settings, setting, table
+from otel_vendor_exporters.settings import (
+    Secret,
+    found_settings,
+    internal_metrics_enabled,
+    read_settings,
+    setting,
+    table,
+)
 
 PREFIX = "OTEL_EXPORTER_SHOP_"
 
@@ -184,6 +191,27 @@ def test_a_bad_variable_is_named(name: str, given: str, expected: str) -> None:
 
     variable = PREFIX + name.upper()
     assert f"{name} is {given!r} (from environment variable {variable}): expected {expected}" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "expected"),
+    [
+        ("timeout", 10**5000, "a number"),
+        ("connections", -(10**5000), "a number"),
+        ("gzip", 10**5000, "true or false"),
+        ("account", [10**5000], "a text that is not empty"),
+        ("folder", 10**5000, "a path"),
+    ],
+    ids=("timeout", "connections", "gzip", "account", "folder"),
+)
+def test_what_cannot_be_shown_is_a_bad_value(name: str, given: object, expected: str) -> None:
+    """Python writes no integer of more than 4300 digits: the error is of the setting all the same."""
+    error = error_of(**{name: given})
+    (found,) = (one for one in found_settings(Settings, PREFIX, {name: given}, {}) if one.name == name)
+
+    assert str(error) == f"{name} is too long to show (from keyword {name}): expected {expected}"
+    assert error.setting == name
+    assert (found.shown, found.problem) == ("too long to show", str(error))
 
 
 def test_a_missing_setting_says_where_it_may_stand() -> None:
