@@ -77,7 +77,11 @@ class MPulseSettings:
         default=None,
         minimum=12,
     )
-    processes: int = setting("Processes that share the budget; each takes its part.", default=1, minimum=1)
+    processes: int = setting(
+        "Processes that share the budget, all that start within an hour among them; each takes its part.",
+        default=1,
+        minimum=1,
+    )
     max_age: float = setting("Seconds after which a timing is too old to be sent.", default=600.0, minimum=1)
     time_bucket: float = setting(
         "Timings that ended in the same slice of so many seconds may share a beacon; 0 = same millisecond.",

@@ -95,6 +95,20 @@ def test_processes_share_the_budget(budget: int, processes: int) -> None:
     assert most_in_an_hour(sent_at(per_hour, [0.0] * budget * 3)) * processes <= budget
 
 
+@pytest.mark.parametrize(
+    ("budget", "starts", "most"), [(1200, 12, 1200), (1200, 13, 1300), (12, 6, 12), (12, 7, 14)]
+)
+def test_each_process_begins_with_what_may_go_at_once(budget: int, starts: int, most: int) -> None:
+    """Those that live for seconds pass the budget together, unless `processes` counts them."""
+    per_hour = settings(max_beacons_per_hour=budget, processes=starts).beacons_per_hour
+    assert per_hour is not None
+
+    alone, shared = (len(sent_at(each, [0.0] * budget, end=0.0)) for each in (budget, per_hour))
+
+    assert alone * starts == most
+    assert shared * starts <= budget
+
+
 # The sample
 
 
