@@ -19,6 +19,9 @@ from otel_vendor_exporters.delivery.notices import Notices
 from otel_vendor_exporters.delivery.request import Item, Outcome, U, Verdict
 from otel_vendor_exporters.delivery.spool import Inherited, Put, Spool
 
+TURN_SECONDS = 0.5  # for which dead processes are looked for, before what was found is sent
+LEAST_SECONDS_BETWEEN_CLAIMS = 1.0  # whatever the spool says: a fault must not spin
+
 
 class Backlog(Generic[U]):
     """Items of one vendor between `keep` and their outcome."""
@@ -28,7 +31,9 @@ class Backlog(Generic[U]):
         self._spool = spool
         self._ledger = ledger
         self._notices = notices
+        self._clock = notices.clock
         self._losses = Losses(name, notices)
+        self._claim_not_before = 0.0
 
     def __len__(self) -> int:
         """How many items wait in the spool."""
@@ -153,34 +158,48 @@ class Backlog(Generic[U]):
 
     # What dead processes left
 
+    @property
+    def is_looking(self) -> bool:
+        """Whether dead processes are being looked for, in turns with what else there is to do."""
+        return self._spool.is_looking
+
     def seconds_until_claim(self, now: float) -> float | None:
-        """Until dead processes should be looked for; None for never."""
-        return self._spool.seconds_until_claim(now)
+        """Until dead processes should be looked for, or that goes on; None for never."""
+        wait = self._spool.seconds_until_claim(now)
+        return None if wait is None else max(wait, self._claim_not_before - now)
 
     def adopt(self, lock: AbstractContextManager[Any]) -> None:
         """
         Let what dead processes left wait here, as far as there is room, before what is our own.
 
-        First let the disk have what it has missed.
+        First let the disk have what it has missed. Where that takes long it stops, `is_looking`, and goes on
+        when it is called again.
 
         Called without the owner's lock; never raises.
         """
         try:
-            with lock:
-                if not self._spool.catch_up():
-                    return
-            while (estate := self._spool.claim()) is not None:
-                try:
-                    self._adopt(estate, lock)
-                finally:
-                    estate.leave()
-                if estate.path.exists():
-                    break  # not all of it is ours
+            self._adopt_for_a_turn(lock)
         except Exception as fault:  # noqa: BLE001  a foreign file must not end the thread that sends
             text = "%s: a fault in this library: files of dead processes cannot be adopted"
             self._notices.note("adoption", logging.ERROR, text, self._name, error=fault)
+        finally:
+            self._claim_not_before = self._clock.monotonic() + LEAST_SECONDS_BETWEEN_CLAIMS
+
+    def _adopt_for_a_turn(self, lock: AbstractContextManager[Any]) -> None:
+        with lock:
+            if not self._spool.catch_up():
+                return
+        until = self._clock.monotonic() + TURN_SECONDS
+        while (estate := self._spool.claim(until)) is not None:
+            try:
+                self._adopt(estate, lock)
+            finally:
+                estate.leave()
+            if not self._spool.is_looking or self._clock.monotonic() >= until:
+                return
 
     def _adopt(self, estate: Estate, lock: AbstractContextManager[Any]) -> None:
+        until = self._clock.monotonic() + TURN_SECONDS  # from here: opening it may have taken as long
         waiting = 0
         for portion in self._spool.portions(estate):
             with lock:
@@ -189,6 +208,9 @@ class Backlog(Generic[U]):
                     break
                 self._recover(found)
                 waiting += found.items - found.ambiguous - found.unreadable
+            if self._clock.monotonic() >= until:
+                estate.is_paused = True
+                break
         if waiting:
             text = "%s: %d items of a process that has ended are sent now"
             self._notices.note("inherited", logging.INFO, text, self._name, waiting)

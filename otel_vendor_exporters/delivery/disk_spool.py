@@ -12,18 +12,21 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
-from otel_vendor_exporters.delivery.estate import Estate, Part, next_estate
+from otel_vendor_exporters.delivery.clock import Clock
+from otel_vendor_exporters.delivery.estate import Estate, Part
 from otel_vendor_exporters.delivery.journal import (
     Changes,
     Mark,
 )
+from otel_vendor_exporters.delivery.notices import Notices
 from otel_vendor_exporters.delivery.request import Item, U
+from otel_vendor_exporters.delivery.search import Search
 from otel_vendor_exporters.delivery.segments import Segment
-from otel_vendor_exporters.delivery.spool import Ended, Inherited, Put
-from otel_vendor_exporters.delivery.spool_writing import SpoolWriting
+from otel_vendor_exporters.delivery.spool import Ended, Inherited, MemorySpool, Put
+from otel_vendor_exporters.delivery.spool_writing import Disk, SpoolWriting
 from otel_vendor_exporters.errors import SpoolError
 
-SCAN_SECONDS = 30.0  # between two looks for files of dead processes
+SCAN_SECONDS = 30.0  # from one look for files of dead processes to the next
 NO_ROOM_SECONDS = 5.0  # and while the queue is too full for what was found
 
 
@@ -33,6 +36,12 @@ class DiskSpool(SpoolWriting[U]):
 
     Not thread-safe, but for `claim` and `portions`: its owner holds the lock.
     """
+
+    def __init__(self, disk: Disk[U], memory: MemorySpool[U], clock: Clock, notices: Notices) -> None:
+        super().__init__(disk, memory, clock, notices)
+        self._search = Search(disk.folder, disk.label, notices)
+        self._look: Iterator[Estate | None] | None = None
+        self._look_anew_at = clock.monotonic()
 
     def __len__(self) -> int:
         """How many items wait."""
@@ -151,7 +160,7 @@ class DiskSpool(SpoolWriting[U]):
         """Until dead processes' files should be looked for, or our own be tried again."""
         if self._closed:
             return None
-        at = self._scan_at
+        at = now if self.is_looking else self._look_anew_at
         if self._open_at is not None and not self._memory.is_empty:
             at = min(at, self._open_at)
         return max(at - now, 0.0)
@@ -160,16 +169,34 @@ class DiskSpool(SpoolWriting[U]):
         """Write what the disk has missed; whether dead processes are to be looked for now."""
         if not self._memory.is_empty:
             self._can_write()
-        return self._clock.monotonic() >= self._scan_at
+        return self.is_looking or self._clock.monotonic() >= self._look_anew_at
 
-    def claim(self) -> Estate | None:
-        """The file of a dead process, now under our lock. Called without the owner's lock."""
-        now = self._clock.monotonic()
-        self._scan_at = now + SCAN_SECONDS
+    @property
+    def is_looking(self) -> bool:
+        """Whether a look for files of dead processes has begun and is not over."""
+        return self._look is not None
+
+    def claim(self, until: float = math.inf) -> Estate | None:
+        """
+        The next file of a dead process, now under our lock. Called without the owner's lock.
+
+        None when there is no other, when there is no room, or when the time `until` has come: it goes on from
+        there, the next time.
+        """
         if not self._memory.has_room_for(1, 0):
-            self._scan_at = now + NO_ROOM_SECONDS
+            self._end_look(NO_ROOM_SECONDS)
             return None
-        return next_estate(self._disk.folder, self._disk.label, self._notices)
+        self._look = self._look or self._search.look()
+        for estate in self._look:
+            if estate is not None or self._clock.monotonic() >= until:
+                return estate
+        self._end_look(SCAN_SECONDS)
+        return None
+
+    def _end_look(self, seconds: float) -> None:
+        """The next one is to begin in so many seconds, from the oldest file again."""
+        self._look = None
+        self._look_anew_at = self._clock.monotonic() + seconds
 
     def portions(self, estate: Estate) -> Iterator[Sequence[Part[U]]]:
         """What is to be adopted, piece by piece. Called without the owner's lock: reading takes its time."""
@@ -184,9 +211,10 @@ class DiskSpool(SpoolWriting[U]):
         items = [item for part in portion for item, _ in part.pairs]
         size_bytes = sum(item.size_bytes for item in items)
         if not (self._memory.has_room_for(len(items), size_bytes) or self._memory.is_empty):
-            self._scan_at = self._clock.monotonic() + NO_ROOM_SECONDS
+            self._end_look(NO_ROOM_SECONDS)
             return None
         if not self._copy(estate, portion):
+            self._end_look(SCAN_SECONDS)
             return None
         put = self._memory.put_inherited(items)
         self._follow(items, put)

@@ -12,13 +12,12 @@ from __future__ import annotations
 
 import logging
 import os
-import stat
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Generic
+from typing import Generic, TypeAlias
 
 from otel_vendor_exporters.delivery.codec import Codec
 from otel_vendor_exporters.delivery.disk_errors import DamagedError, disk_errors
@@ -36,9 +35,10 @@ from otel_vendor_exporters.delivery.journal import (
 from otel_vendor_exporters.delivery.notices import Notices
 from otel_vendor_exporters.delivery.request import Item, U
 from otel_vendor_exporters.delivery.segments import Entry, Segment, entries_of, origin_of, origins_of
-from otel_vendor_exporters.errors import SpoolError
 
 DAMAGED = ".damaged"
+NOT_ADOPTED = "%s: the spool file %s cannot be adopted: %s"
+FileId: TypeAlias = tuple[int, int, int, int]
 _PARTS = 256  # segments, at most, that are adopted in one transaction
 
 
@@ -52,6 +52,13 @@ class Part(Generic[U]):
     unreadable: int
 
 
+@dataclass(frozen=True, slots=True)
+class Stranger:
+    """A file with another label, of another program or another version of ours."""
+
+    known_by: FileId
+
+
 @dataclass(slots=True)
 class Estate:
     """A dead process's file under our lock."""
@@ -61,6 +68,7 @@ class Estate:
     lock: FileLock
     end: Callable[[], None]  # removes it, or sets it aside
     adopted: int = 0  # segments
+    is_paused: bool = False  # whoever adopts it has left it for a while, to go on with it
 
     def portions(self, codec: Codec[U], *, again: bool) -> Iterator[Sequence[Part[U]]]:
         """What is to be adopted, oldest first, some hundred items at a time. Never raises."""
@@ -89,9 +97,14 @@ class Estate:
         with suppress(OSError):  # then whoever comes next looks into our file, and finds that all is well
             self.lock.leave_note("")
 
+    @property
+    def is_ours(self) -> bool:
+        """Whether everything in it was adopted."""
+        return self.adopted == len(self.segments)
+
     def leave(self) -> None:
         """End it when everything in it is ours now; else leave the rest to another time or another."""
-        is_ours = self.adopted == len(self.segments)
+        is_ours = self.is_ours
         if is_ours:
             self.end()
         self.lock.release(unlink=is_ours)
@@ -133,55 +146,17 @@ def _item(entry: Entry, segment: Segment, codec: Codec[U]) -> Item[U] | None:
         return None
 
 
-def next_estate(folder: Path, label: Label, notices: Notices) -> Estate | None:
-    """The oldest file that may be adopted. Called without a lock; never raises."""
-    for path in _candidates(folder, label):
-        try:
-            with disk_errors():
-                estate = _claimed(path, label, notices)
-        except SpoolError as error:
-            notices.say(f"estate {path.name}", logging.WARNING, _TEXT, label.vendor, path.name, error)
-            continue
-        except Exception as fault:  # noqa: BLE001  whatever stands in a file, the others have their turn
-            words = "a fault in this library"
-            notices.say(
-                f"estate {path.name}", logging.ERROR, _TEXT, label.vendor, path.name, words, error=fault
-            )
-            continue
-        if estate is not None:
-            return estate
-    _tidy(folder, label)
-    return None
+def known_as(status: os.stat_result) -> FileId:
+    """What tells a file from others, and from itself once it has been written to."""
+    return status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size
 
 
-def _tidy(folder: Path, label: Label) -> None:
-    """Remove what a process left that died while it made or removed its file."""
-    with suppress(OSError, SpoolError):  # another process is faster, or the folder is not ours to change
-        for beside in folder.glob(f"{label.vendor}-*{SUFFIX}?*"):
-            spool = beside.with_name(beside.name.partition(SUFFIX)[0] + SUFFIX)
-            if beside.suffix == DAMAGED or spool.exists():
-                continue
-            lock = FileLock.take(spool, create=True)
-            if lock is not None:
-                remove(spool)
-                lock.release(unlink=True)
+def claimed(path: Path, label: Label, notices: Notices) -> Estate | Stranger | None:
+    """
+    A file of a dead process with this label, under our lock; or a note that it is none.
 
-
-_TEXT = "%s: the spool file %s cannot be adopted: %s"
-
-
-def _candidates(folder: Path, label: Label) -> list[Path]:
-    found: list[tuple[float, Path]] = []
-    with suppress(OSError):  # said when our own file is made
-        for path in folder.glob(f"{label.vendor}-*{SUFFIX}"):
-            with suppress(OSError):  # another process was faster
-                status = path.lstat()
-                if stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid():
-                    found.append((status.st_mtime, path))
-    return [path for _, path in sorted(found)]
-
-
-def _claimed(path: Path, label: Label, notices: Notices) -> Estate | None:
+    None when there is nothing to adopt now. Called without a lock. Raises OSError and SpoolError.
+    """
     try:
         lock = FileLock.take(path)
     except FileNotFoundError:
@@ -198,7 +173,7 @@ def _claimed(path: Path, label: Label, notices: Notices) -> Estate | None:
         raise
 
 
-def _opened(path: Path, label: Label, lock: FileLock, notices: Notices) -> Estate | None:
+def _opened(path: Path, label: Label, lock: FileLock, notices: Notices) -> Estate | Stranger | None:
     try:
         content = read(path, label)
     except DamagedError as error:
@@ -206,10 +181,11 @@ def _opened(path: Path, label: Label, lock: FileLock, notices: Notices) -> Estat
         lock.release(unlink=not path.exists())
         return None
     if content is None or isinstance(content, str):
+        known_by = known_as(path.lstat())
         lock.release()
         if content is not None:
-            notices.say(f"estate {path.name}", logging.WARNING, _TEXT, label.vendor, path.name, content)
-        return None
+            notices.say(f"estate {path.name}", logging.WARNING, NOT_ADOPTED, label.vendor, path.name, content)
+        return Stranger(known_by)
     if not _is_sole_owner(path, content):
         lock.release()
         return None
@@ -263,12 +239,12 @@ def _copied_by_heir(path: Path, label: Label) -> set[int]:
 
 def _set_aside(path: Path, label: Label, notices: Notices, words: str) -> None:
     """Keep a damaged file for whoever can read more of it. Never raises."""
-    aside = path.with_name(path.name + DAMAGED)
+    aside, key = path.with_name(path.name + DAMAGED), f"estate {path.name}"
     try:
         path.rename(aside)
     except OSError as error:
-        notices.say(f"estate {path.name}", logging.ERROR, _TEXT, label.vendor, path.name, error.strerror)
+        notices.say(key, logging.ERROR, NOT_ADOPTED, label.vendor, path.name, error.strerror)
         return
     remove(path)
     text = "%s: the spool file %s is damaged (%s); set aside as %s"
-    notices.say(f"estate {path.name}", logging.ERROR, text, label.vendor, path.name, words, aside.name)
+    notices.say(key, logging.ERROR, text, label.vendor, path.name, words, aside.name)

@@ -34,7 +34,6 @@ __all__ = ["Delivery", "Packed", "Vendor"]
 MOST_PACKED_AT_ONCE = 2048
 NOT_READY_PAUSE_SECONDS = 0.05  # a request that could not be made: nothing failed, but nothing must spin
 LEAST_SECONDS_TO_TRY_AGAIN = 0.5  # at a shutdown; with less, the answer may come too late to be of use
-LEAST_SECONDS_BETWEEN_CLAIMS = 1.0  # whatever the spool says: a fault must not spin
 Told: TypeAlias = Callable[[], bool]
 _FOREVER_SECONDS = 3600.0  # some platforms refuse to wait for longer
 
@@ -89,7 +88,6 @@ class Delivery(Generic[U]):
         )
         self._crew = Crew(self._lock, self._work, f"{self._vendor.name}-sender")
         self._packing = False
-        self._claim_not_before = 0.0
         self._nudged = False
         self._sending = 0
 
@@ -226,7 +224,7 @@ class Delivery(Generic[U]):
         return True
 
     def _has_work(self) -> bool:
-        return not self._is_idle() or self._is_claim_due(self._clock.monotonic())
+        return not self._is_idle() or self._is_to_look()
 
     def _has_own(self) -> bool:
         """Whether something waits, or is being packed, that this process has kept itself."""
@@ -285,7 +283,8 @@ class Delivery(Generic[U]):
         """What may be done now."""
         if self._backlog.seconds_until_loss_is_over(now) == 0:
             return self._tell_losses
-        if self._is_claim_due(now) and not (self._packing or len(self._ready) or self._ready.is_held):
+        is_free = not (self._packing or len(self._ready) or self._ready.is_held)
+        if is_free and self._seconds_until_claim(now) == 0:
             self._packing = True  # what is found goes before what is packed
             return self._adopt
         if now < self._pace.paused_until or self._sending >= self._pace.lanes:
@@ -303,12 +302,14 @@ class Delivery(Generic[U]):
             return self._pack
         return None
 
-    def _is_claim_due(self, now: float) -> bool:
-        return self._closing_at is None and not self._ends and self._seconds_until_claim(now) == 0
+    def _is_to_look(self) -> bool:
+        """Whether dead processes are to be looked for now, or that is to go on soon."""
+        wait = self._seconds_until_claim(self._clock.monotonic())
+        return wait == 0 or (wait is not None and self._backlog.is_looking)
 
     def _seconds_until_claim(self, now: float) -> float | None:
-        wait = self._backlog.seconds_until_claim(now) if self._looks else None
-        return None if wait is None else max(wait, self._claim_not_before - now)
+        looks = self._looks and not self._ends and self._closing_at is None
+        return self._backlog.seconds_until_claim(now) if looks else None
 
     def _departure(self, now: float) -> Callable[[], None] | None:
         """The job that sends the next parcel, if the rate lets it go."""
@@ -343,7 +344,6 @@ class Delivery(Generic[U]):
         self._backlog.adopt(self._lock)
         with self._lock:
             self._packing = False
-            self._claim_not_before = self._clock.monotonic() + LEAST_SECONDS_BETWEEN_CLAIMS
             self._after_job()
         self._notices.tell()
 

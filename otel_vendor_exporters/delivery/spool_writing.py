@@ -83,8 +83,7 @@ class SpoolWriting(Generic[U]):
         self._notices = notices
         self._journal: Journal | None = None
         self._distrusted: Journal | None = None  # left in the middle of a step: for a kill before the next
-        self._scan_at = clock.monotonic()
-        self._open_at: float | None = self._scan_at  # when to try the disk; None while it works
+        self._open_at: float | None = clock.monotonic()  # when to try the disk; None while it works
         self._was_busy = False  # when the disk failed last
         self._look_at = 0.0
         self._settled_at_once = _SETTLED_AT_ONCE_AGAIN if disk.again else _SETTLED_AT_ONCE

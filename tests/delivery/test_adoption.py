@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from otel_vendor_exporters.delivery.disk_spool import DiskSpool
+from otel_vendor_exporters.delivery import journal
+from otel_vendor_exporters.delivery.disk_spool import SCAN_SECONDS, DiskSpool
 from otel_vendor_exporters.delivery.estate import Estate
-from otel_vendor_exporters.delivery.journal import Journal
+from otel_vendor_exporters.delivery.journal import Content, Journal, Label
 from otel_vendor_exporters.delivery.spool_writing import RETRY_SECONDS
 from otel_vendor_exporters.errors import SpoolError
-from tests.delivery.spool_host import Host, Killed, adopt, firsts, inherit, items, killed, names
+from tests.delivery.spool_host import LABEL, Host, Killed, adopt, firsts, inherit, items, killed, names
 
 
 def test_only_what_fits_is_adopted(host: Host) -> None:
@@ -71,6 +73,62 @@ def bring(host: Host, folders: Iterable[Path]) -> None:
     host.folder.mkdir(exist_ok=True)
     for path in (path for folder in folders for path in folder.iterdir()):
         path.rename(host.folder / path.name)
+
+
+def test_a_strangers_file_is_opened_once(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever of our own is found beside it, and however often: until somebody has written to it."""
+    opened: list[str] = []
+
+    def read(path: Path, label: Label) -> Content | str | None:
+        opened.append(path.name)
+        return journal.read(path, label)
+
+    monkeypatch.setattr("otel_vendor_exporters.delivery.estate.read", read)
+    for label in (replace(LABEL, identity=("another key",)), LABEL):
+        host.label = label
+        for process in [host.process() for _ in range(3)]:
+            process.put(items("a"))
+            host.die(process)
+            (new,) = (path for path in host.folder.glob("*.spool") if path.stat().st_mtime > 1000)
+            os.utime(new, (len(host.open), len(host.open)))  # strangers are older
+    living = host.process()
+
+    first = [one.items for one in adopt(living)]
+    opened_first = sorted(opened)
+    later = adopt(living)
+    opened_later = opened[len(opened_first) :]
+    strangers = sorted(path for path in host.folder.glob("*.spool") if path.stat().st_mtime < 1000)
+    os.utime(strangers[0], (2000, 2000))
+    adopt(living)
+
+    assert (first, later, opened_later) == ([1, 1, 1], [], [])
+    assert len(opened_first) == len(set(opened_first)) == 6
+    assert (len(strangers), opened[len(opened_first) :]) == (3, [strangers[0].name])
+
+
+def test_a_look_among_strangers_can_be_left_and_gone_on_with(host: Host) -> None:
+    """When its time is over, after each file; then it goes on with the next, up to our own."""
+    host.label = replace(LABEL, identity=("another key",))
+    for process in [host.process() for _ in range(3)]:
+        process.put(items("a"))
+        host.die(process)
+    for path in host.folder.glob("*.spool"):
+        os.utime(path, (1, 1))
+    host.label = LABEL
+    own = host.process()
+    own.put(items("b"))
+    host.die(own)
+    living = host.process()
+
+    claims = [living.claim(until=host.clock.monotonic()) for _ in range(3)]
+    estate = living.claim(until=host.clock.monotonic())
+    assert estate is not None
+    found = inherit(living, estate)
+    is_looking = living.is_looking, living.claim(), living.is_looking
+
+    assert (claims, found.items, names(living.take(9))) == ([None] * 3, 1, ["b"])
+    assert is_looking == (True, None, False)
+    assert living.seconds_until_claim(host.clock.monotonic()) == SCAN_SECONDS
 
 
 def test_what_can_never_fit_obeys_the_bounds(host: Host) -> None:

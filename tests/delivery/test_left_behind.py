@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from otel_vendor_exporters.delivery.backlog import LEAST_SECONDS_BETWEEN_CLAIMS, TURN_SECONDS
 from otel_vendor_exporters.delivery.request import Item
+from tests.conftest import ForwardClock
 from tests.delivery.fakes import FastClock, NumbersCodec, NumbersServer, Ways
 from tests.delivery.loopback import GUARD_SECONDS, Answer
 from tests.delivery.processes import left_behind, wait_until
@@ -76,6 +78,34 @@ def test_a_clock_that_jumps_while_a_spool_sends(ways: Ways, tmp_path: Path) -> N
     assert sorted(server.numbers) == list(range(600))
     assert (counts.delivered, counts.lost, counts.balanced) == (600, 0, True)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("files", [4, 1], ids=["many files", "a large file"])
+def test_a_long_adoption_lets_sending_go_on(
+    ways: Ways, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: int
+) -> None:
+    """After half a second what was found is sent with what is new, before the rest; a flush waits for all."""
+    clock, found = ForwardClock(), 2048 // files
+    decode_at_once = NumbersCodec.decode
+
+    def decode(self: NumbersCodec, body: bytes) -> int:
+        clock.forward(TURN_SECONDS / 500)
+        return decode_at_once(self, body)
+
+    def answer(numbers: list[int]) -> None:
+        clock.forward(LEAST_SECONDS_BETWEEN_CLAIMS)
+
+    monkeypatch.setattr(NumbersCodec, "decode", decode)
+    with NumbersServer(answer) as server:
+        for start in range(0, 2048, found):
+            left_behind(ways, server.url, tmp_path, range(start, start + found))
+        way = ways(server.url, spool_dir=tmp_path, clock=clock, per_parcel=100, max_age_seconds=1e9)
+        way.keep([9999])
+        flushed = way.delivery.flush(1000)
+
+    assert (flushed, sorted(server.numbers)) == (True, [*range(2048), 9999])
+    assert 512 <= server.numbers.index(9999) <= 1024
+    assert {path.name.split("-")[1] for path in tmp_path.glob("*.spool")} == {str(os.getpid())}
 
 
 def test_nobody_waits_for_an_adoption(ways: Ways, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
