@@ -208,6 +208,8 @@ class Backlog(Generic[U]):
                     break
                 self._recover(found)
                 waiting += found.items - found.ambiguous - found.unreadable
+            if not self._spool.is_looking:
+                break  # there is no room for more
             if self._clock.monotonic() >= until:
                 estate.is_paused = True
                 break

@@ -206,21 +206,36 @@ class DiskSpool(SpoolWriting[U]):
         """
         Make items of a dead process ours: older than what we kept, newer than what was inherited before.
 
-        None when there is no room for them, or the disk fails: they are left where they are.
+        What there is no room for is left where it is, which ends the look. None when that is all, or the disk
+        fails.
         """
-        items = [item for part in portion for item, _ in part.pairs]
-        size_bytes = sum(item.size_bytes for item in items)
-        if not (self._memory.has_room_for(len(items), size_bytes) or self._memory.is_empty):
+        fitting = self._fitting(portion)
+        if fitting != list(portion):
             self._end_look(NO_ROOM_SECONDS)
+        if not fitting:
             return None
-        if not self._copy(estate, portion):
+        if not self._copy(estate, fitting):
             self._end_look(SCAN_SECONDS)
             return None
+        items = [item for part in fitting for item, _ in part.pairs]
         put = self._memory.put_inherited(items)
         self._follow(items, put)
-        ambiguous = sum(part.ambiguous for part in portion)
-        unreadable = sum(part.unreadable for part in portion)
+        ambiguous = sum(len(part.ambiguous) for part in fitting)
+        unreadable = sum(len(part.unreadable) for part in fitting)
         return Inherited(len(items) + ambiguous + unreadable, ambiguous, unreadable, put)
+
+    def _fitting(self, portion: Sequence[Part[U]]) -> list[Part[U]]:
+        """The oldest of a portion, for which nobody has to make room; and what has none in an empty queue."""
+        fitting: list[Part[U]] = []
+        count = size_bytes = 0
+        for part in portion:
+            for before, (item, _) in enumerate(part.pairs):
+                if item.size_bytes <= self._memory.max_bytes:
+                    count, size_bytes = count + 1, size_bytes + item.size_bytes
+                if not self._memory.has_room_for(count, size_bytes):
+                    return [*fitting, part.before(before)] if before else fitting
+            fitting.append(part)
+        return fitting
 
     def _copy(self, estate: Estate, portion: Sequence[Part[U]]) -> bool:
         """Write a portion into our file, and then out of the other; whether both could be done."""

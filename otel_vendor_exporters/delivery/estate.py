@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -23,7 +23,6 @@ from otel_vendor_exporters.delivery.codec import Codec
 from otel_vendor_exporters.delivery.disk_errors import DamagedError, disk_errors
 from otel_vendor_exporters.delivery.file_lock import FileLock, note_of
 from otel_vendor_exporters.delivery.journal import (
-    MOST_IN_A_SEGMENT,
     SUFFIX,
     Content,
     Label,
@@ -34,22 +33,43 @@ from otel_vendor_exporters.delivery.journal import (
 )
 from otel_vendor_exporters.delivery.notices import Notices
 from otel_vendor_exporters.delivery.request import Item, U
-from otel_vendor_exporters.delivery.segments import Entry, Segment, entries_of, origin_of, origins_of
+from otel_vendor_exporters.delivery.segments import (
+    MOST_IN_A_SEGMENT,
+    Entry,
+    Segment,
+    entries_of,
+    origin_of,
+    origins_of,
+)
 
 DAMAGED = ".damaged"
 NOT_ADOPTED = "%s: the spool file %s cannot be adopted: %s"
 FileId: TypeAlias = tuple[int, int, int, int]
+_ALL_SETTLED = bytes([Mark.SETTLED]) * MOST_IN_A_SEGMENT
 _PARTS = 256  # segments, at most, that are adopted in one transaction
 
 
 @dataclass(frozen=True, slots=True)
 class Part(Generic[U]):
-    """A segment of an estate: its items that are to be sent, as they are and as they stand there."""
+    """
+    A segment of an estate: its items that are to be sent, as they are and as they stand there.
+
+    Of a segment that there is no room for as a whole, what stands before the place `stop`.
+    """
 
     block: int
-    pairs: Sequence[tuple[Item[U], bytes]]
-    ambiguous: int  # in flight when the process died, to a vendor who would count them twice
-    unreadable: int
+    pairs: Sequence[tuple[Item[U], bytes]] = ()
+    places: Sequence[int] = ()  # of the pairs,
+    ambiguous: Sequence[int] = ()  # of what was in flight, to a vendor who would count it twice,
+    unreadable: Sequence[int] = ()  # and of what cannot be read
+    stop: int = MOST_IN_A_SEGMENT
+
+    def before(self, count: int) -> Part[U]:
+        """The first `count` of its pairs, which are not all, and what else stands before the next."""
+        stop = self.places[count]
+        ambiguous = [place for place in self.ambiguous if place < stop]
+        unreadable = [place for place in self.unreadable if place < stop]
+        return Part(self.block, self.pairs[:count], self.places[:count], ambiguous, unreadable, stop)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +103,7 @@ class Estate:
 
     def origin(self, part: Part[U]) -> str:
         """What a copy of a part says it is."""
-        return origin_of(self.path.name, part.block)
+        return origin_of(self.path.name, part.block, part.stop)
 
     def name_heir(self, name: str) -> None:
         """Before anything is copied: into which file. Raises SpoolError."""
@@ -92,8 +112,8 @@ class Estate:
 
     def hand_over(self, portion: Sequence[Part[U]]) -> None:
         """After it was copied: it is not to be had here any more. Raises SpoolError."""
-        settle(self.path, [part.block for part in portion])
-        self.adopted += len(portion)
+        settle(self.path, {part.block: part.stop for part in portion})
+        self.adopted += sum(part.stop == MOST_IN_A_SEGMENT for part in portion)
         with suppress(OSError):  # then whoever comes next looks into our file, and finds that all is well
             self.lock.leave_note("")
 
@@ -112,22 +132,27 @@ class Estate:
 
 def _part(segment: Segment, marks: bytes, codec: Codec[U], *, again: bool) -> Part[U]:
     """What of a segment is to be sent; others that waited are counted."""
+    if marks == _ALL_SETTLED:
+        return Part(segment.block)
     try:
         entries = entries_of(segment.body)
     except ValueError:
-        return Part(segment.block, (), 0, 1)
+        return Part(segment.block, unreadable=[0])
     pairs: list[tuple[Item[U], bytes]] = []
-    ambiguous = unreadable = 0
-    for entry, mark in zip(entries, marks, strict=False):
+    places: list[int] = []
+    ambiguous: list[int] = []
+    unreadable: list[int] = []
+    for place, (entry, mark) in enumerate(zip(entries, marks, strict=False)):
         if mark == Mark.SETTLED or entry.is_blot:
             continue
         if mark == Mark.IN_FLIGHT and not again:
-            ambiguous += 1
+            ambiguous.append(place)
         elif (item := _item(entry, segment, codec)) is None:
-            unreadable += 1
+            unreadable.append(place)
         else:
             pairs.append((item, entry.body))
-    return Part(segment.block, pairs, ambiguous, unreadable)
+            places.append(place)
+    return Part(segment.block, pairs, places, ambiguous, unreadable)
 
 
 def _item(entry: Entry, segment: Segment, codec: Codec[U]) -> Item[U] | None:
@@ -191,7 +216,11 @@ def _opened(path: Path, label: Label, lock: FileLock, notices: Notices) -> Estat
         return None
     copied = _copied_by_heir(path, label)
     settle(path, copied)  # which also tells whether that can be written
-    segments = [(segment, marks) for segment, marks in content.segments if segment.block not in copied]
+    segments = [
+        (segment, _settled_up_to(copied.get(segment.block, 0), marks))
+        for segment, marks in content.segments
+        if copied.get(segment.block, 0) < MOST_IN_A_SEGMENT
+    ]
     words = f"only {len(content.segments)} segments could be read"
     end = partial(remove, path) if content.whole else partial(_set_aside, path, label, notices, words)
     estate = Estate(path, segments, lock, end)
@@ -201,13 +230,17 @@ def _opened(path: Path, label: Label, lock: FileLock, notices: Notices) -> Estat
     return estate
 
 
+def _settled_up_to(place: int, marks: bytes) -> bytes:
+    return _ALL_SETTLED[:place] + marks[place:]
+
+
 def _is_sole_owner(path: Path, content: Content) -> bool:
     """Let nobody adopt from elsewhere what was copied into this file; False while somebody might do so."""
     copied = origins_of(segment for segment, _ in content.segments)
     return all(_give_up(path.parent / Path(name).name, path, blocks) for name, blocks in copied.items())
 
 
-def _give_up(origin: Path, heir: Path, blocks: Collection[int]) -> bool:
+def _give_up(origin: Path, heir: Path, blocks: Mapping[int, int]) -> bool:
     """Mark in a file what its heir has got, unless that was done; False while another process has it."""
     if note_of(origin) != heir.name:
         return True
@@ -223,18 +256,21 @@ def _give_up(origin: Path, heir: Path, blocks: Collection[int]) -> bool:
     return True
 
 
-def _copied_by_heir(path: Path, label: Label) -> set[int]:
-    """The blocks that the last who adopted from this file has got: it may have died before it marked them."""
+def _copied_by_heir(path: Path, label: Label) -> Mapping[int, int]:
+    """Of which blocks, up to which place, the last who adopted from this file has got what stands there.
+
+    It may have died before it marked that here.
+    """
     heir = path.parent / Path(note_of(path)).name
     if heir.suffix != SUFFIX or not heir.exists():
-        return set()
+        return {}
     try:
         content = read(heir, label)
     except DamagedError:
-        return set()  # nobody can adopt it from there
+        return {}  # nobody can adopt it from there
     if not isinstance(content, Content):
-        return set()
-    return origins_of(segment for segment, _ in content.segments).get(path.name, set())
+        return {}
+    return origins_of(segment for segment, _ in content.segments).get(path.name, {})
 
 
 def _set_aside(path: Path, label: Label, notices: Notices, words: str) -> None:

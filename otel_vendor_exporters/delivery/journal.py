@@ -16,7 +16,7 @@ import json
 import os
 import secrets
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from enum import IntEnum
@@ -33,14 +33,13 @@ from otel_vendor_exporters.delivery.disk_errors import (
 )
 from otel_vendor_exporters.delivery.file_lock import FileLock
 from otel_vendor_exporters.delivery.lifetime import no_fork
-from otel_vendor_exporters.delivery.segments import BLOT, Segment, entries_of, joined
+from otel_vendor_exporters.delivery.segments import BLOT, MOST_IN_A_SEGMENT, Segment, entries_of, joined
 from otel_vendor_exporters.errors import SpoolError
 
 SCHEMA_VERSION = 1
 APPLICATION_ID = 0x4F564558
 SUFFIX = ".spool"
 MARKS = ".marks"
-MOST_IN_A_SEGMENT = 512
 _MOST_BETWEEN = 4096  # places between two marks, for which one writing costs less than two
 _MOST_BLOCKS = 1 << 39  # times 512 that is the largest place there is, 2^48
 # For another process that has a file under its lock: ours, while an application's thread waits; and others'.
@@ -311,14 +310,14 @@ def _segment(row: tuple[Any, ...]) -> Segment:
     return segment
 
 
-def settle(path: Path, blocks: Iterable[int]) -> None:
-    """Mark all items of these blocks of a file under our lock as settled. Raises SpoolError."""
+def settle(path: Path, blocks: Mapping[int, int]) -> None:
+    """Mark what stands in blocks of a file under our lock, up to a place, as settled. Raises SpoolError."""
     with disk_errors():
         flags = os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW
         descriptor = os.open(_beside(path, MARKS), flags, 0o600)
         try:
-            for block in blocks:
-                os.pwrite(descriptor, bytes([Mark.SETTLED]) * MOST_IN_A_SEGMENT, block * MOST_IN_A_SEGMENT)
+            for block, stop in blocks.items():
+                os.pwrite(descriptor, bytes([Mark.SETTLED]) * stop, block * MOST_IN_A_SEGMENT)
         finally:
             os.close(descriptor)
 

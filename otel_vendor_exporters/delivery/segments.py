@@ -11,6 +11,7 @@ import struct
 from collections.abc import Iterable
 from typing import NamedTuple
 
+MOST_IN_A_SEGMENT = 512
 _ENTRY = struct.Struct("<dII")  # expires_at_unix_ms or NaN, size_bytes, length of the body that follows
 
 
@@ -66,16 +67,19 @@ def entries_of(body: bytes) -> list[Entry]:
     return found
 
 
-def origin_of(file: str, block: int) -> str:
-    """What a segment says that was copied from a block of another file."""
-    return f"{file} {block}"
+def origin_of(file: str, block: int, stop: int) -> str:
+    """What a segment says that was copied from a block of another file, up to the place `stop`."""
+    return f"{file} {block}" if stop == MOST_IN_A_SEGMENT else f"{file} {block}:{stop}"
 
 
-def origins_of(segments: Iterable[Segment]) -> dict[str, set[int]]:
-    """The blocks that were copied, by the name of their file."""
-    found: dict[str, set[int]] = {}
+def origins_of(segments: Iterable[Segment]) -> dict[str, dict[int, int]]:
+    """The blocks that were copied, and up to which place, by the name of their file."""
+    found: dict[str, dict[int, int]] = {}
     for segment in segments:
-        file, _, block = (segment.origin or "").rpartition(" ")
-        if file and block.isdecimal():
-            found.setdefault(file, set()).add(int(block))
+        file, _, place = (segment.origin or "").rpartition(" ")
+        block, _, stop = place.partition(":")
+        if file and block.isdecimal() and (stop.isdecimal() or not stop):
+            blocks = found.setdefault(file, {})
+            most = min(int(stop or MOST_IN_A_SEGMENT), MOST_IN_A_SEGMENT)
+            blocks[int(block)] = max(blocks.get(int(block), 0), most)
     return found

@@ -238,13 +238,20 @@ class MemorySpool(Generic[U]):
         return count <= self._max_items and self._bytes + size_bytes <= self.max_bytes
 
     def put_inherited(self, items: Sequence[Item[U]]) -> Put[U]:
-        """Keep what dead processes left: behind what was inherited before, before what is our own."""
+        """
+        Keep what dead processes left: behind what was inherited before, before what is our own.
+
+        What is larger than the whole spool is turned away, as by `put`.
+        """
+        turned_away = [item for item in items if item.size_bytes > self.max_bytes]
+        items = [item for item in items if item.size_bytes <= self.max_bytes]
         others = [item for item in items if not item.first]
         self._inherited += others
         for item in others:
             self._look_at_age(item)
         self._bytes += sum(item.size_bytes for item in others)
-        return self._put_in_front([item for item in items if item.first])
+        put = self._put_in_front([item for item in items if item.first])
+        return Put(put.merged, [*turned_away, *put.evicted], put.absorbed)
 
     def waiting(self) -> Iterator[Item[U]]:
         """Everything that waits, oldest first within its lane."""

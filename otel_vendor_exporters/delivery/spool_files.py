@@ -19,13 +19,12 @@ from otel_vendor_exporters.delivery.file_lock import FileLock
 from otel_vendor_exporters.delivery.journal import (
     APPLICATION_ID,
     MARKS,
-    MOST_IN_A_SEGMENT,
     SCHEMA_VERSION,
     SUFFIX,
     Label,
     Mark,
 )
-from otel_vendor_exporters.delivery.segments import entries_of
+from otel_vendor_exporters.delivery.segments import MOST_IN_A_SEGMENT, entries_of
 from otel_vendor_exporters.errors import SpoolError
 
 

@@ -18,10 +18,10 @@ from typing import Generic
 from otel_vendor_exporters.delivery.clock import Clock
 from otel_vendor_exporters.delivery.codec import Codec
 from otel_vendor_exporters.delivery.disk_errors import BusyError, DamagedError
-from otel_vendor_exporters.delivery.journal import MOST_IN_A_SEGMENT, Changes, Journal, Label, Mark
+from otel_vendor_exporters.delivery.journal import Changes, Journal, Label, Mark
 from otel_vendor_exporters.delivery.notices import Notices
 from otel_vendor_exporters.delivery.request import Item, U
-from otel_vendor_exporters.delivery.segments import Segment, joined
+from otel_vendor_exporters.delivery.segments import MOST_IN_A_SEGMENT, Segment, joined
 from otel_vendor_exporters.delivery.spool import MemorySpool, Put
 from otel_vendor_exporters.errors import SpoolError
 from otel_vendor_exporters.interrupts import let_through

@@ -111,6 +111,8 @@ def inherit(spool: DiskSpool[str], estate: Estate) -> Inherited[str]:
         if one is None:
             break
         found.append(one)
+        if not spool.is_looking:
+            break  # there is no room for more
     estate.leave()
     evicted = [item for one in found for item in one.put.evicted]
     put = Put(sum(one.put.merged for one in found), evicted)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from otel_vendor_exporters.delivery import journal
 from otel_vendor_exporters.delivery.disk_spool import SCAN_SECONDS, DiskSpool
 from otel_vendor_exporters.delivery.estate import Estate
 from otel_vendor_exporters.delivery.journal import Content, Journal, Label
+from otel_vendor_exporters.delivery.request import Item
 from otel_vendor_exporters.delivery.spool_writing import RETRY_SECONDS
 from otel_vendor_exporters.errors import SpoolError
 from tests.delivery.spool_host import LABEL, Host, Killed, adopt, firsts, inherit, items, killed, names
@@ -131,25 +134,132 @@ def test_a_look_among_strangers_can_be_left_and_gone_on_with(host: Host) -> None
     assert living.seconds_until_claim(host.clock.monotonic()) == SCAN_SECONDS
 
 
-def test_what_can_never_fit_obeys_the_bounds(host: Host) -> None:
-    """Of a process with a larger queue: the oldest make room, in memory and on disk."""
+@pytest.mark.parametrize("bounds", [{"max_items": 4}, {"max_bytes": 45}], ids=["items", "bytes"])
+def test_what_a_larger_queue_held_waits_where_it_is(host: Host, bounds: dict[str, int]) -> None:
+    """Of one export, too: the oldest that fit are adopted, and nothing has to make room for the others."""
     first = host.process()
-    first.put(items("abcdef"))
+    first.put(items("abcdefghi"))
     host.die(first)
-    second = host.process(max_items=4)
+    second = host.process(**bounds)
+
+    found, taken = [], []
+    for _ in range(3):
+        (one,) = adopt(second)
+        found.append((one.items, one.put.evicted))
+        going = second.take(99)
+        second.settle(going)
+        taken += names(going)
+
+    assert found == [(4, []), (4, []), (1, [])]
+    assert taken == [*"abcdefghi"]
+    assert len(list(host.folder.glob("*.spool"))) == 1  # its own
+
+
+def test_what_is_larger_than_the_whole_queue_blocks_nothing(host: Host) -> None:
+    """It is turned away, as one that is kept here would be; what stands around it is adopted."""
+    first = host.process()
+    first.put([*items("ab"), Item("large", 50), *items("cdef")])
+    host.die(first)
+    second = host.process(max_bytes=45)
 
     (found,) = adopt(second)
+    taken = second.take(99)
+    second.settle(taken)
+    (rest,) = adopt(second)
     host.die(second)
     third = host.process()
     adopt(third)
 
-    assert names(found.put.evicted) == ["a", "b"]
-    assert names(third.take(99)) == ["c", "d", "e", "f"]
+    assert (names(found.put.evicted), names(taken), rest.put.evicted) == (["large"], [*"abcd"], [])
+    assert names(third.take(99)) == ["e", "f"]
 
 
-def killed_while_adopting(host: Host, monkeypatch: pytest.MonkeyPatch, at: str) -> DiskSpool[str]:
+def test_what_cannot_be_read_is_counted_once(host: Host) -> None:
+    """However many times the rest of its file has to wait for room."""
+    first = host.process()
+    for names_of_one in ("broken", "abc", "def"):
+        first.put(items(names_of_one))
+    host.die(first)
+    (path,) = host.folder.glob("*.spool")
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE segments SET body = x'00' WHERE block = 0")
+    second = host.process(max_items=2)
+
+    found = []
+    for _ in range(4):
+        for one in adopt(second):
+            going = second.take(99)
+            second.settle(going)
+            found.append((names(going), one.items, one.unreadable))
+
+    assert found == [(["a", "b"], 3, 1), (["c", "d"], 2, 0), (["e", "f"], 2, 0)]
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_what_was_under_way_is_counted_with_what_it_stood_before(host: Host, again: bool) -> None:
+    """Of an export that is adopted piece by piece each item has one outcome."""
+    host.again = again
+    first = host.process()
+    first.put(items("abcdef"))
+    taken = first.take(6)
+    first.leave([taken[1], taken[4]])
+    first.settle([taken[0]])
+    first.give_back(taken[5:])
+    first._mark_settled()
+    host.die(first)
+    second = host.process(max_items=2)
+
+    found = []
+    for _ in range(3):
+        for one in adopt(second):
+            going = second.take(99)
+            second.settle(going)
+            found.append((names(going), one.items, one.ambiguous))
+
+    in_pieces = [(["b", "c"], 2, 0), (["d", "e"], 2, 0), (["f"], 1, 0)]
+    assert found == (in_pieces if again else [(["c", "d"], 4, 2), (["f"], 1, 0)])
+
+
+@pytest.mark.parametrize("at", ["hand_over", "leave"])
+@pytest.mark.parametrize("oldest_first", [True, False])
+@pytest.mark.parametrize("adopted", [0, 2])
+def test_an_adoption_of_a_part_that_was_cut_short_doubles_and_loses_nothing(
+    host: Host, monkeypatch: pytest.MonkeyPatch, at: str, oldest_first: bool, adopted: int
+) -> None:
+    """Two files have the same part of an export, and one the rest of it: each item goes out once."""
+    first = host.process()
+    first.put(items("abcdefgh"))
+    host.die(first)
+    spool = host.process(max_items=3 + adopted)
+    if adopted:
+        spool.put(items("xyz"))
+        adopt(spool)
+        spool.settle(spool.take(3 + adopted)[adopted:])
+    killed_while_adopting(host, monkeypatch, at, spool)
+    left = sorted(
+        host.folder.glob("*.spool"), key=lambda path: path.stat().st_mtime, reverse=not oldest_first
+    )
+    for age, path in enumerate(left):
+        os.utime(path, (age, age))
+
+    sent = []
+    third = host.process(max_items=2)
+    for _ in range(6):
+        adopt(third)
+        taken = third.take(99)
+        third.leave(taken)
+        third.settle(taken)
+        sent += names(taken)
+
+    assert sorted(set(sent) - {*"xyz"}) == [*"abcdefgh"]
+    assert len(sent) == len(set(sent))
+
+
+def killed_while_adopting(
+    host: Host, monkeypatch: pytest.MonkeyPatch, at: str, spool: DiskSpool[str] | None = None
+) -> DiskSpool[str]:
     """A process that died after it had written down the first portion, at a method of the other file's."""
-    spool = host.process()
+    spool = host.process() if spool is None else spool
     estate = spool.claim()
     assert estate is not None
     with monkeypatch.context() as patched:

@@ -16,7 +16,7 @@ from hypothesis import settings
 from hypothesis import strategies as some
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from otel_vendor_exporters.delivery.disk_spool import DiskSpool
+from otel_vendor_exporters.delivery.disk_spool import NO_ROOM_SECONDS, DiskSpool
 from otel_vendor_exporters.delivery.estate import Estate
 from otel_vendor_exporters.delivery.journal import Label
 from otel_vendor_exporters.delivery.notices import Notices
@@ -79,7 +79,6 @@ class SpoolMachine(RuleBasedStateMachine):
         self.clock = FakeClock()
         self.again = False
         self.next = 0
-        self.evicted: set[int] = set()  # by an adoption
         self.waiting: set[int] = set()  # in the spool
         self.taken: list[Item[Unit]] = []
         self.in_flight: list[Item[Unit]] = []
@@ -140,32 +139,49 @@ class SpoolMachine(RuleBasedStateMachine):
         self.waiting -= expired
         self.gone |= expired
 
-    @rule(deaths=some.lists(some.tuples(some.sampled_from(STEPS), some.booleans()), max_size=3))
-    def die(self, deaths: list[tuple[str, bool]]) -> None:
+    @rule(
+        deaths=some.lists(
+            some.tuples(some.sampled_from(STEPS), some.booleans(), some.integers(1, MAX_ITEMS)), max_size=3
+        ),
+        most=some.integers(5, MAX_ITEMS),
+    )
+    def die(self, deaths: list[tuple[str, bool, int]], most: int) -> None:
         """
         Kill the process; what the next one finds is what waited, and what was under way if it may.
 
-        Before that, others die while they adopt, before or after a step of theirs.
+        Before that, others die while they adopt, before or after a step of theirs. Whoever adopts may have
+        a smaller queue: then the rest waits for room, and nothing is evicted.
         """
         self._kill()
         flying = _numbers(self.in_flight)
         expected = self.waiting | _numbers(self.taken) | (flying if self.again else set())
-        self.evicted = set()
-        for step, before in deaths:
-            self.spool = self._process()
+        for step, before, room in deaths:
+            self.spool = self._process(room)
             with dying_at(step, before=before), suppress(Killed):
                 self._adopt()
             self._kill()
-        self.spool = self._process()
-        self._adopt()
-        evicted = self.evicted
-        found = [number for item in self.spool._memory.waiting() for number in item.unit[1]]
+        self.spool = self._process(most)
+        sent = self._adopt_all()
+        waiting = [number for item in self.spool._memory.waiting() for number in item.unit[1]]
+        found = [*sent, *waiting]
         assert len(found) == len(set(found))
-        assert expected <= set(found) | evicted
-        assert set(found) | evicted <= expected | self.gone  # what may come twice, and nothing else
+        assert expected <= set(found)
+        assert set(found) <= expected | self.gone  # what may come twice, and nothing else
         assert not (self.again is False and set(found) & flying)
-        self.waiting, self.taken, self.in_flight = set(found), [], []
-        self.gone = (self.gone | flying | evicted) - set(found)
+        self.waiting, self.taken, self.in_flight = set(waiting), [], []
+        self.gone = (self.gone | flying | set(sent)) - set(waiting)
+
+    def _adopt_all(self) -> list[int]:
+        """Adopt, and send while the queue is too small for all; what was sent."""
+        sent: list[int] = []
+        for _ in range(100):
+            self._adopt()
+            if self.spool.seconds_until_claim(self.clock.monotonic()) != NO_ROOM_SECONDS:
+                return sent
+            taken = self.spool.take(MAX_ITEMS)
+            self.spool.settle(taken)
+            sent += [number for item in taken for number in item.unit[1]]
+        raise AssertionError("there is no end of what dead processes left")
 
     def _kill(self) -> None:
         journal = self.spool._journal
@@ -181,8 +197,12 @@ class SpoolMachine(RuleBasedStateMachine):
                 for portion in self.spool.portions(estate):
                     inherited = self.spool.inherit(estate, portion)
                     assert inherited is not None or not self.spool._memory.is_empty
-                    self.evicted |= _numbers(inherited.put.evicted) if inherited else set()
+                    assert inherited is None or not inherited.put.evicted
+                    if not self.spool.is_looking:
+                        break
                 estate.leave()
+                if not self.spool.is_looking:
+                    return
 
     @invariant()
     def counts_what_waits(self) -> None:
@@ -194,9 +214,9 @@ class SpoolMachine(RuleBasedStateMachine):
             self.spool.close()
         shutil.rmtree(self.folder)
 
-    def _process(self) -> DiskSpool[Unit]:
+    def _process(self, max_items: int = MAX_ITEMS) -> DiskSpool[Unit]:
         memory: MemorySpool[Unit] = MemorySpool(
-            max_items=MAX_ITEMS, max_bytes=10**6, merge=lambda old, new: (old[0], old[1] | new[1])
+            max_items=max_items, max_bytes=10**6, merge=lambda old, new: (old[0], old[1] | new[1])
         )
         codec = NumbersCodec()
         disk = Disk(self.folder, Label("shop", codec.units, "https://h", ()), codec, self.again)

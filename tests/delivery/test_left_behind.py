@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from otel_vendor_exporters.delivery.backlog import LEAST_SECONDS_BETWEEN_CLAIMS, TURN_SECONDS
+from otel_vendor_exporters.delivery.disk_spool import NO_ROOM_SECONDS
 from otel_vendor_exporters.delivery.request import Item
 from tests.conftest import ForwardClock
 from tests.delivery.fakes import FastClock, NumbersCodec, NumbersServer, Ways
@@ -106,6 +107,21 @@ def test_a_long_adoption_lets_sending_go_on(
     assert (flushed, sorted(server.numbers)) == (True, [*range(2048), 9999])
     assert 512 <= server.numbers.index(9999) <= 1024
     assert {path.name.split("-")[1] for path in tmp_path.glob("*.spool")} == {str(os.getpid())}
+
+
+def test_who_has_a_smaller_queue_takes_over_what_fits(ways: Ways, tmp_path: Path) -> None:
+    """Nothing that lay safe on the disk is dropped: the rest has its turn once there is room."""
+    clock = ForwardClock()
+    with NumbersServer() as server:
+        left_behind(ways, server.url, tmp_path, range(500))
+        way = ways(server.url, spool_dir=tmp_path, clock=clock, max_items=100, max_age_seconds=1e9)
+        for _ in range(5):
+            assert way.delivery.flush(GUARD_SECONDS)
+            clock.forward(NO_ROOM_SECONDS)
+        counts = way.delivery.ledger.counts()
+
+    assert server.numbers == [*range(500)]
+    assert (counts.recovered, counts.delivered, counts.lost) == (500, 500, 0)
 
 
 def test_nobody_waits_for_an_adoption(ways: Ways, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
