@@ -9,6 +9,7 @@ vendor who would count it twice.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
@@ -216,13 +217,22 @@ class DiskSpool(SpoolWriting[U]):
             return None
         if not self._copy(estate, fitting):
             self._end_look(SCAN_SECONDS)
+            self._note_left()
             return None
+        text = "%s: what dead processes left is sent again"
+        self._notices.note_over("left", text, self._disk.label.vendor)
         items = [item for part in fitting for item, _ in part.pairs]
         put = self._memory.put_inherited(items)
         self._follow(items, put)
         ambiguous = sum(len(part.ambiguous) for part in fitting)
         unreadable = sum(len(part.unreadable) for part in fitting)
         return Inherited(len(items) + ambiguous + unreadable, ambiguous, unreadable, put)
+
+    def _note_left(self) -> None:
+        """Nothing of it is lost, but nobody would hear that it is stuck."""
+        if not self._was_busy:
+            text = "%s: what dead processes left in %s cannot be sent before it takes files: make room"
+            self._notices.note("left", logging.ERROR, text, self._disk.label.vendor, self._disk.folder)
 
     def _fitting(self, portion: Sequence[Part[U]]) -> list[Part[U]]:
         """The oldest of a portion, for which nobody has to make room; and what has none in an empty queue."""

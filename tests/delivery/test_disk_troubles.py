@@ -9,6 +9,7 @@ import pytest
 
 from otel_vendor_exporters.delivery import journal
 from otel_vendor_exporters.delivery.disk_errors import disk_errors
+from otel_vendor_exporters.delivery.disk_spool import SCAN_SECONDS
 from otel_vendor_exporters.delivery.journal import Journal
 from otel_vendor_exporters.delivery.request import Item
 from otel_vendor_exporters.delivery.spool_writing import RETRY_SECONDS
@@ -171,6 +172,36 @@ def test_what_comes_back_after_the_end_is_left_to_the_next(host: Host) -> None:
     assert (first.handed_over, first.lost) == (1, [])
     assert (second.handed_over, second.lost) == (2, [])
     assert names(adopted.take(9)) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("words", "is_told"), [("database or disk is full", True), ("database is locked", False)]
+)
+def test_what_a_full_disk_keeps_from_being_sent_is_told(
+    host: Host, monkeypatch: pytest.MonkeyPatch, caplog: Log, words: str, is_told: bool
+) -> None:
+    """Adopting needs a file of one's own: who left something on a full disk is named, and so is its end."""
+    first = host.process()
+    first.put(items("ab"))
+    host.die(first)
+    second = host.process()
+    with monkeypatch.context() as patched:
+        patched.setattr(Journal, "write", refusing(words))
+        for _ in range(2):
+            adopt(second)
+            host.clock.advance(SCAN_SECONDS - 1)
+        host.notices.tell()
+        during = [line for line in caplog.messages if "dead processes" in line]
+    host.clock.advance(RETRY_SECONDS + 1)
+    adopt(second)
+    host.notices.tell()
+    after = [line for line in caplog.messages if "dead processes" in line]
+
+    folder = f"what dead processes left in {host.folder}"
+    text = f"shop: {folder} cannot be sent before it takes files: make room"
+    assert during == [text] * is_told
+    assert after == [text, "shop: what dead processes left is sent again"][: 2 * is_told]
+    assert names(second.take(99)) == ["a", "b"]
 
 
 def test_a_really_full_disk(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
