@@ -236,6 +236,7 @@ new Promise((done) => {
 """
 
 
+@pytest.mark.flaky(reruns=2)
 def test_fifty_thousand_requests_do_not_slow_it(
     browser: Browser, sandbox: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
