@@ -75,37 +75,71 @@ class DiskSpool(SpoolWriting[U]):
 
     def take(self, limit: int) -> list[Item[U]]:
         """The next items, at most `limit`; they stay in the bounds, and on disk, until settled."""
-        return self._memory.take(limit)
+        taken = self._memory.take(limit)
+        self._taken.update(dict.fromkeys(taken, False))
+        return taken
 
     def give_back(self, items: Sequence[Item[U]]) -> Put[U]:
         """Let taken items wait again, before the others of their lane; none of them is in flight."""
         put = self._memory.give_back(items)
         self.stay(items)
+        self._return(items)
         self._follow(items, put)
         return put
 
     def leave(self, items: Sequence[Item[U]]) -> None:
         """Items are about to leave: written down before the first byte, where twice is worse than never."""
-        if not self._disk.again and not self._mark(self._places_of(items), Mark.IN_FLIGHT):
+        if self._disk.again:
+            return
+        self._taken.update(dict.fromkeys(items, True))
+        if not self._mark(self._places_of(items), Mark.IN_FLIGHT):
             self._give_up()
 
-    def stay(self, items: Iterable[Item[U]]) -> None:
+    def stay(self, items: Sequence[Item[U]]) -> None:
         """Items that were about to leave, or had left, are here and wait."""
-        if not self._disk.again:
-            self._mark(self._places_of(items), Mark.WAITING)
+        if self._disk.again:
+            return
+        self._taken.update(dict.fromkeys(items, False))
+        self._mark(self._places_of(items), Mark.WAITING)
 
     def settle(self, items: Sequence[Item[U]]) -> None:
         """Forget taken items: their outcome is known."""
         self._memory.settle(items)
+        self._return(items)
         self._forget(items)
 
     def replace(self, item: Item[U], parts: Sequence[Item[U]]) -> Put[U]:
         """Let the parts of a taken item wait in its place, before the others; in one transaction."""
         put = self._memory.replace(item, parts)
+        self._return([item])
         new = [part for part in parts if not self._is_in_file(part)] if self._can_write() else []
         self._write_without([item], Changes(new=self._segments(new, older=True)))
         self._forget([item, *put.evicted])
         return put
+
+    def _return(self, items: Iterable[Item[U]]) -> None:
+        """Items are not taken any more."""
+        pop = self._taken.pop
+        for item in items:
+            pop(item, None)
+
+    def _distrust(self) -> None:
+        """What we know of the file may be half of a step: all that is not settled is written to another."""
+        self._set_aside()
+        try:
+            self._can_write()
+        except BaseException:  # once more: the next call has it to do
+            self._set_aside()
+            raise
+
+    def _set_aside(self) -> None:
+        """Keep the file that was complete last until another is."""
+        if self._distrusted is None:
+            self._distrusted, self._journal = self._journal, None
+        else:
+            self._give_up()
+        if not self._closed:
+            self._open_at = self._clock.monotonic()
 
     def take_out(self, subjects: Collection[str]) -> list[Item[U]]:
         """Remove and return what waits and is about one of these subjects."""

@@ -28,7 +28,6 @@ from otel_vendor_exporters.interrupts import let_through
 
 RETRY_SECONDS = 60.0  # after the disk failed,
 BUSY_RETRY_SECONDS = 1.0  # and after another process had the file under its lock
-ANEW_SECONDS = 0.1  # after a step was interrupted: time for the sender's thread, which nothing interrupts
 LOOK_SECONDS = 1.0  # between two looks whether our file is still there
 ERASE_AGAIN_SECONDS = 1.0  # after somebody else's reading kept the log from being emptied
 _MOST_LOG_BYTES = 1 << 26  # beside what one writing of all that waits may leave there
@@ -83,6 +82,8 @@ class SpoolWriting(Generic[U]):
         self._notices = notices
         self._journal: Journal | None = None
         self._distrusted: Journal | None = None  # left in the middle of a step: for a kill before the next
+        # Packed or under way, in the order of taking; and whether they may have left, where that is marked.
+        self._taken: dict[Item[U], bool] = {}
         self._open_at: float | None = clock.monotonic()  # when to try the disk; None while it works
         self._was_busy = False  # when the disk failed last
         self._look_at = 0.0
@@ -196,6 +197,9 @@ class SpoolWriting(Generic[U]):
         so that it takes a tenth of the time at most. So too while the disk fails, or while another process
         reads the log; at the end SQLite itself empties that.
         """
+        if self._distrusted is not None and not self._can_write():
+            self._distrusted.remove()  # rather lost at a kill than left there
+            self._distrusted = None
         if self._journal is None:
             return
         self._rewrite_due = True
@@ -338,8 +342,10 @@ class SpoolWriting(Generic[U]):
             self._fail(error)
             return False
         self._open_at = None
-        waiting = [item for item in self._memory.waiting() if not self._is_in_file(item)]
-        self._write(Changes(new=self._segments(waiting)))
+        alive = [*self._taken, *self._memory.waiting()]
+        self._write(Changes(new=self._segments([item for item in alive if not self._is_in_file(item)])))
+        left = [item for item, has_left in self._taken.items() if has_left]
+        self._mark(self._places_of(left), Mark.IN_FLIGHT)
         if self._open_at is None:
             if self._distrusted is not None:
                 self._distrusted.remove()
@@ -380,15 +386,6 @@ class SpoolWriting(Generic[U]):
         self._open_at = self._clock.monotonic() + wait
         text = "%s: the spool folder cannot be written (%s): what is new waits in memory only"
         self._notices.note("spool", logging.ERROR, text, self._disk.label.vendor, error)
-
-    def _distrust(self) -> None:
-        """What we know of the file may be half of a step: it stays until what waits stands in another."""
-        if self._distrusted is None:
-            self._distrusted, self._journal = self._journal, None
-        else:
-            self._give_up()
-        if not self._closed:
-            self._open_at = self._clock.monotonic() + ANEW_SECONDS
 
     def _give_up(self) -> None:
         """The file is of no use any more: what waits is in memory, and will be written to another."""

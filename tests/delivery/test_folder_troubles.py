@@ -12,11 +12,13 @@ from pathlib import Path
 import pytest
 
 from otel_vendor_exporters.delivery import spool_writing
+from otel_vendor_exporters.delivery.journal import Journal
+from otel_vendor_exporters.delivery.request import Item
 from otel_vendor_exporters.delivery.spool_writing import BUSY_RETRY_SECONDS, LOOK_SECONDS, RETRY_SECONDS
 from tests.conftest import ForwardClock
 from tests.delivery.fakes import FakeClock, Log, Ways
 from tests.delivery.processes import wait_until
-from tests.delivery.spool_host import Host, adopt, items, names
+from tests.delivery.spool_host import Host, Killed, adopt, items, killed, names, refusing
 
 
 @pytest.mark.parametrize("gone", ["*", "*.spool", "*.marks", "*.lock", "*-wal", "the folder"])
@@ -198,3 +200,57 @@ def test_a_log_that_somebody_lets_grow(host: Host, monkeypatch: pytest.MonkeyPat
     assert names(second.take(9)) == ["b", "c"]
     words = "another program has been reading a spool file for long, so that it grows"
     assert caplog.messages == [f"shop: {words}: what waits is written to a new one"]
+
+
+@pytest.mark.parametrize("again", [True, False])
+@pytest.mark.parametrize("trouble", ["removed", "interrupted"])
+def test_what_is_taken_stands_in_the_new_file_too(
+    host: Host, trouble: str, again: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is packed goes again after a kill, and what is under way where that may be; in its old order."""
+    host.again = again
+    spool = host.process()
+    spool.put(items([f"a{number}" for number in range(10)]))
+    taken = spool.take(6)
+    spool.leave(taken[:2])
+    spool.settle(taken[2:3])
+
+    if trouble == "removed":
+        for path in host.folder.iterdir():
+            path.unlink()
+        host.clock.advance(LOOK_SECONDS)
+    else:
+        monkeypatch.setattr(spool, "_write", killed)
+        with pytest.raises(Killed):
+            spool.put(items(["half"]))
+        monkeypatch.undo()
+    spool.put(items(["b"]))
+    host.die(spool)
+
+    heir = host.process()
+    (found,) = adopt(heir)
+    sent = [name for name in names(heir.take(99)) if name != "half"]
+    left = [] if not again else ["a0", "a1"]
+    assert (sent, found.ambiguous) == ([*left, *(f"a{n}" for n in range(3, 10)), "b"], 2 - len(left))
+
+
+@pytest.mark.parametrize("works_again", [True, False])
+def test_nothing_is_left_to_erase_in_a_file_that_is_set_aside(
+    host: Host, works_again: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when no new one can be made: rather lost at a kill than left there."""
+    spool = host.process()
+    spool.put([Item("secret", 10, subjects=("ann",)), *items("b")])
+    monkeypatch.setattr(spool, "_write", killed)
+    if not works_again:
+        monkeypatch.setattr(Journal, "create", refusing("database or disk is full"))
+    with pytest.raises(Killed):
+        spool.put(items(["c"]))
+    monkeypatch.undo()
+    if not works_again:
+        monkeypatch.setattr(Journal, "create", refusing("database or disk is full"))
+
+    spool.take_out(["ann"])
+    spool.erase(at_once=True)
+
+    assert not [path.name for path in host.folder.iterdir() if b"secret" in path.read_bytes()]
