@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from time import monotonic
 
 import requests
-from requests.adapters import BaseAdapter, HTTPAdapter
+from requests.adapters import BaseAdapter
 from urllib3.connection import HTTPConnection
 from urllib3.exceptions import (
     ClosedPoolError,
@@ -52,6 +52,8 @@ class CallersLine:
         wait = Wait(deadline)
         try:
             self._overdue.begin(wait)
+            if sends_again(self._session.get_adapter(request.url)):
+                return Reply(failure=Failure.NOT_SENT, words=_SENDS_AGAIN)
             prepared = _prepared(self._session, request)
             response = _sent(self._session, request.url, prepared, timeout_seconds)
             if wait.is_cut:  # what http.client takes for the end of a head
@@ -103,8 +105,8 @@ class CallersLine:
             self._hang_ups.note(origin)
 
 
-_ONCE = Retry(0, read=False)  # as an HTTPAdapter has it of its own
 _TOO_LONG = "the answer takes too long"
+_SENDS_AGAIN = "an adapter of http_session sends again by itself, expected max_retries=0"
 _USUAL = (requests.RequestException, HTTPError, OSError, ValueError)
 
 
@@ -127,7 +129,7 @@ def _sent(
     way = session.merge_environment_settings(prepared.url or url, {}, True, None, None)
     verify = way["verify"]
     # Not Session.send: it reads the answer to a redirect, however long it is.
-    response = _trying_once(session.get_adapter(url)).send(
+    response = session.get_adapter(url).send(
         prepared,
         stream=True,
         timeout=timeout_seconds,
@@ -139,18 +141,12 @@ def _sent(
     return raw
 
 
-def _trying_once(adapter: BaseAdapter) -> BaseAdapter:
-    """
-    The adapter without urllib3's retries: whether and when to send again is not for it to say.
-
-    A shallow copy, made for each request, so that all but that is as its owner has it.
-    """
-    if not isinstance(adapter, HTTPAdapter):
-        return adapter
-    copied = object.__new__(type(adapter))
-    vars(copied).update(vars(adapter))
-    copied.max_retries = _ONCE
-    return copied
+def sends_again(adapter: BaseAdapter) -> bool:
+    """Whether urllib3 may send a request twice for it, which only this library can decide."""
+    retries = getattr(adapter, "max_retries", None)
+    if not isinstance(retries, Retry) or retries.total in (0, False):
+        return False
+    return any(count is None or count for count in (retries.read, retries.status, retries.other))
 
 
 def _origin_of(url: str) -> str:

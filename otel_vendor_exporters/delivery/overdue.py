@@ -95,6 +95,13 @@ def _socket_of(frame: FrameType) -> socket.socket | None:
     """Of the connection that a function of the libraries below works on."""
     if not str(frame.f_globals.get("__name__")).startswith(_LIBRARIES):
         return None
-    owner = frame.f_locals.get("self")
-    found = (owner, *(getattr(owner, name, None) for name in ("sock", "_sock", "socket")))
-    return next((one for one in found if isinstance(one, socket.socket)), None)
+    known = frame.f_locals  # `create_connection` has one that is nobody's yet
+    owner = known.get("self")
+    with suppress(Exception):  # anybody's properties
+        found = (
+            owner,
+            known.get("sock"),
+            *(getattr(owner, name, None) for name in ("sock", "_sock", "socket")),
+        )
+        return next((one for one in found if isinstance(one, socket.socket)), None)
+    return None

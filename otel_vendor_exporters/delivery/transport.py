@@ -26,7 +26,7 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, Retry
 from urllib3.exceptions import HTTPError
 
 from otel_vendor_exporters.delivery.answers import reply_of
-from otel_vendor_exporters.delivery.callers_line import CallersLine
+from otel_vendor_exporters.delivery.callers_line import CallersLine, sends_again
 from otel_vendor_exporters.delivery.connection import PASSAGE, HangUps, Passage, verbatim
 from otel_vendor_exporters.delivery.failures import chain, is_alert, words_of
 from otel_vendor_exporters.delivery.request import Failure, Reply, Request
@@ -93,6 +93,13 @@ def transport_for(settings: Ways) -> Transport:
             "http_session is set beside ca_file, client_certificate or proxy: expected it to bring its own"
         )
         raise ConfigurationError(message, setting="http_session")
+    for prefix in ("https://", "http://"):  # one for a single host is looked at when it is used
+        if sends_again(session.adapters.get(prefix, HTTPAdapter())):
+            message = (
+                f"http_session has an adapter for {prefix} that sends again by itself, which may count one "
+                f'thing twice: expected max_retries=0, as in session.mount("{prefix}", HTTPAdapter())'
+            )
+            raise ConfigurationError(message, setting="http_session")
     return Transport(session=session)
 
 

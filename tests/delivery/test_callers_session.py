@@ -6,6 +6,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,10 @@ from urllib3 import Retry
 
 from otel_vendor_exporters.delivery.request import Failure, Reply
 from otel_vendor_exporters.delivery.transport import Transport
+from otel_vendor_exporters.errors import ConfigurationError
 from otel_vendor_exporters.mparticle_analytics import AnalyticsClient, AnalyticsEvent
 from tests.delivery.exchanges import drips, posted, raw, serve
-from tests.delivery.loopback import RESET, Answer, Line, Loopback, Received, http
+from tests.delivery.loopback import RESET, Answer, Line, Loopback, http
 from tests.delivery.test_kept_connections import hangs_up_on_the_second
 from tests.delivery.test_transport import EARLY, says_in_advance
 
@@ -169,34 +171,39 @@ def test_an_error_of_the_application_is_not_the_sessions() -> None:
     assert reply.failure is Failure.NO_ANSWER
 
 
-class CountsUp(HTTPAdapter):
-    """Has a setting of its own, and retries as companies' sessions have them."""
-
-    def __init__(self) -> None:
-        retry = Retry(total=3, allowed_methods=None, status_forcelist=[503], backoff_factor=0.1)
-        super().__init__(max_retries=retry)
-        self.header = {"X-Company": "yes"}
-
-    def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
-        request.headers.update(self.header)
-        return super().send(request, *args, **options)
+RETRIES: list[tuple[Retry | int, bool]] = [
+    (0, False),
+    (3, True),
+    (Retry(total=3), True),
+    (Retry(total=None, status=1), True),
+    (Retry(total=3, read=0, status=0, other=0), False),
+    (Retry(total=3, read=False, status=0, other=0), False),
+    (Retry(total=False), False),
+]
 
 
-@pytest.mark.parametrize("answer", [RESET, Answer(503), Answer(503, {"Retry-After": "60"})])
-def test_a_session_does_not_try_again(answer: Answer, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(("retries", "is_refused"), RETRIES, ids=str)
+def test_a_session_that_would_send_again_is_refused(retries: Retry | int, is_refused: bool) -> None:
     """Its retries would count one thing several times, wait as long as told, and log whole addresses."""
-    adapter = CountsUp()
-    seen: list[Received] = []
+    session = requests.Session()
+    session.mount("https://", HTTPAdapter(max_retries=retries))
 
-    def answered(request: Received) -> Answer:
-        seen.append(request)
-        return answer
+    with ExitStack() as stack:
+        if is_refused:
+            stack.enter_context(pytest.raises(ConfigurationError, match="expected max_retries=0, as in"))
+        AnalyticsClient(api_key="k", base_url="http://127.0.0.1:9", http_session=session).close(0)
 
-    reply = sent_to(Loopback(http(answered)), session_with(adapter))
 
-    assert [one.headers["x-company"] for one in seen] == ["yes"]
-    assert (reply.failure, reply.status) in ((Failure.NO_ANSWER, 0), (None, 503))
-    assert (caplog.text, adapter.max_retries.total) == ("", 3)
+def test_an_adapter_of_one_host_that_would_send_again_sends_nothing() -> None:
+    """It is seen when it is used; what waits is kept, and the reason is told."""
+    session = requests.Session()
+    session.mount("http://127.0.0.1", HTTPAdapter(max_retries=3))
+
+    with Loopback(http(lambda request: Answer(204))) as server:
+        reply = sent_to(server, session)
+
+    words = "an adapter of http_session sends again by itself, expected max_retries=0"
+    assert (reply, server.connections) == (Reply(failure=Failure.NOT_SENT, words=words), 0)
 
 
 class Insists(HTTPAdapter):

@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
+import requests
 
 from otel_vendor_exporters.delivery.request import Failure, Reply, Request
 from otel_vendor_exporters.delivery.transport import Network, Transport
@@ -63,6 +64,23 @@ def test_all_addresses_of_a_host_share_the_time(
 
     assert reply == Reply(failure=Failure.NOT_SENT, words="ConnectTimeoutError: TimeoutError")
     assert 0.5 < took < 1.1
+
+
+@SEVERAL_ADDRESSES
+@pytest.mark.flaky(reruns=2)
+def test_a_session_of_ones_own_does_not_wait_for_each_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    """urllib3 gives each of them the whole time; what they take together is ended."""
+    dead = [f"127.0.0.{number}" for number in range(2, 10)]
+    monkeypatch.setattr(socket, "getaddrinfo", resolving_to(*dead))
+    port = free_port()
+
+    with ExitStack() as stack:
+        for address in dead:
+            stack.enter_context(swallows(address, port))
+        session = stack.enter_context(requests.Session())
+        reply, took = timed(Transport(session=session), f"http://many.test:{port}", 1.0)
+
+    assert (reply.failure, took < 5) == (Failure.NOT_SENT, True)
 
 
 @SEVERAL_ADDRESSES
