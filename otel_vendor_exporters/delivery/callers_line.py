@@ -141,7 +141,7 @@ def _sent(
     return raw
 
 
-def sends_again(adapter: BaseAdapter) -> bool:
+def sends_again(adapter: BaseAdapter | None) -> bool:
     """Whether urllib3 may send a request twice for it, which only this library can decide."""
     retries = getattr(adapter, "max_retries", None)
     if not isinstance(retries, Retry) or retries.total in (0, False):

@@ -19,6 +19,7 @@ from types import FrameType
 GRACE_SECONDS = 0.2  # after the deadline: for what the session itself gives up in time
 LOOK_EVERY_SECONDS = 0.25
 _LIBRARIES = ("socket", "ssl", "http.client", "urllib3.")
+_OURS = __name__.partition(".")[0] + "."
 
 
 class Wait:
@@ -84,16 +85,16 @@ def _cut(wait: Wait) -> None:
 
 
 def _frames(thread_id: int) -> Iterator[FrameType]:
-    """Of a thread, the innermost first."""
+    """Of a thread, the innermost first, up to ours: what is beyond is the application's."""
     frame = sys._current_frames().get(thread_id)
-    while frame is not None:
+    while frame is not None and not _module(frame).startswith(_OURS):
         yield frame
         frame = frame.f_back
 
 
 def _socket_of(frame: FrameType) -> socket.socket | None:
     """Of the connection that a function of the libraries below works on."""
-    if not str(frame.f_globals.get("__name__")).startswith(_LIBRARIES):
+    if not _module(frame).startswith(_LIBRARIES):
         return None
     known = frame.f_locals  # `create_connection` has one that is nobody's yet
     owner = known.get("self")
@@ -105,3 +106,7 @@ def _socket_of(frame: FrameType) -> socket.socket | None:
         )
         return next((one for one in found if isinstance(one, socket.socket)), None)
     return None
+
+
+def _module(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__"))

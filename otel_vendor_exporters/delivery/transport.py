@@ -94,7 +94,7 @@ def transport_for(settings: Ways) -> Transport:
         )
         raise ConfigurationError(message, setting="http_session")
     for prefix in ("https://", "http://"):  # one for a single host is looked at when it is used
-        if sends_again(session.adapters.get(prefix, HTTPAdapter())):
+        if sends_again(session.adapters.get(prefix)):
             message = (
                 f"http_session has an adapter for {prefix} that sends again by itself, which may count one "
                 f'thing twice: expected max_retries=0, as in session.mount("{prefix}", HTTPAdapter())'
